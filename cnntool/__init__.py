@@ -1,0 +1,29 @@
+"""Image feature extraction with convolutional pipelines, at the shell and from Python.
+
+>>> import cnntool
+>>> pipeline = cnntool.Pipeline.parse("conv 64 3 --padding same relu maxpool 2")
+>>> pipeline.shape((224, 224, 3))["layers"][-1]["output_shape"]
+[112, 112, 64]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Pipeline", "__version__", "read_image"]
+
+if TYPE_CHECKING:
+    from cnntool.images.read import read_image
+    from cnntool.pipeline import Pipeline
+
+_HOMES = {"Pipeline": "cnntool.pipeline", "read_image": "cnntool.images.read"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name on first use, so that `cnntool --help` waits for nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
