@@ -1,0 +1,95 @@
+"""How kernels are compiled, and where their machine code is kept: the only place with Numba's options.
+
+Numba's own cache lies in the package's folder, which may be read-only, and does not notice a helper that changed in
+another file. So the cache lies in the user's cache folder, under a hash of all the kernels' sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+
+# NaN and infinity must go through as IEEE says, so neither `nnan` nor `ninf` is among these.
+FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+
+
+def user_cache_folder() -> Path:
+    """Where the processor's machine code is kept between runs; `CNNTOOL_CACHE_DIR` overrides it."""
+    if given := os.environ.get("CNNTOOL_CACHE_DIR"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "cnntool"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/cnntool"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnntool"
+
+
+def source_hash() -> str:
+    """A name for the present state of all kernels and of the compiler that makes code of them."""
+    digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _writable_cache_folder() -> Path | None:
+    try:
+        folder = user_cache_folder() / f"kernels-{source_hash()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        # os.access says yes to root on a read-only file system; only writing tells.
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # no home folder is a RuntimeError
+        return None
+
+
+CACHE_FOLDER = _writable_cache_folder()
+
+
+def kernel(function: Callable) -> Any:
+    """Compiles `function` at its first call with each combination of types, from the cache where it can."""
+    configured = numba.config.CACHE_DIR
+    if CACHE_FOLDER is not None:
+        numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    try:
+        return numba.njit(
+            nogil=True, cache=CACHE_FOLDER is not None, fastmath=FASTMATH, error_model="numpy", boundscheck=False
+        )(function)
+    finally:
+        numba.config.CACHE_DIR = configured
+
+
+def inlined(function: Callable) -> Any:
+    """A small helper that becomes part of the kernels that call it, and is cached with them."""
+    return numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
+
+
+class _CompileListener(event.Listener):
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell = tell
+
+    def on_start(self, ev: Any) -> None:
+        options = ev.data["dispatcher"].targetoptions
+        if options.get("cache") or CACHE_FOLDER is None:
+            self.tell(ev.data["dispatcher"].py_func.__name__)
+
+    def on_end(self, ev: Any) -> None:
+        pass
+
+
+def on_compile(tell: Callable[[str], None]) -> None:
+    """Calls `tell(kernel name)` whenever a kernel has to be compiled because no cached code was found."""
+    event.register("numba:compile", _CompileListener(tell))
+
+
+def compiled_kernels() -> int:
+    """How many compiled kernels the cache holds for the present sources."""
+    return sum(1 for _ in CACHE_FOLDER.rglob("*.nbc")) if CACHE_FOLDER is not None else 0

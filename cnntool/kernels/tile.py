@@ -1,0 +1,234 @@
+"""Register tiles: the inner loops of convolution and pooling, as LLVM vector code.
+
+A tile is a block of neighbouring output pixels and channels whose accumulators stay in registers while the window and
+the input channels are walked through. LLVM does not find this form from scalar loops, so two Numba intrinsics build
+it: `dense_tile` multiplies every input channel into every output channel, `channel_tile` treats each channel alone.
+
+Addresses are integers (bytes), all distances are counted in float32. `pixels`, `vectors` and `operation` must be
+literals: the tile is unrolled for them. (Made by a factory closure for each shape instead, the cache on disk never
+hits.) A tile may read past the pixels it stores, up to `pixels`; the caller leaves room for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from cnntool.kernels.vectors import LANES
+
+FLOAT, BIT, INT32, INT64 = ir.FloatType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
+VECTOR, MASK, LANE_NUMBERS = ir.VectorType(FLOAT, LANES), ir.VectorType(BIT, LANES), ir.VectorType(INT32, LANES)
+
+MULTIPLY, MAXIMUM, SUM, SUM_OF_SQUARES = range(4)
+_START = {MAXIMUM: float("-inf"), SUM: 0.0, SUM_OF_SQUARES: 0.0}
+
+
+class _Emitter:
+    """Builds the pieces that both tiles share: vector loads and stores, masks, counted loops over accumulators."""
+
+    def __init__(self, builder: ir.IRBuilder, pixels: int, vectors: int) -> None:
+        self.b, self.pixels, self.vectors = builder, pixels, vectors
+        self.acc = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(pixels)]
+        module = builder.module
+        pointer = VECTOR.as_pointer()
+
+        def declare(name: str, result: ir.Type, *arguments: ir.Type) -> ir.Function:
+            return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
+
+        self.fma = declare(f"llvm.fma.v{LANES}f32", VECTOR, VECTOR, VECTOR, VECTOR)
+        self.masked_load = declare(f"llvm.masked.load.v{LANES}f32.p0", VECTOR, pointer, INT32, MASK, VECTOR)
+        self.masked_store = declare(
+            f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), VECTOR, pointer, INT32, MASK
+        )
+
+    def integer(self, value: int) -> ir.Constant:
+        return ir.Constant(INT64, value)
+
+    def address(self, base: ir.Value) -> ir.Value:
+        return self.b.inttoptr(base, FLOAT.as_pointer())
+
+    def at(self, base: ir.Value, *offsets: ir.Value) -> ir.Value:
+        for offset in offsets:
+            base = self.b.gep(base, [offset])
+        return base
+
+    def load(self, place: ir.Value, mask: ir.Value | None = None) -> ir.Value:
+        vector = self.b.bitcast(place, VECTOR.as_pointer())
+        if mask is not None:
+            zero = ir.Constant(VECTOR, [0.0] * LANES)
+            return self.b.call(self.masked_load, [vector, ir.Constant(INT32, 4), mask, zero])
+        value = self.b.load(vector)
+        value.align = 4
+        return value
+
+    def broadcast(self, scalar: ir.Value, vector_type: ir.VectorType) -> ir.Value:
+        undefined = ir.Constant(vector_type, ir.Undefined)
+        first = self.b.insert_element(undefined, scalar, ir.Constant(INT32, 0))
+        return self.b.shuffle_vector(first, undefined, ir.Constant(LANE_NUMBERS, [0] * LANES))
+
+    def load_broadcast(self, place: ir.Value) -> ir.Value:
+        value = self.b.load(place)
+        value.align = 4
+        return self.broadcast(value, VECTOR)
+
+    def masks(self, channels: ir.Value) -> list[ir.Value]:
+        """For each vector, which of its lanes hold one of the `channels` first channels."""
+        count = self.broadcast(self.b.trunc(channels, INT32), LANE_NUMBERS)
+        numbers = [ir.Constant(LANE_NUMBERS, list(range(LANES * v, LANES * (v + 1)))) for v in range(self.vectors)]
+        return [self.b.icmp_signed("<", number, count) for number in numbers]
+
+    def multiply_add(self, p: int, v: int, x: ir.Value, w: ir.Value) -> None:
+        self.b.store(self.b.call(self.fma, [x, w, self.b.load(self.acc[p][v])]), self.acc[p][v])
+
+    def start(self, values: list[ir.Value]) -> None:
+        for p in range(self.pixels):
+            for v in range(self.vectors):
+                self.b.store(values[v], self.acc[p][v])
+
+    def finish(self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
+        """Stores the accumulators of the first `count` pixels and `channels` channels."""
+        b = self.b
+        full = b.and_(
+            b.icmp_signed("==", count, self.integer(self.pixels)),
+            b.icmp_signed("==", channels, self.integer(self.vectors * LANES)),
+        )
+        places = [
+            [self.at(y, b.mul(y_pixel, self.integer(p)), self.integer(LANES * v)) for v in range(self.vectors)]
+            for p in range(self.pixels)
+        ]
+        with b.if_else(full) as (then, otherwise):
+            with then:
+                for p, line in enumerate(places):
+                    for v, place in enumerate(line):
+                        b.store(b.load(self.acc[p][v]), b.bitcast(place, VECTOR.as_pointer())).align = 4
+            with otherwise:
+                lanes = self.masks(channels)
+                for p, line in enumerate(places):
+                    wanted = self.broadcast(b.icmp_signed(">", count, self.integer(p)), MASK)
+                    for v, place in enumerate(line):
+                        vector = b.bitcast(place, VECTOR.as_pointer())
+                        mask = b.and_(lanes[v], wanted)
+                        b.call(self.masked_store, [b.load(self.acc[p][v]), vector, ir.Constant(INT32, 4), mask])
+
+
+@intrinsic
+def address_of(typingctx, array):
+    """The address of an array's first element, as a signed integer that other integers can be added to."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        fields = context.make_array(signature.args[0])(context, b, values[0])
+        return b.ptrtoint(fields.data, INT64)
+
+    return types.int64(array), codegen
+
+
+@intrinsic(prefer_literal=True)
+def dense_tile(
+    typingctx, x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
+    count, channels, pixels, vectors,
+):  # fmt: skip
+    """y[p, oc] = bias[oc] + sum over ky, kx, ic of w[ky, kx, ic, oc] * x[ky * x_row + kx * x_column + p * x_pixel + ic].
+
+    `w` is packed: `vectors` registers of output channels for each ky, kx, ic, one after the other. `bias` holds as many.
+    Stores the first `count` pixels, `y_pixel` apart, and the first `channels` output channels.
+    """
+    arguments = (
+        x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
+        count, channels, pixels, vectors,
+    )  # fmt: skip
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, *_ = values
+        t = _Emitter(b, pixels.literal_value, vectors.literal_value)
+        bias_at = t.address(bias0)
+        t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
+        filters = cgutils.alloca_once_value(b, t.address(w0))
+        with cgutils.for_range(b, height) as ky:
+            line = t.at(t.address(x0), b.mul(ky.index, row))
+            with cgutils.for_range(b, width) as kx:
+                window = t.at(line, b.mul(kx.index, column))
+                with cgutils.for_range(b, depth) as ic:
+                    here = b.load(filters)
+                    ws = [t.load(t.at(here, t.integer(LANES * v))) for v in range(t.vectors)]
+                    b.store(t.at(here, t.integer(LANES * t.vectors)), filters)
+                    column_of_pixels = t.at(window, ic.index)
+                    for p in range(t.pixels):
+                        value = t.load_broadcast(t.at(column_of_pixels, b.mul(pixel, t.integer(p))))
+                        for v in range(t.vectors):
+                            t.multiply_add(p, v, value, ws[v])
+        t.finish(t.address(y0), out_pixel, n, oc)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+@intrinsic(prefer_literal=True)
+def channel_tile(
+    typingctx, x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
+    count, channels, operation, pixels, vectors,
+):  # fmt: skip
+    """y[p, c] = the `operation` over ky, kx of x[ky * x_row + kx * x_column + p * x_pixel + c], each channel alone.
+
+    MULTIPLY starts from `bias[c]` and adds w[(ky * kernel_width + kx) * w_step + c] * x; MAXIMUM, SUM and
+    SUM_OF_SQUARES do not read `w` and `bias`. Channels from `channels` on are neither read nor stored.
+    """
+    arguments = (
+        x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
+        count, channels, operation, pixels, vectors,
+    )  # fmt: skip
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        x0, w0, bias0, y0, height, width, row, column, pixel, step, out_pixel, n, c, *_ = values
+        how = operation.literal_value
+        t = _Emitter(b, pixels.literal_value, vectors.literal_value)
+        full = b.icmp_signed("==", c, t.integer(LANES * t.vectors))
+
+        def walk(lanes: list[ir.Value | None]) -> None:
+            if how == MULTIPLY:
+                bias_at = t.address(bias0)
+                t.start([t.load(t.at(bias_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)])
+            else:
+                t.start([ir.Constant(VECTOR, [_START[how]] * LANES)] * t.vectors)
+            filters = cgutils.alloca_once_value(b, t.address(w0))
+            b.store(t.address(w0), filters)
+            with cgutils.for_range(b, height) as ky:
+                line = t.at(t.address(x0), b.mul(ky.index, row))
+                with cgutils.for_range(b, width) as kx:
+                    window = t.at(line, b.mul(kx.index, column))
+                    here = b.load(filters)
+                    b.store(t.at(here, step), filters)
+                    for v in range(t.vectors):
+                        w_value = t.load(t.at(here, t.integer(LANES * v)), lanes[v]) if how == MULTIPLY else None
+                        for p in range(t.pixels):
+                            place = t.at(window, b.mul(pixel, t.integer(p)), t.integer(LANES * v))
+                            _combine(t, how, p, v, t.load(place, lanes[v]), w_value)
+
+        with b.if_else(full) as (then, otherwise):
+            with then:
+                walk([None] * t.vectors)
+            with otherwise:
+                walk(list(t.masks(c)))
+        t.finish(t.address(y0), out_pixel, n, c)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+def _combine(t: _Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | None) -> None:
+    b, acc = t.b, t.acc[p][v]
+    if how == MULTIPLY:
+        t.multiply_add(p, v, x, w)
+    elif how == SUM_OF_SQUARES:
+        t.multiply_add(p, v, x, x)
+    elif how == SUM:
+        b.store(b.fadd(b.load(acc), x), acc)
+    else:  # a NaN must come through, whether it is the new value or the one held
+        held = b.load(acc)
+        take = b.or_(b.fcmp_ordered(">", x, held), b.fcmp_unordered("uno", x, x))
+        b.store(b.select(take, x, held), acc)
+
+
