@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.jit import kernel
+from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import MULTIPLY, address_of, channel_tile, dense_tile
 from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 
@@ -47,6 +47,33 @@ def pack_bias(bias: np.ndarray | None, out_channels: int, groups: int) -> np.nda
     return packed.ravel()
 
 
+@inlined
+def _dense_row(
+    x_at, w_at, bias_at, y_at, columns, height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, channels, vectors
+):  # fmt: skip
+    """One row of output pixels: full tiles, and a narrow one where few pixels are left.
+
+    The last tile moves left over what is done already, if there is room.
+    """
+    ox = 0
+    while ox < columns:
+        if columns - ox > NARROW_PIXELS:
+            start = max(0, min(ox, columns - PIXELS))
+            count = min(PIXELS, columns - start)
+            dense_tile(
+                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
+                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, PIXELS, vectors,
+            )  # fmt: skip
+        else:
+            start = max(0, min(ox, columns - NARROW_PIXELS))
+            count = min(NARROW_PIXELS, columns - start)
+            dense_tile(
+                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
+                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, NARROW_PIXELS, vectors,
+            )  # fmt: skip
+        ox = start + count
+
+
 @kernel
 def conv_direct_forward(
     x, x_row, weight, bias, out, out_row, out_column, rows, columns,
@@ -75,42 +102,16 @@ def conv_direct_forward(
                 y_at = address_of(out) + 4 * (
                     (out_row + oy) * out_line + out_column * out_pixel + group * per_group + first
                 )
-                ox = 0
-                while ox < columns:
-                    left = columns - ox
-                    if left > NARROW_PIXELS:
-                        # the last tile moves left over what is done already, if there is room
-                        start = max(0, min(ox, columns - PIXELS))
-                        count = min(PIXELS, columns - start)
-                        if wide:
-                            dense_tile(
-                                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel,
-                                height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, count, channels,
-                                PIXELS, VECTORS,
-                            )  # fmt: skip
-                        else:
-                            dense_tile(
-                                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel,
-                                height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, count, channels,
-                                PIXELS, 1,
-                            )  # fmt: skip
-                        ox = start + count
-                    else:
-                        start = max(0, min(ox, columns - NARROW_PIXELS))
-                        count = min(NARROW_PIXELS, columns - start)
-                        if wide:
-                            dense_tile(
-                                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel,
-                                height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, count, channels,
-                                NARROW_PIXELS, VECTORS,
-                            )  # fmt: skip
-                        else:
-                            dense_tile(
-                                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel,
-                                height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, count, channels,
-                                NARROW_PIXELS, 1,
-                            )  # fmt: skip
-                        ox = start + count
+                if wide:
+                    _dense_row(
+                        x_at, w_at, bias_at, y_at, columns, height, width, depth,
+                        x_step_y, x_step_x, x_pixel, out_pixel, channels, VECTORS,
+                    )  # fmt: skip
+                else:
+                    _dense_row(
+                        x_at, w_at, bias_at, y_at, columns, height, width, depth,
+                        x_step_y, x_step_x, x_pixel, out_pixel, channels, 1,
+                    )  # fmt: skip
             w_at += 4 * kernel_height * kernel_width * in_channels * (BLOCK if wide else LANES)
 
 

@@ -68,8 +68,8 @@ def kernel(function: Callable) -> Any:
 
 
 def inlined(function: Callable) -> Any:
-    """A small helper that becomes part of the kernels that call it, and is cached with them."""
-    return numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy")(function)
+    """A helper that Numba writes into its callers before it types them, so that literals reach the tiles."""
+    return numba.njit(inline="always")(function)
 
 
 class _CompileListener(event.Listener):

@@ -1,0 +1,100 @@
+"""Pooling windows, each channel alone, by the register tile; and the pooling of whole volumes.
+
+The caller has padded `x`: with minus infinity for the maximum, with zero for sums.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.kernels.jit import inlined, kernel
+from cnntool.kernels.tile import MAXIMUM, SUM, SUM_OF_SQUARES, address_of, channel_tile
+from cnntool.kernels.vectors import LANES
+
+PIXELS, VECTORS = 4, 2
+
+
+@inlined
+def _window_row(x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, operation):
+    channels = x.shape[2]
+    x_line, out_line = x.shape[1] * channels, out.shape[1] * channels
+    x_pixel = stride_x * channels
+    x_at = address_of(x) + 4 * x_row * x_line
+    y_at = address_of(out) + 4 * (out_row * out_line + out_column * channels)
+    for ox in range(0, columns, PIXELS):
+        start = max(0, min(ox, columns - PIXELS))
+        count = min(PIXELS, columns - start)
+        for c in range(0, channels, LANES * VECTORS):
+            channel_tile(
+                x_at + 4 * (start * x_pixel + c), 0, 0, y_at + 4 * (start * channels + c), kh, kw,
+                dilation_y * x_line, dilation_x * channels, x_pixel, 0, channels,
+                count, min(LANES * VECTORS, channels - c), operation, PIXELS, VECTORS,
+            )  # fmt: skip
+
+
+@kernel
+def maxpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
+    """out[oy, ox, c] = max over ky, kx of x[sy oy + dy ky, sx ox + dx kx, c]"""
+    for oy in range(rows):
+        _window_row(x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, MAXIMUM)
+
+
+@kernel
+def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, height, width):
+    """out[oy, ox, c] = (sum over the window of x[.., c]) / (height[oy] * width[ox]), the counted sizes of the window"""
+    for oy in range(rows):
+        _window_row(x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SUM)
+        for ox in range(columns):
+            pixel = out[out_row + oy, out_column + ox]
+            size = height[oy] * width[ox]
+            for c in range(pixel.shape[0]):
+                pixel[c] /= size
+
+
+@kernel
+def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
+    """out[oy, ox, c] = sqrt(sum over the window of x[.., c]^2)"""
+    for oy in range(rows):
+        _window_row(x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SUM_OF_SQUARES)
+        for ox in range(columns):
+            pixel = out[out_row + oy, out_column + ox]
+            for c in range(pixel.shape[0]):
+                pixel[c] = np.sqrt(pixel[c])
+
+
+@kernel
+def globalmax_forward(x, first, last, out):
+    """x: H, W, C; out[c] = max of out[c] and of x[first:last, :, c]"""
+    for i in range(first, last):
+        for j in range(x.shape[1]):
+            pixel = x[i, j]
+            for c in range(x.shape[2]):
+                out[c] = pixel[c] if pixel[c] > out[c] or pixel[c] != pixel[c] else out[c]
+
+
+@kernel
+def globalsum_forward(x, first, last, out):
+    """x: H, W, C; out[c] += sum of x[first:last, :, c], rows in float32, their sum in float64"""
+    line = np.empty(x.shape[2], np.float32)
+    for i in range(first, last):
+        line[:] = np.float32(0)
+        for j in range(x.shape[1]):
+            pixel = x[i, j]
+            for c in range(x.shape[2]):
+                line[c] += pixel[c]
+        for c in range(x.shape[2]):
+            out[c] += line[c]
+
+
+@kernel
+def globalsquares_forward(x, first, last, out):
+    """x: H, W, C; out[c] += sum of x[first:last, :, c]^2, rows in float32, their sum in float64"""
+    line = np.empty(x.shape[2], np.float32)
+    for i in range(first, last):
+        line[:] = np.float32(0)
+        for j in range(x.shape[1]):
+            pixel = x[i, j]
+            for c in range(x.shape[2]):
+                line[c] += pixel[c] * pixel[c]
+        for c in range(x.shape[2]):
+            out[c] += line[c]
