@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -79,9 +80,13 @@ class Real(Kind):
         if not math.isfinite(value):
             raise ValueError(f"{word} is not a finite number")
         if value < self.minimum or (self.open_below and value == self.minimum):
-            raise ValueError(f"{word}: expected a number {'above' if self.open_below else 'of at least'} {self.minimum:g}")
+            raise ValueError(
+                f"{word}: expected a number {'above' if self.open_below else 'of at least'} {self.minimum:g}"
+            )
         if value > self.maximum or (self.open_above and value == self.maximum):
-            raise ValueError(f"{word}: expected a number {'below' if self.open_above else 'of at most'} {self.maximum:g}")
+            raise ValueError(
+                f"{word}: expected a number {'below' if self.open_above else 'of at most'} {self.maximum:g}"
+            )
         return value
 
     def word(self, value: float) -> str:
@@ -184,6 +189,27 @@ class File(Kind):
         return word
 
 
+class Nested(Kind):
+    """A name that stands for another declaration, whose own fields then join in, as in `bank gabor --scales 3`.
+
+    `table` gives the module and class of each name. A word that is no name is the first argument of `fallback`.
+    """
+
+    def __init__(self, metavar: str, table: dict[str, tuple[str, str]], fallback: str) -> None:
+        self.metavar, self.table, self.fallback = metavar, table, fallback
+
+    def load(self, name: str) -> type:
+        module, class_name = self.table[name]
+        return getattr(importlib.import_module(module), class_name)
+
+    def name_of(self, value: Any) -> str:
+        place = (type(value).__module__, type(value).__name__)
+        return next(name for name, known in self.table.items() if known == place)
+
+    def words(self, value: Any) -> list[str]:
+        return [self.name_of(value), *words_of(value)]
+
+
 def argument(kind: Kind, help: str, default: Any = MISSING) -> Any:
     """A field given by position. One with a default is optional, and must be a Choice: it is taken only on a match."""
     return dataclasses.field(default=default, metadata={"kind": kind, "help": help, "argument": True})
@@ -208,7 +234,9 @@ def words_of(declared: Any) -> list[str]:
     arguments, options = [], []
     for field in fields_of(declared):
         value, kind = getattr(declared, field.name), field.metadata["kind"]
-        if field.metadata["argument"]:
+        if isinstance(kind, Nested):
+            arguments += kind.words(value)
+        elif field.metadata["argument"]:
             arguments.append(kind.word(value))
         elif value != field.default:
             options.append(option_name(field))

@@ -12,7 +12,17 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = ("activations", "convolution", "dense", "jit", "normalisation", "pooling", "pointwise", "statistics", "vectors")
+_MODULES = (
+    "activations",
+    "convolution",
+    "dense",
+    "jit",
+    "normalisation",
+    "pooling",
+    "pointwise",
+    "statistics",
+    "vectors",
+)
 
 
 def __getattr__(name: str) -> Any:

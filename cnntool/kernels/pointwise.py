@@ -39,16 +39,6 @@ def center_scale_forward(v, row, start, rows, length, mean, scale):
 
 
 @kernel
-def add_forward(v, row, start, rows, length, other, other_row, other_start):
-    """v += other"""
-    for i in range(rows):
-        line = v[row + i, start : start + length]
-        joined = other[other_row + i, other_start : other_start + length]
-        for j in range(length):
-            line[j] += joined[j]
-
-
-@kernel
 def channel_mean_forward(x, x_row, x_column, out, out_row, out_column, rows, columns):
     """out[y, x, 0] = mean over c of x[y, x, c]"""
     channels = x.shape[2]

@@ -41,9 +41,7 @@ class _Emitter:
 
         self.fma = declare(f"llvm.fma.v{LANES}f32", VECTOR, VECTOR, VECTOR, VECTOR)
         self.masked_load = declare(f"llvm.masked.load.v{LANES}f32.p0", VECTOR, pointer, INT32, MASK, VECTOR)
-        self.masked_store = declare(
-            f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), VECTOR, pointer, INT32, MASK
-        )
+        self.masked_store = declare(f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), VECTOR, pointer, INT32, MASK)
 
     def integer(self, value: int) -> ir.Constant:
         return ir.Constant(INT64, value)
@@ -230,5 +228,3 @@ def _combine(t: _Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | N
         held = b.load(acc)
         take = b.or_(b.fcmp_ordered(">", x, held), b.fcmp_unordered("uno", x, x))
         b.store(b.select(take, x, held), acc)
-
-

@@ -1,0 +1,124 @@
+"""What every filter bank is: a frozen dataclass that knows its filters' number and size, and can draw them.
+
+Number and size are integer arithmetic, so that shapes can be worked out without numpy.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cnntool.declare import Kind, Pair, fields_of, option_name
+from cnntool.errors import CnntoolError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LARGEST_SIDE = 1023
+LARGEST_BANK = 2**26
+SIZE = Pair(1, LARGEST_SIDE)
+# A filter whose mean is removed needs neighbours to differ from.
+SIZE_OF_BALANCED = Pair(3, LARGEST_SIDE)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How the responses of a bank become its output maps: map i joins the responses `groups[i]` by `how[i]`.
+
+    `max` is the largest response, `absmax` the largest |response|, `modulus` the root of the sum of squares.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    how: tuple[str, ...]
+
+
+class Bank(ABC):
+    """Base of the filter banks, which are frozen dataclasses; their fields are checked when one is made.
+
+    Filters are correlated with the image, not convolved: they are not turned by 180 degrees.
+    """
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_extent(self)
+
+    @property
+    @abstractmethod
+    def kernel_size(self) -> tuple[int, int]:
+        """Height and width of each filter."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """The number of filters."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """One short name a filter."""
+
+    @abstractmethod
+    def planes(self) -> Iterable[NDArray[Any]]:
+        """The filters one by one, each (kernel_height, kernel_width)."""
+
+    @property
+    def reduce(self) -> Reduction | None:
+        """How responses become output maps; None leaves them as they are."""
+        return None
+
+    @property
+    def outputs(self) -> int:
+        """The number of output maps."""
+        return len(self.reduce.groups) if self.reduce else self.count
+
+    def filters(self) -> NDArray[np.float32]:
+        """The bank as float32, (kernel_height, kernel_width, count); CnntoolError if a filter comes out empty."""
+        import numpy as np
+
+        filters = np.empty((*self.kernel_size, self.count), np.float32)
+        for index, plane in enumerate(self.planes()):
+            filters[..., index] = plane
+        return filters
+
+
+def check_fields(bank: Bank) -> None:
+    """Holds values given from Python to the same limits as words: each must survive being written and read again."""
+    for field in fields_of(bank):
+        value = getattr(bank, field.name)
+        problem = None if value is field.default else problem_with(field.metadata["kind"], value)
+        if problem:
+            name = field.name.upper() if field.metadata["argument"] else option_name(field)
+            mend = "" if field.metadata["argument"] else f"; without {name} it is {default_of(field)}"
+            raise CnntoolError(f"{name}: {problem}{mend}")
+
+
+def problem_with(kind: Kind, value: Any) -> str | None:
+    # The repr of a numpy float is not a number's.
+    plain = float(value) if isinstance(value, float) else value
+    try:
+        if kind.parse(kind.word(plain)) == value:
+            return None
+    except ValueError as error:
+        return str(error)
+    except (TypeError, LookupError):
+        pass
+    return f"{value!r} cannot be used: expected {kind.metavar or 'True or False'}"
+
+
+def default_of(field: Any) -> str:
+    return "worked out" if field.default is None else field.metadata["kind"].word(field.default)
+
+
+def check_extent(bank: Bank) -> None:
+    height, width = bank.kernel_size
+    if max(height, width) > LARGEST_SIDE:
+        raise CnntoolError(
+            f"the filters would be {height}x{width} pixels: expected sides of at most {LARGEST_SIDE}; make them smaller"
+        )
+    if bank.count * height * width > LARGEST_BANK:
+        raise CnntoolError(
+            f"{bank.count} filters of {height}x{width} hold {bank.count * height * width} numbers: "
+            f"expected at most {LARGEST_BANK}; make them fewer or smaller"
+        )

@@ -1,0 +1,112 @@
+"""Cuts the words of a chain into layers, each by its own declared arguments and options.
+
+click's own chained commands refuse `conv 64 7 --stride 2 relu`, because they want a command's options before its
+arguments. So the words of one layer are found here, and click then parses, checks and explains each piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from cnntool.chain.commands import command_of, group_of, is_optional_choice
+from cnntool.declare import did_you_mean
+from cnntool.errors import CnntoolError
+from cnntool.layers.base import Layer
+from cnntool.layers.table import load
+
+
+def parse_words(words: Sequence[str], base: str = "", strangers: Sequence[str] = ()) -> list[Layer]:
+    """The layers of a chain's words. Relative file names are relative to the folder `base`.
+
+    `strangers` are options that belong before the chain, for the message when one stands in it.
+    """
+    layers: list[Layer] = []
+    place = 0
+    while place < len(words):
+        layer, place = _next_layer(words, place, base, len(layers) + 1, strangers)
+        layers.append(layer)
+    return layers
+
+
+def _next_layer(
+    words: Sequence[str], place: int, base: str, number: int, strangers: Sequence[str]
+) -> tuple[Layer, int]:
+    word = words[place]
+    before = f" after `{words[place - 1]}`" if place else ""
+    if word.startswith("-"):
+        raise CnntoolError(
+            f"layer {number}: expected a layer{before}, got the option {word}{_stranger(word, strangers)}"
+        )
+    try:
+        group = group_of(load(word))
+    except CnntoolError as error:
+        raise CnntoolError(f"layer {number}{before}: {error}") from None
+    place += 1
+    nested = ""
+    if group is not None:
+        if place == len(words):
+            names = ", ".join(group.table)
+            raise CnntoolError(f"{word} (layer {number}): missing argument {group.metavar}: expected one of {names}")
+        if words[place] in group.table:
+            nested = words[place]
+            place += 1
+        elif not words[place].lower().endswith(".npy"):
+            near = did_you_mean(words[place], group.table) or f"; expected {', '.join(group.table)}, or a .npy file"
+            raise CnntoolError(f"{word} (layer {number}): {words[place]!r} is no {word}{near}")
+    command = command_of(word, nested, base)
+    end = cut(command, words, place)
+    try:
+        return command.make(list(words[place:end])), end
+    except click.UsageError as error:
+        message = _usage(error, words, end)
+        if isinstance(error, click.NoSuchOption):
+            message += _stranger(error.option_name, strangers)
+    except CnntoolError as error:
+        message = str(error)
+    raise CnntoolError(f"{command.name} (layer {number}): {message}")
+
+
+def cut(command: click.Command, words: Sequence[str], place: int) -> int:
+    """Where the command's own words end: after its arguments and the options around them.
+
+    An option that the command does not know is left in its piece, so that click can complain of it.
+    """
+    options = {name: o for o in command.params if isinstance(o, click.Option) for name in (*o.opts, *o.secondary_opts)}
+    arguments = [p for p in command.params if isinstance(p, click.Argument)]
+    while place < len(words):
+        word = words[place]
+        if word.startswith("-") and len(word) > 1 and not (arguments and _is_number(word)):
+            name, equals, _ = word.partition("=")
+            known = options.get(name)
+            takes_value = known is not None and not known.is_flag and not known.count and not equals
+            place += 2 if takes_value else 1
+        elif arguments and (not is_optional_choice(arguments[0]) or word in arguments[0].type.kind.values):  # type: ignore[attr-defined]
+            arguments.pop(0)
+            place += 1
+        else:
+            break
+    return min(place, len(words))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _usage(error: click.UsageError, words: Sequence[str], end: int) -> str:
+    """click's message, in one line, without its capital and full stop."""
+    message = error.format_message().rstrip(".")
+    if isinstance(error, click.MissingParameter) and end < len(words):
+        message += f" before `{words[end]}`"
+    return message[:1].lower() + message[1:]
+
+
+def _stranger(name: str, strangers: Sequence[str]) -> str:
+    if name.partition("=")[0] in strangers:
+        return f"; {name} belongs before the first layer"
+    return ""

@@ -1,0 +1,43 @@
+"""Chains as text: one string of words, or a pipeline file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from cnntool.chain.grammar import parse_words
+from cnntool.errors import CnntoolError
+from cnntool.layers.base import Layer
+
+LARGEST_FILE = 2**20
+
+
+def split_text(text: str) -> list[str]:
+    """The words of a text as a shell splits them: quotes join, newlines are blanks, `#` begins a comment."""
+    try:
+        return shlex.split(text, comments=True)
+    except ValueError as error:
+        raise CnntoolError(
+            f"the words cannot be split ({str(error).lower()}): expected every quote to be closed"
+        ) from None
+
+
+def parse_file(path: str | Path) -> list[Layer]:
+    """The layers of a pipeline file; relative names in it are relative to that file."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise CnntoolError(f"{path}: a pipeline file of over 1 MiB; expected words such as `conv 64 3 relu`")
+        words = split_text(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CnntoolError(
+            f"{path}: no such file; expected a pipeline file with words such as `conv 64 3 relu`"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CnntoolError(f"{path}: not a pipeline file that can be read ({error})") from None
+    except CnntoolError as error:
+        raise CnntoolError(f"{path}: {error}") from None
+    try:
+        return parse_words(words, base=str(path.parent))
+    except CnntoolError as error:
+        raise CnntoolError(f"{path}: {error}") from None

@@ -1,0 +1,1 @@
+"""One declaration a layer: hyperparameters, output shape, parameters, cost, forward."""

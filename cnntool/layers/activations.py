@@ -1,0 +1,166 @@
+"""Activation functions: what a neuron makes of its sum, position by position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnntool import kernels
+from cnntool.declare import Flag, Real, option
+from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.geometry import Shape
+from cnntool.layers.step import AnyStep, InPlace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Activation(Layer):
+    """Base of the activations; `kernel` names the kernel, `arguments` gives its constants."""
+
+    kernel: ClassVar[str]
+
+    def arguments(self) -> tuple[float, ...]:
+        return ()
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        import numpy as np
+
+        constants = map(np.float32, self.arguments())
+        return [InPlace(shapes[0], getattr(kernels.activations, self.kernel), *constants)]
+
+
+@dataclass(frozen=True)
+class Relu(Activation):
+    """Rectified linear unit: max(0, x)."""
+
+    word: ClassVar[str] = "relu"
+    kernel: ClassVar[str] = "relu_forward"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Activation):
+    """Leaky rectifier: x for x >= 0, SLOPE times x below, so that the gradient never vanishes."""
+
+    word: ClassVar[str] = "leaky-relu"
+    kernel: ClassVar[str] = "leaky_relu_forward"
+    rectifies: ClassVar[bool] = True
+
+    slope: float = option(0.01, Real(), "The slope for x < 0.")
+
+    def arguments(self) -> tuple[float, ...]:
+        return (self.slope,)
+
+
+@dataclass(frozen=True)
+class PRelu(Layer):
+    """Parametric rectifier: x for x >= 0, ALPHA times x below, where ALPHA is trained (K. He et al. 2015)."""
+
+    word: ClassVar[str] = "prelu"
+    rectifies: ClassVar[bool] = True
+
+    alpha: float = option(0.25, Real(), "The slope that training starts from.")
+    per_channel: bool = option(False, Flag(), "One slope a channel instead of one for all.")
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        return {"alpha": (shape[2] if self.per_channel else 1,)}
+
+    def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
+        import numpy as np
+
+        return {"alpha": np.full(self.parameter_shapes(shape)["alpha"], self.alpha, np.float32)}
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        slopes = period(arrays["alpha"], shapes[0][2])
+        return [InPlace(shapes[0], kernels.activations.prelu_forward, slopes)]
+
+
+@dataclass(frozen=True)
+class Sigmoid(Activation):
+    """Sigmoid: 1 / (1 + exp(-x)), between 0 and 1."""
+
+    word: ClassVar[str] = "sigmoid"
+    kernel: ClassVar[str] = "sigmoid_forward"
+
+
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """Hyperbolic tangent, between -1 and 1 and centred at zero."""
+
+    word: ClassVar[str] = "tanh"
+    kernel: ClassVar[str] = "tanh_forward"
+
+
+@dataclass(frozen=True)
+class Elu(Activation):
+    """Exponential linear unit: x for x >= 0, ALPHA (exp(x) - 1) below (D.-A. Clevert et al. 2015)."""
+
+    word: ClassVar[str] = "elu"
+    kernel: ClassVar[str] = "elu_forward"
+    rectifies: ClassVar[bool] = True
+
+    alpha: float = option(1.0, Real(), "Minus the value far below zero.")
+
+    def arguments(self) -> tuple[float, ...]:
+        return (self.alpha,)
+
+
+@dataclass(frozen=True)
+class Gelu(Activation):
+    """Gaussian error linear unit: x times the normal distribution function of x (exact, not the tanh form)."""
+
+    word: ClassVar[str] = "gelu"
+    kernel: ClassVar[str] = "gelu_forward"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Silu(Activation):
+    """Sigmoid linear unit, also called swish: x / (1 + exp(-x))."""
+
+    word: ClassVar[str] = "silu"
+    kernel: ClassVar[str] = "silu_forward"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """Softplus, a smooth rectifier: log(1 + exp(x))."""
+
+    word: ClassVar[str] = "softplus"
+    kernel: ClassVar[str] = "softplus_forward"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
+    """Sigmoid of straight lines: min(max(x + 3, 0), 6) / 6."""
+
+    word: ClassVar[str] = "hard-sigmoid"
+    kernel: ClassVar[str] = "hard_sigmoid_forward"
+
+
+@dataclass(frozen=True)
+class HardSwish(Activation):
+    """x times the hard sigmoid of x (A. Howard et al. 2019)."""
+
+    word: ClassVar[str] = "hard-swish"
+    kernel: ClassVar[str] = "hard_swish_forward"
+    rectifies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Abs(Activation):
+    """Absolute value |x|: both signs of a filter's response count alike."""
+
+    word: ClassVar[str] = "abs"
+    kernel: ClassVar[str] = "absolute_forward"
+
+
+def period(values: Any, channels: int) -> np.ndarray:
+    """One value a channel (or one for all), repeated until short pixels fill a few vector registers."""
+    import numpy as np
+
+    values = np.broadcast_to(np.asarray(values, np.float32), channels)
+    return np.ascontiguousarray(np.tile(values, max(1, -(-256 // channels))))

@@ -1,0 +1,199 @@
+"""Centring, standardising, whitening and decorrelating: x W + b at every pixel, with W and b taken from data.
+
+Without saved statistics each image is treated by its own. The slope of a direction without variance is zero, not
+infinite: what counts as none is relative to the largest variance, and to what float32 can tell from the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnntool import kernels
+from cnntool.declare import Choice, argument
+from cnntool.layers.activations import period
+from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.convolution import matrix_step
+from cnntool.layers.geometry import Shape
+from cnntool.layers.step import Adaptive, AnyStep, InPlace, Parallel, Step, row_blocks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RELATIVE_EPS = 1e-8
+ROUNDING = 1e-14  # the square of float32's relative resolution: a smaller variance is rounding of the mean
+
+
+class FromData(Layer):
+    """Base of the layers whose arrays are statistics of their input; `learn` finds them, `apply` uses them."""
+
+    def learn(self, moments: Moments) -> Arrays:
+        raise NotImplementedError
+
+    def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
+        raise NotImplementedError
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        shape = shapes[0]
+        if all(name in arrays for name in self.buffer_shapes(shape)):
+            return list(self.apply(shape, arrays))
+
+        def resolve(batch: np.ndarray, parallel: Parallel) -> list[list[Step]]:
+            return [self.apply(shape, self.learn(Moments(image[None], parallel))) for image in batch]
+
+        return [Adaptive(shape, self.output_shape(shape), resolve)]
+
+
+class Moments:
+    """Means, variances and covariance of the channels of a batch, in float64, over all its positions."""
+
+    def __init__(self, batch: np.ndarray, parallel: Parallel) -> None:
+        self.batch, self.parallel = batch, parallel
+        self.count = batch.shape[0] * batch.shape[1] * batch.shape[2]
+        channels = batch.shape[3]
+        self.mean = self._sum(kernels.statistics.channel_sums_forward, (channels,)) / self.count
+
+    def variance(self) -> np.ndarray:
+        return self._sum(kernels.statistics.channel_squares_forward, self.mean.shape, self.mean) / self.count
+
+    def covariance(self) -> np.ndarray:
+        channels = len(self.mean)
+        products = self._sum(kernels.statistics.channel_products_forward, (channels, channels), self.mean)
+        return products / self.count
+
+    def _sum(self, forward: Any, shape: tuple[int, ...], *mean: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        def piece(task: tuple[int, tuple[int, int]]) -> np.ndarray:
+            image, (first, last) = task
+            out = np.zeros(shape)
+            forward(self.batch[image], first, last, *mean, out)
+            return out
+
+        blocks = row_blocks(self.batch.shape[1])
+        pieces = self.parallel(piece, [(image, block) for image in range(len(self.batch)) for block in blocks])
+        return np.sum(pieces, axis=0)
+
+
+def inverse_deviation(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """1 / sqrt(variance + eps), zero where there is no variance."""
+    import numpy as np
+
+    eps = RELATIVE_EPS * variance.max(initial=0.0)
+    floor = np.maximum(eps, ROUNDING * np.square(mean).max(initial=0.0))
+    # not `variance > floor`: a NaN must come through
+    return np.where(variance <= floor, 0.0, 1 / np.sqrt(np.where(variance <= floor, 1.0, variance + eps)))
+
+
+def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances and axes (columns) by decreasing variance; the largest component of each axis is positive."""
+    import numpy as np
+
+    if not np.isfinite(covariance).all():
+        return np.full(len(covariance), np.nan), np.full_like(covariance, np.nan)
+    variances, axes = np.linalg.eigh(covariance)
+    variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1]
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))]
+    return variances, axes * np.sign(largest)
+
+
+def center_step(shape: Shape, mean: np.ndarray, scale: np.ndarray | float = 1.0) -> InPlace:
+    channels = shape[2]
+    return InPlace(shape, kernels.pointwise.center_scale_forward, period(mean, channels), period(scale, channels))
+
+
+@dataclass(frozen=True)
+class Center(FromData):
+    """Subtract the mean of each channel, so that the data lie around zero."""
+
+    word: ClassVar[str] = "center"
+
+    def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        return {"mean": (shape[2],)}
+
+    def learn(self, moments: Moments) -> Arrays:
+        return {"mean": moments.mean}
+
+    def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
+        return [center_step(shape, arrays["mean"])]
+
+
+@dataclass(frozen=True)
+class Standardize(FromData):
+    """Subtract the mean and divide by the standard deviation of each channel, so that all count alike.
+
+    A constant channel becomes zero.
+    """
+
+    word: ClassVar[str] = "standardize"
+
+    def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        return {"mean": (shape[2],), "scale": (shape[2],)}
+
+    def learn(self, moments: Moments) -> Arrays:
+        import numpy as np
+
+        variance = moments.variance()
+        flat = variance <= ROUNDING * np.square(moments.mean)
+        return {"mean": moments.mean, "scale": np.where(flat, 0.0, 1 / np.sqrt(np.where(flat, 1.0, variance)))}
+
+    def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
+        return [center_step(shape, arrays["mean"], arrays["scale"])]
+
+
+@dataclass(frozen=True)
+class Whiten(FromData):
+    """Whitening: centred, of unit variance and, but for `std`, without correlation between the channels.
+
+    std: (x - mean) / deviation of each channel. pca: the principal axes, each of unit variance. zca: pca turned back,
+    the whitened channels that are nearest to the given ones. eps is 1e-8 of the largest variance (of the covariance
+    matrix's eigenvalues for pca and zca); directions without variance become zero.
+    """
+
+    word: ClassVar[str] = "whiten"
+
+    how: str = argument(Choice("std", "pca", "zca"), "The kind of whitening.", default="zca")
+
+    def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        channels = shape[2]
+        return {"mean": (channels,), "matrix": (channels, channels)}
+
+    def learn(self, moments: Moments) -> Arrays:
+        import numpy as np
+
+        if self.how == "std":
+            return {"mean": moments.mean, "matrix": np.diag(inverse_deviation(moments.variance(), moments.mean))}
+        variances, axes = principal_axes(moments.covariance())
+        matrix = axes * inverse_deviation(variances, moments.mean)
+        return {"mean": moments.mean, "matrix": matrix if self.how == "pca" else matrix @ axes.T}
+
+    def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
+        import numpy as np
+
+        if self.how == "std":
+            return [center_step(shape, arrays["mean"], np.diag(arrays["matrix"]))]
+        return [center_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]
+
+
+@dataclass(frozen=True)
+class Decorrelate(FromData):
+    """Decorrelation: two channels A, B become (A + B) / 2 and A - B; more become their principal axes, centred.
+
+    The axes come by decreasing variance; the largest component of each is positive.
+    """
+
+    word: ClassVar[str] = "decorrelate"
+
+    def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        channels = shape[2]
+        return {} if channels == 2 else {"mean": (channels,), "matrix": (channels, channels)}
+
+    def learn(self, moments: Moments) -> Arrays:
+        return {"mean": moments.mean, "matrix": principal_axes(moments.covariance())[1]}
+
+    def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
+        import numpy as np
+
+        if shape[2] == 2:
+            return [matrix_step(shape, np.array([[0.5, 1.0], [0.5, -1.0]], np.float32))]
+        return [center_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]

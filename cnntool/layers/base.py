@@ -1,0 +1,85 @@
+"""What every layer declares, once: its fields, shapes, parameters, cost, window, and the steps that compute it.
+
+From one class come the shell's word and help, the shape calculator's row, JSON, saved models, documentation and tests.
+A layer imports neither numpy nor kernels before it is asked to compute.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnntool.declare import Nested, fields_of, words_of
+from cnntool.errors import CnntoolError
+from cnntool.layers.geometry import POINT, Shape, Window
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnntool.layers.step import AnyStep
+
+Arrays = dict[str, "np.ndarray"]
+
+
+class Layer:
+    """Base of the layers, which are frozen dataclasses. A shape is (height, width, channels)."""
+
+    word: ClassVar[str]
+    rectifies: ClassVar[bool] = False  # what stands before it is initialised for a rectifier
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        """The shape that comes out; a CnntoolError where the input cannot be taken."""
+        return shape
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        """The trainable arrays."""
+        return {}
+
+    def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        """The arrays that are saved but not trained: statistics, fixed filters."""
+        return {}
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-adds of convolutions and fully connected layers for one image."""
+        return 0
+
+    def window(self, shape: Shape) -> Window:
+        """What one output position sees of the input, for the arithmetic of receptive fields."""
+        return POINT
+
+    def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
+        """Values for the parameters, and for the buffers that do not come from data."""
+        return {}
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        """How to compute the layer for inputs of these shapes with these parameters and buffers."""
+        raise NotImplementedError
+
+    @property
+    def joins(self) -> str | None:
+        """The mark of the second volume that the layer takes in, if it takes one."""
+        return None
+
+    def options(self) -> dict[str, Any]:
+        """The hyperparameters as JSON knows them."""
+        return options_of(self)
+
+    def words(self) -> list[str]:
+        """The words that make this layer."""
+        return [self.word, *words_of(self)]
+
+
+def options_of(declared: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields_of(declared):
+        value = getattr(declared, field.name)
+        if isinstance(field.metadata["kind"], Nested):
+            found[field.name] = field.metadata["kind"].name_of(value)
+            found |= options_of(value)
+        else:
+            found[field.name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise CnntoolError(message)

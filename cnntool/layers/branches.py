@@ -1,0 +1,94 @@
+"""Branches: `mark` names a volume, `from` goes on from it, `add` and `concat` take it in.
+
+`mark` and `from` are directives of the graph: they compute nothing and have no row in a summary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cnntool.declare import Text, argument
+from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.geometry import Shape
+from cnntool.layers.step import AnyStep, Joined
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NAME = Text("NAME")
+
+
+@dataclass(frozen=True)
+class Mark(Layer):
+    """Give the present volume a name, for `from`, `add` and `concat`. A later mark of the same name takes its place."""
+
+    word: ClassVar[str] = "mark"
+    name: str = argument(NAME, "The name.")
+
+
+@dataclass(frozen=True)
+class From(Layer):
+    """Go on from the volume of that name instead of the present one."""
+
+    word: ClassVar[str] = "from"
+    name: str = argument(NAME, "A name given by `mark`.")
+
+
+class Join(Layer):
+    """Base of the layers that take in a second, marked volume."""
+
+    name: str
+
+    @property
+    def joins(self) -> str | None:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Add(Join):
+    """Add the marked volume to the present one; the shapes must be equal (a residual connection)."""
+
+    word: ClassVar[str] = "add"
+    name: str = argument(NAME, "A name given by `mark`.")
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        require(
+            shape == others[0],
+            f"the present volume is {text(shape)} and `{self.name}` is {text(others[0])}: expected equal shapes",
+        )
+        return shape
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        def combine(out: np.ndarray, other: np.ndarray) -> None:
+            out += other
+
+        return [Joined(shapes[0], shapes[0], combine)]
+
+
+@dataclass(frozen=True)
+class Concat(Join):
+    """Put the channels of the marked volume behind the present ones; heights and widths must be equal."""
+
+    word: ClassVar[str] = "concat"
+    name: str = argument(NAME, "A name given by `mark`.")
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        require(
+            shape[:2] == others[0][:2],
+            f"the present volume is {text(shape)} and `{self.name}` is {text(others[0])}: "
+            "expected equal heights and widths",
+        )
+        return *shape[:2], shape[2] + others[0][2]
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        channels = shapes[0][2]
+
+        def combine(out: np.ndarray, other: np.ndarray) -> None:
+            out[..., channels:] = other
+
+        return [Joined(shapes[0], self.output_shape(*shapes), combine)]
+
+
+def text(shape: Shape) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,115 @@
+"""Convolution with learnable filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnntool import kernels
+from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
+from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.geometry import Shape, Sides, Window, output_size, place_window
+from cnntool.layers.initial import load_weights, random_weights
+from cnntool.layers.step import AnyStep, Windowed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Conv(Layer):
+    """Convolution: learnable filters slide over the volume, each through the whole depth of its group.
+
+    Every position is the dot product of a filter with the window there, plus one bias a filter (cross-correlation, as
+    in all deep-learning libraries). Parameters: OUT_CHANNELS x (KERNEL_SIZE x input channels / groups + 1).
+    """
+
+    word: ClassVar[str] = "conv"
+
+    out_channels: int = argument(Integer(1, 2**20, "OUT_CHANNELS"), "Number of filters, the depth of the output.")
+    kernel_size: tuple[int, int] = argument(Pair(1, metavar="KERNEL_SIZE"), "Height x width of a filter.")
+    stride: tuple[int, int] = option((1, 1), Pair(), "Step between positions.")
+    padding: Sides | str = option((0, 0, 0, 0), Padding(), "Border of zeros around the input.")
+    dilation: tuple[int, int] = option((1, 1), Pair(), "Distance between the elements of a filter.")
+    groups: int = option(1, Integer(1), "Cut the channels into groups that do not mix; as many as channels: depthwise.")
+    bias: bool = option(True, Flag(), "Leave the bias out.", name="no-bias")
+    weights: str | None = option(None, File(".npy", ".npz"), "Filters (and `bias` in a .npz) to use instead.")
+    init: str = option("auto", Choice("auto", "he", "glorot", "lecun", "zeros"), "How random filters are drawn.")
+
+    def window(self, shape: Shape) -> Window:
+        return place_window(self.padding, shape[:2], self.kernel_size, self.stride, self.dilation)
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        channels = shape[2]
+        for what, count in (("input channels", channels), ("OUT_CHANNELS", self.out_channels)):
+            require(
+                count % self.groups == 0,
+                f"--groups {self.groups} does not divide the {count} {what}: expected a common divisor of {channels} "
+                f"and {self.out_channels}",
+            )
+        return *output_size(self.window(shape), shape[:2]), self.out_channels
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {"weight": (*self.kernel_size, shape[2] // self.groups, self.out_channels)}
+        return shapes | {"bias": (self.out_channels,)} if self.bias else shapes
+
+    def macs(self, shape: Shape) -> int:
+        height, width, channels = self.output_shape(shape)
+        kh, kw = self.kernel_size
+        return height * width * channels * kh * kw * (shape[2] // self.groups)
+
+    def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
+        shapes = self.parameter_shapes(shape)
+        if self.weights is not None:
+            return load_weights(self.weights, shapes)
+        return random_weights(shapes, self.init, rectified, rng)
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        window = self.window(shapes[0])
+        return [conv_step(shapes[0], window, arrays["weight"], arrays.get("bias"), self.groups)]
+
+
+def conv_step(shape: Shape, window: Window, weight: np.ndarray, bias: np.ndarray | None, groups: int = 1) -> Windowed:
+    """The step that convolves with `weight` (kh, kw, in // groups, out)."""
+    out_channels = weight.shape[3]
+    output_shape = (*output_size(window, shape[:2]), out_channels)
+    (kh, kw), (sy, sx), (dy, dx), _ = window
+    convolution = kernels.convolution
+    kernel: Any
+    if groups == shape[2] == out_channels:
+        import numpy as np
+
+        packed = np.ascontiguousarray(weight.reshape(kh, kw, out_channels), np.float32)
+        offset = np.zeros(out_channels, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
+        forward = convolution.conv_depthwise_forward
+
+        def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+            forward(x, x_row, packed, offset, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx)
+
+    else:
+        packed = convolution.pack_filters(weight, groups)
+        offset = convolution.pack_bias(bias, out_channels, groups)
+        forward = convolution.conv_direct_forward
+
+        flat = window.is_point  # rows without border are one long row, with one tail of a tile instead of many
+
+        def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+            if flat and x.shape[1] == out.shape[1] == columns:
+                x = x[x_row : x_row + rows].reshape(1, rows * columns, -1)
+                out = out[out_row : out_row + rows].reshape(1, rows * columns, -1)
+                x_row = out_row = 0
+                rows, columns = 1, rows * columns
+            forward(
+                x, x_row, packed, offset, out, out_row, out_column, rows, columns,
+                kh, kw, sy, sx, dy, dx, groups, out_channels,
+            )  # fmt: skip
+
+    overread = max(0, kernels.vectors.PIXELS - output_shape[1]) * sx * shape[2]
+    return Windowed(shape, output_shape, window, kernel, heavy=True, overread=overread)
+
+
+def matrix_step(shape: Shape, matrix: np.ndarray, bias: np.ndarray | None = None) -> Windowed:
+    """The step that multiplies the channels of each pixel by `matrix` (in, out): a 1x1 convolution."""
+    step = conv_step(shape, Window(), matrix[None, None], bias)
+    step.heavy = matrix.size > 1024  # a few channels cost less than a volume written and read again
+    return step

@@ -1,0 +1,98 @@
+"""Layers without positions: flattening, full connection, class probabilities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cnntool import kernels
+from cnntool.declare import Choice, File, Flag, Integer, argument, option
+from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.geometry import Shape, Window
+from cnntool.layers.initial import load_weights, random_weights
+from cnntool.layers.step import AnyStep, Parallel, PixelInPlace, Whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+COLUMNS = 512  # outputs of a fully connected layer that one thread computes at a time
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Make one vector of the volume, in the order height, width, channels."""
+
+    word: ClassVar[str] = "flatten"
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        return 1, 1, math.prod(shape)
+
+    def window(self, shape: Shape) -> Window:
+        return Window(kernel_size=shape[:2])
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        shape = self.output_shape(shapes[0])
+        return [Whole(shapes[0], shape, lambda batch, parallel: batch.reshape(len(batch), *shape))]
+
+
+@dataclass(frozen=True)
+class FullyConnected(Layer):
+    """Fully connected layer: every output is a weighted sum of all inputs, which it flattens by itself."""
+
+    word: ClassVar[str] = "fc"
+
+    out_features: int = argument(Integer(1, 2**24, "OUT_FEATURES"), "Number of outputs.")
+    bias: bool = option(True, Flag(), "Leave the bias out.", name="no-bias")
+    weights: str | None = option(None, File(".npy", ".npz"), "A matrix (inputs, outputs) to use instead.")
+    init: str = option("auto", Choice("auto", "he", "glorot", "lecun", "zeros"), "How random weights are drawn.")
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        return 1, 1, self.out_features
+
+    def window(self, shape: Shape) -> Window:
+        return Window(kernel_size=shape[:2])
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {"weight": (math.prod(shape), self.out_features)}
+        return shapes | {"bias": (self.out_features,)} if self.bias else shapes
+
+    def macs(self, shape: Shape) -> int:
+        return math.prod(shape) * self.out_features
+
+    def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
+        shapes = self.parameter_shapes(shape)
+        if self.weights is not None:
+            return load_weights(self.weights, shapes)
+        return random_weights(shapes, self.init, rectified, rng)
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        import numpy as np
+
+        weight = np.ascontiguousarray(arrays["weight"], np.float32)
+        bias = arrays.get("bias", np.zeros(self.out_features, np.float32))
+        outputs = self.out_features
+
+        def compute(batch: np.ndarray, parallel: Parallel) -> np.ndarray:
+            out = np.empty((len(batch), outputs), np.float32)
+
+            def piece(task: tuple[int, int]) -> None:
+                image, first = task
+                last = min(first + COLUMNS, outputs)
+                kernels.dense.dense_forward(batch[image].reshape(-1), weight, bias, out[image], first, last)
+
+            # images within columns: a piece of the weights is used for the whole batch while it is in the cache
+            parallel(piece, [(image, first) for first in range(0, outputs, COLUMNS) for image in range(len(batch))])
+            return out.reshape(-1, 1, 1, outputs)
+
+        return [Whole(shapes[0], self.output_shape(shapes[0]), compute)]
+
+
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """Softmax over the channels of each position: positive numbers that sum to 1."""
+
+    word: ClassVar[str] = "softmax"
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        return [PixelInPlace(shapes[0], kernels.normalisation.softmax_forward)]

@@ -1,0 +1,161 @@
+"""Pooling: a window slides over each channel and keeps its maximum, its mean or its length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnntool import kernels
+from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
+from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.geometry import Shape, Sides, Window, counted_sizes, output_size, place_window
+from cnntool.layers.step import AnyStep, Parallel, Whole, Windowed, row_blocks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Pool(Layer):
+    """A window over each channel by itself."""
+
+    kernel_size: tuple[int, int] = argument(Pair(), "Height x width of the window.")
+    stride: tuple[int, int] | None = option(None, Pair(), "Step between windows; their size when not given.")
+    padding: Sides | str = option((0, 0, 0, 0), Padding(), "Border around the input, at most half the window.")
+    dilation: tuple[int, int] = option((1, 1), Pair(), "Distance between the elements of a window.")
+    ceil: bool = option(False, Flag(), "Keep a last, partial window (PyTorch's ceil_mode).")
+
+    pad_value: ClassVar[float] = 0.0
+
+    def window(self, shape: Shape) -> Window:
+        return place_window(self.padding, shape[:2], self.kernel_size, self.stride or self.kernel_size, self.dilation)
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        window = self.window(shape)
+        top, left, bottom, right = window.padding
+        limits = [size // 2 for size in self.kernel_size]
+        require(
+            isinstance(self.padding, str) or (max(top, bottom) <= limits[0] and max(left, right) <= limits[1]),
+            f"--padding {Padding().word(self.padding)} is more than half the window of "
+            f"{self.kernel_size[0]}x{self.kernel_size[1]}: expected at most {limits[0]}x{limits[1]}",
+        )
+        return *output_size(window, shape[:2], self.ceil), shape[2]
+
+    def pool_step(self, shape: Shape, forward: Any, sizes: tuple[np.ndarray, np.ndarray] | None = None) -> Windowed:
+        """`sizes`: for each row and each column of the output, the counted height and width of its window."""
+        output_shape = self.output_shape(shape)
+        window = reaching(self.window(shape), shape, output_shape)
+        (kh, kw), (sy, sx), (dy, dx), _ = window
+
+        def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+            counted = () if sizes is None else (sizes[0][first : first + rows], sizes[1])
+            forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, *counted)
+
+        overread = max(0, kernels.pooling.PIXELS - output_shape[1]) * sx * shape[2]
+        return Windowed(shape, output_shape, window, kernel, pad_value=self.pad_value, overread=overread)
+
+
+def reaching(window: Window, shape: Shape, output_shape: Shape) -> Window:
+    """The window with as much padding below and to the right as partial windows (`ceil`) reach over."""
+    reach = [
+        (outputs - 1) * stride + extent - before - size
+        for outputs, stride, extent, before, size in zip(
+            output_shape, window.stride, window.extent, window.padding, shape, strict=False
+        )
+    ]
+    top, left, bottom, right = window.padding
+    return window._replace(padding=(top, left, max(bottom, reach[0]), max(right, reach[1])))
+
+
+@dataclass(frozen=True)
+class MaxPool(Pool):
+    """Max pooling: the largest value of each window. Padding never wins."""
+
+    word: ClassVar[str] = "maxpool"
+    pad_value: ClassVar[float] = -INFINITY
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        return [self.pool_step(shapes[0], kernels.pooling.maxpool_forward)]
+
+
+@dataclass(frozen=True)
+class AvgPool(Pool):
+    """Average pooling: the mean of each window. Padding is not counted, as in ONNX and Keras; PyTorch counts it."""
+
+    word: ClassVar[str] = "avgpool"
+
+    count_padding: bool = option(False, Flag(), "Count the padding's zeros in the mean, as PyTorch does by default.")
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        import numpy as np
+
+        (kh, kw), (sy, sx), (dy, dx), (top, left, bottom, right) = self.window(shapes[0])
+        height, width, _ = shapes[0]
+        rows, columns, _ = self.output_shape(shapes[0])
+        heights = counted_sizes(height, kh, sy, dy, top, bottom, rows, self.count_padding)
+        widths = counted_sizes(width, kw, sx, dx, left, right, columns, self.count_padding)
+        sizes = np.array(heights, np.float32), np.array(widths, np.float32)
+        return [self.pool_step(shapes[0], kernels.pooling.avgpool_forward, sizes)]
+
+
+@dataclass(frozen=True)
+class L2Pool(Pool):
+    """L2 pooling: the root of the sum of squares of each window."""
+
+    word: ClassVar[str] = "l2pool"
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        return [self.pool_step(shapes[0], kernels.pooling.l2pool_forward)]
+
+
+@dataclass(frozen=True)
+class GlobalPool(Layer):
+    """Global pooling: each channel becomes one number, its maximum, mean or length over the whole volume."""
+
+    word: ClassVar[str] = "globalpool"
+
+    how: str = argument(Choice("max", "avg", "l2"), "The maximum, the mean, or the root of the sum of squares.")
+
+    def window(self, shape: Shape) -> Window:
+        return Window(kernel_size=shape[:2])
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        return 1, 1, shape[2]
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        shape = shapes[0]
+
+        def compute(batch: np.ndarray, parallel: Parallel) -> np.ndarray:
+            return global_pool(batch, self.how, parallel)
+
+        return [Whole(shape, self.output_shape(shape), compute)]
+
+
+def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:
+    import numpy as np
+
+    pooling = kernels.pooling
+    forward = {
+        "max": pooling.globalmax_forward,
+        "avg": pooling.globalsum_forward,
+        "l2": pooling.globalsquares_forward,
+    }[how]
+    images, height, width, channels = batch.shape
+    blocks = row_blocks(height)
+
+    def piece(task: tuple[int, tuple[int, int]]) -> np.ndarray:
+        image, (first, last) = task
+        start = np.full(channels, -INFINITY, np.float32) if how == "max" else np.zeros(channels, np.float64)
+        forward(batch[image], first, last, start)
+        return start
+
+    pieces = parallel(piece, [(image, block) for image in range(images) for block in blocks])
+    joined = np.stack(pieces).reshape(images, len(blocks), channels)
+    if how == "max":
+        result = joined.max(axis=1)  # NaN comes through
+    else:
+        total = joined.sum(axis=1)
+        result = total / (height * width) if how == "avg" else np.sqrt(total)
+    return result.astype(np.float32).reshape(images, 1, 1, channels)

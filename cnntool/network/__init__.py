@@ -1,0 +1,1 @@
+"""The graph of layers, its summary, its parameters and its plan."""

@@ -1,0 +1,221 @@
+"""A run of steps, executed band by band in scratch memory.
+
+The scratch of a step holds its input rows with the border that its window needs: the step before writes into the
+middle, the border is filled with the step's `pad_value`. Steps that work in place share the scratch of the next step,
+or the final rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from cnntool.layers.step import Adaptive, AnyStep, InPlace, Joined, PixelInPlace, Step, Whole, Windowed
+
+SCRATCH_BYTES = 400 * 1024  # of one thread: with the filters it should stay in an L2 cache of 512 KB to 1 MB
+BANDS_PER_THREAD = 3  # so that a thread which is late costs little
+
+
+class Rows(NamedTuple):
+    """Rows that a step needs of its input, in the input's own numbering; they may reach into the padding."""
+
+    first: int
+    last: int
+
+
+Place = tuple[np.ndarray, int, int]
+"""An array, and the row and column in it where the rows of a band begin."""
+
+
+class Run:
+    """Steps in a row whose intermediate volumes nobody else looks at."""
+
+    def __init__(self, source: int) -> None:
+        self.source = source
+        self.steps: list[AnyStep] = []
+        self.seconds: list[int | None] = []
+        self.result = source
+
+    def append(self, step: AnyStep, second: int | None, number: int) -> None:
+        self.steps.append(step)
+        self.seconds.append(second)
+        self.result = number
+
+    def uses(self) -> set[int]:
+        return {self.source, *(second for second in self.seconds if second is not None)}
+
+    def compute(self, values: dict[int, np.ndarray], spread: Callable, threads: int) -> np.ndarray:
+        """The run's last volume for each image of the batch."""
+        batch = values[self.source]
+        first = self.steps[0]
+        if isinstance(first, Whole):
+            return first.compute(batch, spread)
+        row_steps = [step for step in self.steps if isinstance(step, Step)]
+        chains = [row_steps] * len(batch)
+        if isinstance(first, Adaptive):
+            chains = [found + row_steps for found in first.resolve(batch, spread)]
+        missing = len(chains[0]) - len(row_steps)
+        seconds = [None] * missing + [
+            None if second is None else values[second]
+            for step, second in zip(self.steps, self.seconds, strict=True)
+            if isinstance(step, Step)
+        ]
+        out = np.empty((len(batch), *chains[0][-1].output_shape), np.float32)
+        height = out.shape[1]
+        rows = band_rows(chains[0], -(-height * len(batch) // (threads * BANDS_PER_THREAD)) if threads > 1 else height)
+        free: list[dict[int, np.ndarray]] = []
+
+        def band(task: tuple[int, int]) -> None:
+            image, start = task
+            scratch = free.pop() if free else {}
+            joined = [None if second is None else second[image] for second in seconds]
+            stop = min(start + rows, height)
+            compute_band(chains[image], batch[image], joined, out[image], start, stop, scratch)
+            free.append(scratch)
+
+        spread(band, [(image, start) for image in range(len(batch)) for start in range(0, height, rows)])
+        return out
+
+
+def needed_rows(step: Step, first: int, last: int) -> Rows:
+    """The input rows of the windows of output rows first to last."""
+    stride, top = step.window.stride[0], step.window.padding[0]
+    return Rows(first * stride - top, (last - 1) * stride - top + step.window.extent[0])
+
+
+def rows_of_steps(steps: list[Step], first: int, last: int) -> list[Rows]:
+    """For each step the output rows that it must compute so that the last one can give rows first to last."""
+    found = [Rows(first, last)]
+    for step in reversed(steps[1:]):
+        low, high = needed_rows(step, *found[0])
+        found.insert(0, Rows(max(0, low), min(step.input_shape[0], high)))
+    return found
+
+
+def band_rows(steps: list[Step], most: int) -> int:
+    """How many final rows a band has: as many as the scratch memory allows, at least one, at most `most`."""
+
+    def scratch(rows: int) -> int:
+        spans = rows_of_steps(steps, 0, rows)
+        spans = [Rows(0, span.last - span.first) for span in spans]
+        return sum(
+            4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
+            * (step.input_shape[1] + step.window.padding[1] + step.window.padding[3]) * step.input_shape[2]
+            for step, span in zip(steps, spans, strict=True)
+        )  # fmt: skip
+
+    each = scratch(2) - scratch(1)
+    rows = 1 + max(0, SCRATCH_BYTES - scratch(1)) // max(1, each)
+    return max(1, min(rows, most, steps[-1].output_shape[0]))
+
+
+def compute_band(
+    steps: list[Step],
+    source: np.ndarray,
+    seconds: Iterable[np.ndarray | None],
+    out: np.ndarray,
+    first: int,
+    last: int,
+    scratch: dict[int, np.ndarray],
+) -> None:
+    """Computes rows first to last of `out`. `scratch` keeps its arrays for the next band."""
+    spans = rows_of_steps(steps, first, last)
+    place: Place | None = None  # of the input of the present step, once a step before has written it
+    for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
+        rows = span.last - span.first
+        target = target_of(steps, number, spans, out, first, scratch)
+        if works_in_place(step):
+            if place is None:
+                copy_rows(source, span.first, target, rows)
+            apply_in_place(step, target, rows, second, span.first)
+        else:
+            if place is None:
+                place = rows_of_source(steps[0], source, span, scratch)
+            if isinstance(step, Windowed):
+                step.apply(*place, *target, span.first, rows)
+            else:
+                assert isinstance(step, Joined)
+                copy_rows(place[0], place[1], target, rows)
+                apply_in_place(step, target, rows, second, span.first)
+        place = target
+        if number + 1 < len(steps) and not works_in_place(steps[number + 1]):
+            place = window_start(steps[number + 1], target, spans[number + 1], span)
+
+
+def works_in_place(step: Step) -> bool:
+    return isinstance(step, (InPlace, PixelInPlace)) or (
+        isinstance(step, Joined) and step.input_shape == step.output_shape
+    )
+
+
+def target_of(
+    steps: list[Step], number: int, spans: list[Rows], out: np.ndarray, first: int,
+    scratch: dict[int, np.ndarray],
+) -> Place:  # fmt: skip
+    """Where the output of a step goes: the scratch of the next step that cannot work in place, or the final rows."""
+    for later in range(number + 1, len(steps)):
+        if not works_in_place(steps[later]):
+            needed = needed_rows(steps[later], *spans[later])
+            array = scratch_of(steps, later, needed.last - needed.first, scratch)
+            return array, spans[number].first - needed.first, steps[later].window.padding[1]
+    return out, first, 0
+
+
+def window_start(step: Step, target: Place, span: Rows, before: Rows) -> Place:
+    """The padded rows of a step, once the step before has written the middle: fills the rows above and below."""
+    array, row, _ = target
+    needed = needed_rows(step, *span)
+    array[:row] = step.pad_value
+    array[row + before.last - before.first : needed.last - needed.first] = step.pad_value
+    return array, 0, 0
+
+
+def rows_of_source(step: Step, source: np.ndarray, span: Rows, scratch: dict[int, np.ndarray]) -> Place:
+    """The input of the first step: the volume itself where nothing is missing, else its rows with a border."""
+    needed = needed_rows(step, *span)
+    height, width, _ = step.input_shape
+    _, left, _, right = step.window.padding
+    inside = needed.first >= 0 and needed.last <= height and left == right == 0
+    if inside and getattr(step, "overread", 0) == 0:
+        return source, needed.first, 0
+    array = scratch_of([step], 0, needed.last - needed.first, scratch)
+    low, high = max(0, needed.first), min(height, needed.last)
+    copy_rows(source, low, (array, low - needed.first, left), high - low)
+    array[: low - needed.first] = step.pad_value
+    array[high - needed.first : needed.last - needed.first] = step.pad_value
+    return array, 0, 0
+
+
+def scratch_of(steps: list[Step], number: int, rows: int, scratch: dict[int, np.ndarray]) -> np.ndarray:
+    """The padded input of a step, its columns left and right filled."""
+    array = scratch.get(number)
+    if array is None or array.shape[0] < rows:
+        step = steps[number]
+        _, width, channels = step.input_shape
+        _, left, _, right = step.window.padding
+        size = rows * (left + width + right) * channels
+        array = np.empty(size + getattr(step, "overread", 0), np.float32)[:size].reshape(rows, -1, channels)
+        array[:, :left] = step.pad_value
+        array[:, left + width :] = step.pad_value
+        scratch[number] = array
+    return array
+
+
+def copy_rows(source: np.ndarray, row: int, target: Place, rows: int) -> None:
+    """Copies whole rows into the first channels of the target's."""
+    array, to_row, to_column = target
+    _, width, channels = source.shape
+    array[to_row : to_row + rows, to_column : to_column + width, :channels] = source[row : row + rows]
+
+
+def apply_in_place(step: Step, target: Place, rows: int, second: np.ndarray | None, first: int) -> None:
+    array, row, column = target
+    if isinstance(step, Joined):
+        assert second is not None
+        width = step.output_shape[1]
+        step.combine(array[row : row + rows, column : column + width], second[first : first + rows])
+    else:
+        assert isinstance(step, (InPlace, PixelInPlace))
+        step.apply(array, row, column, rows)

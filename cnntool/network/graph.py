@@ -1,0 +1,98 @@
+"""A network is a graph: a chain of layers where each takes the one before, and branches where marks say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cnntool.declare import did_you_mean
+from cnntool.errors import CnntoolError
+from cnntool.layers.base import Layer
+from cnntool.layers.geometry import Shape
+
+INPUT = -1  # the number of the network's input, where nodes have 0, 1, ...
+
+
+class Node(NamedTuple):
+    layer: Layer
+    inputs: tuple[int, ...]  # numbers of nodes, or INPUT
+
+
+class Graph:
+    """Nodes in an order in which each comes after its inputs; `output` is the node whose volume is the result."""
+
+    def __init__(self, nodes: list[Node], marks: dict[str, int], output: int) -> None:
+        self.nodes, self.marks, self.output = nodes, marks, output
+
+    def until(self, stop: str) -> Graph:
+        """The graph that ends at a row's number (from 1) or at a mark."""
+        if stop in self.marks:
+            return Graph(self.nodes, self.marks, self.marks[stop])
+        if stop.isdigit() and 1 <= int(stop) <= len(self.nodes):
+            return Graph(self.nodes, self.marks, int(stop) - 1)
+        names = f" or one of the marks {', '.join(self.marks)}" if self.marks else ""
+        raise CnntoolError(
+            f"--until {stop}: no such row{did_you_mean(stop, self.marks)}; "
+            f"expected a number from 1 to {len(self.nodes)}{names}"
+        )
+
+    def needed(self) -> list[int]:
+        """The nodes that the output depends on, in order."""
+        wanted = {self.output}
+        for number in range(len(self.nodes) - 1, -1, -1):
+            if number in wanted:
+                wanted.update(self.nodes[number].inputs)
+        return sorted(wanted - {INPUT})
+
+    def shapes(self, input_shape: Shape) -> dict[int, Shape]:
+        """The shape of each needed node's volume, and of the input; a CnntoolError names the layer that cannot be."""
+        found = {INPUT: input_shape}
+        for number in self.needed():
+            layer, inputs = self.nodes[number]
+            with named(layer, number):
+                found[number] = layer.output_shape(*(found[i] for i in inputs))
+        return found
+
+
+class named:
+    """Puts `conv (layer 3): ` before the message of a CnntoolError."""
+
+    def __init__(self, layer: Layer | str, number: int) -> None:
+        self.word = layer if isinstance(layer, str) else layer.word
+        self.number = number
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CnntoolError):
+            raise type(error)(f"{self.word} (layer {self.number + 1}): {error}") from None
+
+
+def connect(layers: Sequence[Layer]) -> Graph:
+    """The graph of a chain: `mark` and `from` say what is connected, and are no nodes themselves."""
+    from cnntool.layers.branches import From, Mark
+
+    nodes: list[Node] = []
+    marks: dict[str, int] = {}
+    current = INPUT
+
+    def marked(name: str, word: str) -> int:
+        if name not in marks:
+            known = f"the marks before it are {', '.join(marks)}" if marks else f"put `mark {name}` before it"
+            near = did_you_mean(name, marks)
+            raise CnntoolError(f"{word} (layer {len(nodes) + 1}): no volume is marked `{name}`{near}; {known}")
+        return marks[name]
+
+    for layer in layers:
+        if isinstance(layer, Mark):
+            marks[layer.name] = current
+        elif isinstance(layer, From):
+            current = marked(layer.name, layer.word)
+        else:
+            second = () if layer.joins is None else (marked(layer.joins, layer.word),)
+            nodes.append(Node(layer, (current, *second)))
+            current = len(nodes) - 1
+    if not nodes:
+        raise CnntoolError("no layers: expected at least one, such as `relu`; `cnntool layers` lists them")
+    return Graph(nodes, marks, current)

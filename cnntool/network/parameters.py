@@ -1,0 +1,76 @@
+"""The arrays of a network: parameters drawn from a seed or read from files, and buffers that need no data."""
+
+from __future__ import annotations
+
+import math
+
+from cnntool.errors import CnntoolError
+from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.geometry import Shape
+from cnntool.network.graph import Graph, named
+
+# What stands between a convolution and the activation that decides how it is initialised.
+TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}
+
+
+class Parameters:
+    """Gives each node its arrays. The same seed gives the same arrays, whatever the size of the images."""
+
+    def __init__(self, graph: Graph, seed: int, saved: list[Arrays] | None = None) -> None:
+        self.graph, self.seed, self.saved = graph, seed, saved
+        self._made: dict[tuple, Arrays] = {}
+
+    def of(self, number: int, shape: Shape) -> Arrays:
+        """The arrays of a node whose (first) input has this shape."""
+        layer = self.graph.nodes[number].layer
+        wanted = layer.parameter_shapes(shape) | layer.buffer_shapes(shape)
+        key = (number, tuple(wanted.values()))
+        if wanted and key not in self._made:
+            with named(layer, number):
+                self._made[key] = self._make(number, layer, shape, wanted)
+        return self._made.get(key, {})
+
+    def _make(self, number: int, layer: Layer, shape: Shape, wanted: dict[str, tuple[int, ...]]) -> Arrays:
+        import numpy as np
+
+        if self.saved is None:
+            check_memory(sum(map(math.prod, wanted.values())), "its parameters")
+            return layer.initial(shape, np.random.default_rng([self.seed, number]), self._rectified(number))
+        arrays = self.saved[number]
+        for name, array in arrays.items():
+            if array.shape != wanted.get(name):
+                raise CnntoolError(
+                    f"the model's `{name}` has the shape {array.shape}, expected {wanted.get(name)} for an input of "
+                    f"{'x'.join(map(str, shape))}: give images of the size the model was made for"
+                )
+        return arrays
+
+    def _rectified(self, number: int) -> bool:
+        """Whether a rectifier comes next after this node, past layers that only rescale."""
+        for later in range(number + 1, len(self.graph.nodes)):
+            layer, inputs = self.graph.nodes[later]
+            if inputs[0] == number:
+                if layer.word not in TRANSPARENT:
+                    return layer.rectifies
+                number = later
+        return False
+
+
+def physical_memory() -> int:
+    """Bytes of memory of this machine, or of what this process may use of it."""
+    import os
+
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):  # not told on this system
+        return 2**36
+
+
+def check_memory(numbers: int, what: str) -> None:
+    """Refuses, before anything is allocated, what the machine cannot hold."""
+    needed, limit = 4 * numbers, int(0.8 * physical_memory())
+    if needed > limit:
+        raise CnntoolError(
+            f"{what} would need {needed / 2**30:.1f} GiB: expected at most {limit / 2**30:.1f} GiB on this machine; "
+            "make the input, the kernels or the channels fewer"
+        )

@@ -1,0 +1,55 @@
+"""Threads over pieces of work. Results never depend on how many there are: the pieces are the same for any number."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+def available_threads() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def _pool(helpers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(helpers, thread_name_prefix="cnntool")
+
+
+def parallel(threads: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """`[function(item) for item in items]`, by the calling thread and `threads - 1` others.
+
+    Each takes the next item when it is free. After an error no new item is begun, and the error is raised.
+    """
+    items = list(items)
+    helpers = min(threads, len(items)) - 1
+    if helpers < 1:
+        return [function(item) for item in items]
+    results: list[Any] = [None] * len(items)
+    numbers = itertools.count()
+    stopped = False
+
+    def work() -> None:
+        nonlocal stopped
+        try:
+            while not stopped and (number := next(numbers)) < len(items):
+                results[number] = function(items[number])
+        except BaseException:
+            stopped = True
+            raise
+
+    others = [_pool(threads - 1).submit(work) for _ in range(helpers)]
+    try:
+        work()
+    finally:
+        for other in others:
+            other.exception()  # waits
+    for other in others:
+        other.result()
+    return results

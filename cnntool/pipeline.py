@@ -1,0 +1,130 @@
+"""The facade for Python: the words of a chain, made ready and run on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnntool.errors import BadInput, CnntoolError
+from cnntool.layers.base import Arrays, Layer
+from cnntool.network.graph import connect
+from cnntool.network.parameters import Parameters
+from cnntool.network.summary import summarise
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnntool.network.plan import Plan
+
+PLANS_KEPT = 8  # image sizes whose plans are kept; a folder of photographs rarely has more
+
+
+class Pipeline:
+    """A network of layers with its parameters.
+
+    >>> pipeline = Pipeline.parse("conv 64 3 --padding same relu maxpool 2")
+    >>> pipeline.shape((224, 224, 3))["totals"]["parameters"]
+    1792
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, seed: int = 0, saved: list[Arrays] | None = None) -> None:
+        """`layers` in the order of the words, `mark` and `from` among them. `seed` draws what no file gives."""
+        self.layers = list(layers)
+        self.seed = seed
+        self.graph = connect(self.layers)
+        self.parameters = Parameters(self.graph, seed, saved)
+        self._plans: dict[tuple[int, ...], Plan] = {}
+
+    @classmethod
+    def parse(cls, words: str | Sequence[str], *, seed: int = 0) -> Pipeline:
+        """The pipeline of the words that the shell takes, as one string or a list; a CnntoolError names what is wrong.
+
+        Relative names of files are relative to the present folder.
+        """
+        from cnntool.chain.grammar import parse_words
+        from cnntool.chain.text import split_text
+
+        return cls(
+            parse_words(split_text(words) if isinstance(words, str) else [str(word) for word in words]), seed=seed
+        )
+
+    @classmethod
+    def read(cls, path: str | Path, *, seed: int = 0) -> Pipeline:
+        """The pipeline of a file of words; relative names in it are relative to that file."""
+        from cnntool.chain.text import parse_file
+
+        return cls(parse_file(path), seed=seed)
+
+    def until(self, stop: str) -> Pipeline:
+        """The same pipeline with the same parameters, ending at a row's number (from 1) or at a mark."""
+        shorter = object.__new__(Pipeline)
+        shorter.__dict__.update(self.__dict__, graph=self.graph.until(stop), _plans={})
+        return shorter
+
+    def shape(self, input_shape: tuple[int, int, int], **options: Any) -> dict[str, Any]:
+        """The object of `cnntool shape --json` for an input of (height, width, channels).
+
+        Options: `convention`, `without_sharing`, `as_fc`, as `network.summary.summarise` explains them.
+        """
+        return summarise(self.graph, checked_shape(input_shape), **options)
+
+    def weights(self, input_shape: tuple[int, int, int]) -> list[Arrays]:
+        """For each layer the arrays that it uses on an input of (height, width, channels); statistics that are taken
+        from each image are not among them."""
+        shapes = self.graph.shapes(checked_shape(input_shape))
+        needed = set(self.graph.needed())
+        return [
+            self.parameters.of(number, shapes[node.inputs[0]]) if number in needed else {}
+            for number, node in enumerate(self.graph.nodes)
+        ]
+
+    def set_weights(self, arrays: list[Arrays]) -> None:
+        """Replaces the arrays of all layers; an array that is left out is taken from the data, or zero for a bias."""
+        if len(arrays) != len(self.graph.nodes):
+            raise CnntoolError(f"expected the arrays of {len(self.graph.nodes)} layers, got {len(arrays)}")
+        self.parameters = Parameters(self.graph, self.seed, arrays)
+        self._plans = {}
+
+    def run(self, volume: np.ndarray, threads: int | None = None) -> np.ndarray:
+        """The last layer's output, float32, for a volume H x W x C or a batch N x H x W x C (H x W is one channel).
+
+        Other real types are converted to float32. `threads`: as many as processors when None; the result does not
+        depend on it. What depends on the shape alone is prepared once, so a second call only computes.
+        """
+        import numpy as np
+
+        from cnntool.network.threads import available_threads
+
+        array = np.asarray(volume)
+        if array.dtype.kind not in "fiub":
+            raise BadInput(f"a volume of {array.dtype} cannot be computed with: expected real numbers, such as float32")
+        if array.ndim == 2:
+            array = array[:, :, None]
+        if array.ndim not in (3, 4):
+            raise BadInput(f"expected a volume H x W x C or N x H x W x C, got {array.ndim} dimensions")
+        batch = np.ascontiguousarray(array if array.ndim == 4 else array[None], np.float32)
+        if not len(batch):
+            raise BadInput("the batch is empty: expected at least one volume")
+        plan = self.plan(batch.shape[1:])
+        result = plan.run(batch, available_threads() if threads is None else max(1, threads))
+        return result if array.ndim == 4 else result[0]
+
+    def plan(self, input_shape: tuple[int, ...]) -> Plan:
+        """How an input of (height, width, channels) is computed, made once for each shape."""
+        plan = self._plans.get(input_shape)
+        if plan is None:
+            from cnntool.network.plan import Plan
+
+            plan = Plan(self.graph, self.parameters, checked_shape(input_shape))
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.pop(next(iter(self._plans)))
+            self._plans[input_shape] = plan
+        return plan
+
+
+def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    if len(shape) != 3 or any(size < 1 for size in shape):
+        raise CnntoolError(f"{tuple(shape)} is not a shape: expected (height, width, channels) of at least 1 each")
+    height, width, channels = (int(size) for size in shape)
+    return height, width, channels
