@@ -6,7 +6,7 @@ import numpy as np
 
 from cnntool.kernels.jit import kernel
 
-SLICE = 256  # inputs that are summed in float32 before they join the total, so that errors do not grow with the input
+SLICE = 64  # inputs that are summed in float32 before they join the float64 total, so that errors do not grow with I
 
 
 @kernel
@@ -17,7 +17,7 @@ def dense_forward(x, weight, bias, out, first, last):
     """
     inputs, width = x.shape[0], last - first
     part = np.empty(width, np.float32)
-    total = out[first:last]
+    total = np.empty(width, np.float64)
     total[:] = bias[first:last]
     for start in range(0, inputs, SLICE):
         part[:] = np.float32(0)
@@ -37,3 +37,4 @@ def dense_forward(x, weight, bias, out, first, last):
             i += 1
         for o in range(width):
             total[o] += part[o]
+    out[first:last] = total

@@ -85,12 +85,19 @@ def needed_rows(step: Step, first: int, last: int) -> Rows:
     return Rows(first * stride - top, (last - 1) * stride - top + step.window.extent[0])
 
 
+def inside(needed: Rows, height: int) -> Rows:
+    """Those of the needed rows that are no padding; none where the window lies in the padding altogether."""
+    if needed.last <= 0 or needed.first >= height:
+        return Rows(needed.first, needed.first)
+    return Rows(max(0, needed.first), min(height, needed.last))
+
+
 def rows_of_steps(steps: list[Step], first: int, last: int) -> list[Rows]:
     """For each step the output rows that it must compute so that the last one can give rows first to last."""
     found = [Rows(first, last)]
     for step in reversed(steps[1:]):
-        low, high = needed_rows(step, *found[0])
-        found.insert(0, Rows(max(0, low), min(step.input_shape[0], high)))
+        span = found[0]
+        found.insert(0, inside(needed_rows(step, *span), step.input_shape[0]) if span.first < span.last else span)
     return found
 
 
@@ -125,6 +132,10 @@ def compute_band(
     place: Place | None = None  # of the input of the present step, once a step before has written it
     for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
         rows = span.last - span.first
+        if not rows:  # all that the next step sees is padding
+            if spans[number + 1].first < spans[number + 1].last:
+                place = all_padding(steps, number + 1, spans[number + 1], scratch)
+            continue
         target = target_of(steps, number, spans, out, first, scratch)
         if works_in_place(step):
             if place is None:
@@ -132,11 +143,10 @@ def compute_band(
             apply_in_place(step, target, rows, second, span.first)
         else:
             if place is None:
-                place = rows_of_source(steps[0], source, span, scratch)
+                place = rows_of_source(step, source, span, scratch)
             if isinstance(step, Windowed):
                 step.apply(*place, *target, span.first, rows)
             else:
-                assert isinstance(step, Joined)
                 copy_rows(place[0], place[1], target, rows)
                 apply_in_place(step, target, rows, second, span.first)
         place = target
@@ -172,20 +182,26 @@ def window_start(step: Step, target: Place, span: Rows, before: Rows) -> Place:
     return array, 0, 0
 
 
+def all_padding(steps: list[Step], number: int, span: Rows, scratch: dict[int, np.ndarray]) -> Place:
+    needed = needed_rows(steps[number], *span)
+    array = scratch_of(steps, number, needed.last - needed.first, scratch)
+    array[:] = steps[number].pad_value
+    return array, 0, 0
+
+
 def rows_of_source(step: Step, source: np.ndarray, span: Rows, scratch: dict[int, np.ndarray]) -> Place:
     """The input of the first step: the volume itself where nothing is missing, else its rows with a border."""
     needed = needed_rows(step, *span)
-    height, width, _ = step.input_shape
+    height = step.input_shape[0]
     _, left, _, right = step.window.padding
-    inside = needed.first >= 0 and needed.last <= height and left == right == 0
-    if inside and getattr(step, "overread", 0) == 0:
+    present = inside(needed, height)
+    if present == needed and left == right == 0 and getattr(step, "overread", 0) == 0:
         return source, needed.first, 0
     array = scratch_of([step], 0, needed.last - needed.first, scratch)
-    low, high = max(0, needed.first), min(height, needed.last)
-    copy_rows(source, low, (array, low - needed.first, left), high - low)
-    array[: low - needed.first] = step.pad_value
-    array[high - needed.first : needed.last - needed.first] = step.pad_value
-    return array, 0, 0
+    target = array, present.first - needed.first, left
+    if present.first < present.last:
+        copy_rows(source, present.first, target, present.last - present.first)
+    return window_start(step, target, span, present)
 
 
 def scratch_of(steps: list[Step], number: int, rows: int, scratch: dict[int, np.ndarray]) -> np.ndarray:
