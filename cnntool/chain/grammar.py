@@ -56,7 +56,7 @@ def _next_layer(
             near = did_you_mean(words[place], group.table) or f"; expected {', '.join(group.table)}, or a .npy file"
             raise CnntoolError(f"{word} (layer {number}): {words[place]!r} is no {word}{near}")
     command = command_of(word, nested, base)
-    end = cut(command, words, place)
+    end = cut(command.params, words, place)
     try:
         return command.make(list(words[place:end])), end
     except click.UsageError as error:
@@ -68,13 +68,13 @@ def _next_layer(
     raise CnntoolError(f"{command.name} (layer {number}): {message}")
 
 
-def cut(command: click.Command, words: Sequence[str], place: int) -> int:
-    """Where the command's own words end: after its arguments and the options around them.
+def cut(parameters: Sequence[click.Parameter], words: Sequence[str], place: int) -> int:
+    """Where the words of a command with these parameters end: after its arguments and the options around them.
 
-    An option that the command does not know is left in its piece, so that click can complain of it.
+    An option that it does not know is left in its piece, so that click can complain of it.
     """
-    options = {name: o for o in command.params if isinstance(o, click.Option) for name in (*o.opts, *o.secondary_opts)}
-    arguments = [p for p in command.params if isinstance(p, click.Argument)]
+    options = {name: p for p in parameters if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)}
+    arguments = [p for p in parameters if isinstance(p, click.Argument)]
     while place < len(words):
         word = words[place]
         if word.startswith("-") and len(word) > 1 and not (arguments and _is_number(word)):

@@ -1,0 +1,7 @@
+"""`python -m cnntool`."""
+
+import sys
+
+from cnntool.cli.main import main
+
+sys.exit(main())

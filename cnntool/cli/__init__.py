@@ -1,0 +1,1 @@
+"""The shell: one file a command. The only place that imports rich."""

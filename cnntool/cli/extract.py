@@ -1,0 +1,87 @@
+"""`cnntool extract`: one feature vector an image, into a table."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from cnntool.cli.options import (
+    ChainCommand,
+    chain_options,
+    image_options,
+    pipeline_of,
+    preparation_of,
+    refuse_layer_as_output,
+    work_options,
+)
+from cnntool.errors import BadInput, CnntoolError
+
+
+@click.command(cls=ChainCommand, name="extract")
+@click.argument("input", metavar="INPUT")
+@click.argument("output", metavar="OUTPUT")
+@chain_options
+@image_options
+@click.option("--labels", is_flag=True, help="Add the name of each image's sub-folder.")
+@work_options
+def command(input: str, output: str, labels: bool, **values: Any) -> int:
+    """One feature vector an image, into a table.
+
+    \b
+    cnntool extract photos/ features.npz conv 64 7 --stride 2 relu globalpool avg
+    cnntool extract photos/ features.csv --gray --resize 256 bank lm abs globalpool avg
+
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+
+    OUTPUT is a .npz (`features` float32 N x D, `paths`, and `labels` with --labels), a .csv (path, label, f0, ...) or a
+    .jsonl. The last volume is flattened in the order height, width, channels. An image that fails is named, left out
+    of the table, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
+    """
+    refuse_layer_as_output(output)
+    names = ("words", "pipeline_file", "until", "seed")
+    pipeline = pipeline_of(**{name: values.pop(name) for name in names})
+
+    from cnntool.cli.work import Notices, Progress, volumes
+    from cnntool.images.sources import open_source
+    from cnntool.images.tables import errors_file, open_table
+    from cnntool.network.threads import available_threads
+
+    notices = Notices(values["quiet"], values["verbose"])
+    preparation = preparation_of(values)
+    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:
+        table = open_table(output, labels, values["overwrite"])
+        errors = errors_file(output)
+        shape, rows = None, 0
+        try:
+            with Progress(len(source), notices, "extract") as progress:
+
+                def failed(item: Any, error: CnntoolError) -> None:
+                    progress.complain(str(error))
+                    errors.add(item.name, error)
+                    progress.advance()
+
+                threads = values["threads"] or available_threads()
+                for _, item, vector, found in volumes(source, pipeline, preparation, threads, notices, flat, failed):
+                    try:
+                        table.append(item.name, item.label if labels else None, vector)
+                    except BadInput as error:
+                        failed(item, error)
+                        continue
+                    shape, rows = shape or found, rows + 1
+                    progress.advance()
+            if rows:
+                table.commit()
+        finally:
+            table.abort()
+    if shape is not None:
+        notices.table(pipeline, shape)
+    if errors.count:
+        total = rows + errors.count
+        notices.say(f"{errors.count} of {total} images failed; they are listed in {errors.path}")
+    return 1 if errors.count else 0
+
+
+def flat(number: int, volume: Any) -> Any:
+    return volume.reshape(-1)

@@ -1,0 +1,101 @@
+"""The command `cnntool`: finds the sub-command, and turns every error into one short message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from cnntool import __version__
+from cnntool.errors import CnntoolError
+
+# In the order of the help page. Each lives in the module of its name, as `command`.
+COMMANDS = {
+    "run": "Feature maps of images, as volumes or pictures.",
+    "extract": "One feature vector an image, into a table.",
+    "shape": "Shapes, parameters, cost and receptive fields, without touching a pixel.",
+    "layers": "The layer words, and what each of them takes.",
+    "doctor": "What this machine is, and how fast it convolves.",
+}
+
+
+class Commands(click.Group):
+    """Imports a command when it is asked for: the help page waits for none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"cnntool.cli.{name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from cnntool.declare import did_you_mean
+
+            near = did_you_mean(args[0], COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command is called {args[0]!r}{near}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="cnntool %(version)s")
+def cnntool() -> None:
+    """Image features from convolutional pipelines: filters, activations, pooling, whitening, on fast CPU kernels.
+
+    \b
+    cnntool run photo.jpg maps.png whiten bank gabor relu maxpool 2
+    cnntool extract photos/ features.npz conv 64 7 --stride 2 relu globalpool avg
+    cnntool shape 224x224x3 conv 64 7 --stride 2 --padding 3 relu maxpool 2
+
+    `cnntool COMMAND --help` explains a command, `cnntool layers NAME` a layer.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0 all done, 1 some inputs failed, 2 wrong usage."""
+    try:
+        result = cnntool.main(arguments, prog_name="cnntool", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return 2
+    except click.UsageError as error:
+        return _complain(_one_line(error), 2, error.ctx)
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except CnntoolError as error:
+        return _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("interrupted", 128 + signal.SIGINT)
+    except BrokenPipeError:  # the reader of a pipe had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _complain("out of memory: make the images, the kernels or the channels fewer", 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", 1)
+
+
+def _one_line(error: click.UsageError) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _complain(message: str, code: int, ctx: click.Context | None = None) -> int:
+    name = ctx.command_path if ctx else "cnntool"
+    click.echo(f"{name}: {message}", err=True)
+    if ctx is not None and code == 2:
+        click.echo(f"`{name} --help` explains.", err=True)
+    return code

@@ -1,0 +1,137 @@
+"""What several commands share: the chain behind a command's own words, and options with their checks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnntool.chain.grammar import cut, parse_words
+from cnntool.declare import Integer, Kind
+from cnntool.errors import CnntoolError
+from cnntool.layers.table import LAYERS
+from cnntool.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from cnntool.images.preparation import Preparation
+
+
+class ChainCommand(click.Command):
+    """A command whose own arguments and options are followed by the words of a chain, which end in `words`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        place = cut(self.get_params(ctx), args, 0)
+        rest = super().parse_args(ctx, list(args[:place]))
+        ctx.params["words"] = tuple(args[place:])
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "LAYER..."]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        if incomplete and not incomplete[0].isalnum():
+            return super().shell_complete(ctx, incomplete)
+        found = [CompletionItem(word) for word in LAYERS if word.startswith(incomplete)]
+        return found if incomplete else super().shell_complete(ctx, incomplete) + found
+
+
+class Parsed(click.ParamType):
+    """A value read by one of the project's own kinds, or by a function that raises ValueError."""
+
+    def __init__(self, parse: Callable[[str], Any] | Kind, metavar: str) -> None:
+        self.parse = parse.parse if isinstance(parse, Kind) else parse
+        self.name = metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _late(name: str) -> Callable[[str], Any]:
+    """A parser of the images' preparation, imported when an option is given."""
+
+    def parse(text: str) -> Any:
+        from cnntool.images import preparation
+
+        return getattr(preparation, name)(text)
+
+    return parse
+
+
+def options(*decorators: Callable) -> Callable[[Callable], Callable]:
+    """Several options as one decorator, in the order in which the help shows them."""
+
+    def decorate(function: Callable) -> Callable:
+        return functools.reduce(lambda f, option: option(f), reversed(decorators), function)
+
+    return decorate
+
+
+chain_options = options(
+    click.option("-p", "--pipeline", "pipeline_file", metavar="FILE", help="Take the layers from a file of words."),
+    click.option("--until", metavar="ROW|MARK", help="Stop at a row's number, or at a mark."),
+    click.option("--seed", type=Parsed(Integer(), "N"), default=0, show_default=True, metavar="N",
+                 help="Draws the parameters that no file gives."),
+)  # fmt: skip
+
+image_options = options(
+    click.option("--gray", is_flag=True, help="One channel: 0.299 R + 0.587 G + 0.114 B."),
+    click.option("--rgb", is_flag=True, help="Three channels; a gray image is repeated."),
+    click.option("--resize", type=Parsed(_late("parse_resize"), "SIZE"), metavar="N|HxW",
+                 help="Shorter side, or exact height and width, in pixels."),
+    click.option("--crop", type=Parsed(_late("parse_crop"), "SIZE"), metavar="N|HxW", help="The middle of the image."),
+    click.option("--normalize", type=Parsed(_late("parse_normalize"), "MEAN/STD"), metavar="imagenet|MEAN/STD",
+                 help="Subtract and divide, one number for all channels or R,G,B."),
+)  # fmt: skip
+
+work_options = options(
+    click.option("--files-from", metavar="FILE|-", help="With INPUT -, a list of paths to read."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs that are there."),
+    click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors."),
+    click.option("--quiet", is_flag=True, help="Nothing on stderr but errors."),
+    click.option("--verbose", is_flag=True, help="The table of shapes on stderr even when that is no terminal."),
+)  # fmt: skip
+
+
+def pipeline_of(words: tuple[str, ...], pipeline_file: str | None, until: str | None, seed: int) -> Pipeline:
+    """The pipeline that was asked for, by words or by a file."""
+    ctx = click.get_current_context()
+    if pipeline_file is not None:
+        if words:
+            raise CnntoolError(
+                f"--pipeline {pipeline_file} and the words `{' '.join(words[:3])}` exclude each other: give one of them"
+            )
+        pipeline = Pipeline.read(pipeline_file, seed=seed)
+    else:
+        if not words:
+            raise click.UsageError("no layers: expected at least one, such as relu, or --pipeline FILE", ctx)
+        strangers = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
+        pipeline = Pipeline(parse_words(words, strangers=strangers), seed=seed)
+    return pipeline if until is None else pipeline.until(until)
+
+
+def preparation_of(values: dict[str, Any]) -> Preparation:
+    """Takes the image options out of a command's values."""
+    from cnntool.images.preparation import Preparation
+
+    names = ("gray", "rgb", "resize", "crop", "normalize")
+    try:
+        return Preparation(**{name: values.pop(name) for name in names})
+    except ValueError as error:
+        raise CnntoolError(f"--gray and --rgb: {error}") from None
+
+
+def refuse_layer_as_output(output: str) -> None:
+    """`cnntool run photo.jpg relu`: the output was forgotten, and a file called `relu` is not what is wanted."""
+    if output in LAYERS:
+        raise CnntoolError(f"OUTPUT is the layer word {output!r}: did you forget OUTPUT? (./{output} is a file name)")

@@ -1,0 +1,163 @@
+"""The shape calculator's result as a table for people, JSON, CSV or Markdown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from cnntool.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDTH_OF_FILES = 160  # of a table that goes to a file or a pipe
+
+
+class Column(NamedTuple):
+    """A column; those of a high `rank` go first when the terminal is narrow."""
+
+    title: str
+    value: Callable[[dict[str, Any]], str]
+    rank: int = 0
+    total: str = ""  # the key of the totals
+
+
+def size(pair: list) -> str:
+    return f"{pair[0]}" if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def short_bytes(value: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def columns_of(summary: dict[str, Any]) -> list[Column]:
+    cost = "MACs" if "convention" not in summary else f"cost ({summary['convention']})"
+    columns = [
+        Column("output", lambda row: "x".join(map(str, row["output_shape"]))),
+        Column("parameters", lambda row: number(row["parameters"]), total="parameters"),
+        Column("buffers", lambda row: number(row["buffers"]), 5, total="buffers"),
+        Column(cost, lambda row: number(row["macs"]), 1, total="macs"),
+        Column("field", lambda row: size(row["receptive_field"]), 2),
+        Column("jump", lambda row: size(row["jump"]), 4),
+        Column("centre", lambda row: size(row["center"]), 4),
+        Column("memory", lambda row: short_bytes(row["output_bytes"]), 3, total="activation_bytes"),
+    ]
+    for key in summary["totals"]:
+        if key.startswith("parameters_"):
+            title = key.removeprefix("parameters_").replace("_", " ")
+            columns.insert(2, Column(title, lambda row, key=key: number(row[key]), total=key))
+    return columns
+
+
+def show_summary(summary: dict[str, Any], pipeline: Pipeline, form: str) -> None:
+    """Prints the summary on stdout."""
+    if form == "json":
+        click.echo(json.dumps(summary, indent=2))
+    elif form == "csv":
+        click.echo(as_csv(summary, pipeline), nl=False)
+    elif form == "markdown":
+        click.echo(as_markdown(summary, pipeline))
+    else:
+        console = console_of(sys.stdout)
+        console.print(table_of(summary, pipeline, console.width))
+
+
+def console_of(stream: Any) -> Console:
+    """rich's console, wide enough for whole rows where the output is no terminal."""
+    from rich.console import Console
+
+    return Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES, highlight=False, soft_wrap=False)
+
+
+def words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
+    return " ".join(pipeline.graph.nodes[row["row"] - 1].layer.words())
+
+
+def table_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> Table:
+    """The table for people; columns that matter less are left out where the terminal is narrow."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    rows, totals = summary["layers"], summary["totals"]
+    columns = [column for column in columns_of(summary) if column.title != "buffers" or totals["buffers"]]
+    cells = {column.title: [column.value(row) for row in rows] for column in columns}
+    sums = {c.title: (short_bytes if c.title == "memory" else number)(totals[c.total]) if c.total else "" for c in columns}
+    names = [words_of_row(pipeline, row) for row in rows]
+    layer_width = min(max(map(len, names), default=0), 28)
+
+    def needed() -> int:
+        widths = (max(len(column.title), len(sums[column.title]), *map(len, cells[column.title])) for column in columns)
+        return len(str(len(rows))) + 2 + layer_width + 2 + sum(w + 2 for w in widths)
+
+    while needed() > width and (least := max(columns, key=lambda column: column.rank)).rank > 0:
+        columns.remove(least)
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, header_style="bold", footer_style="bold")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("layer", Text("total"), overflow="fold")
+    for column in columns:
+        justify: Any = "left" if column.title == "output" else "right"
+        table.add_column(column.title, sums[column.title], justify=justify, no_wrap=column.title != "output")
+    table.add_row("", Text("input", style="dim"), Text("x".join(map(str, summary["input"])), style="dim"))
+    for place, (row, name) in enumerate(zip(rows, names, strict=True)):
+        word, _, rest = name.partition(" ")
+        table.add_row(
+            str(row["row"]),
+            Text(word, style="bold cyan").append(f" {rest}" if rest else "", style="default not bold"),
+            *(cells[column.title][place] for column in columns),
+        )
+    return table
+
+
+def as_csv(summary: dict[str, Any], pipeline: Pipeline) -> str:
+    import csv
+    import io
+
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    extra = [key for key in summary["totals"] if key.startswith("parameters_")]
+    pairs = ("receptive_field", "jump", "center")
+    writer.writerow([
+        "row", "layer", "words", "input_height", "input_width", "input_channels", "output_height", "output_width",
+        "output_channels", "parameters", *extra, "buffers", "macs",
+        *(f"{pair}_{axis}" for pair in pairs for axis in ("height", "width")), "output_bytes",
+    ])  # fmt: skip
+    for row in summary["layers"]:
+        writer.writerow([
+            row["row"], row["layer"], words_of_row(pipeline, row), *row["input_shape"], *row["output_shape"],
+            row["parameters"], *(row[key] for key in extra), row["buffers"], row["macs"],
+            *(value for pair in pairs for value in row[pair]), row["output_bytes"],
+        ])  # fmt: skip
+    return stream.getvalue()
+
+
+def as_markdown(summary: dict[str, Any], pipeline: Pipeline) -> str:
+    columns = columns_of(summary)
+    totals = summary["totals"]
+    lines = [
+        ["", "layer", *(column.title for column in columns)],
+        ["--:", "---", *("---" if column.title == "output" else "--:" for column in columns)],
+        ["", "input", "x".join(map(str, summary["input"])), *[""] * (len(columns) - 1)],
+    ]
+    for row in summary["layers"]:
+        name = words_of_row(pipeline, row).replace("|", "\\|")
+        lines.append([str(row["row"]), f"`{name}`", *(column.value(row) for column in columns)])
+    sums = [
+        (short_bytes if column.title == "memory" else number)(totals[column.total]) if column.total else ""
+        for column in columns
+    ]
+    lines.append(["", "**total**", *(f"**{text}**" if text else "" for text in sums)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,143 @@
+"""`cnntool run`: feature maps of images."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from cnntool.cli.options import (
+    ChainCommand,
+    chain_options,
+    image_options,
+    pipeline_of,
+    preparation_of,
+    refuse_layer_as_output,
+    work_options,
+)
+from cnntool.errors import CnntoolError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnntool.images.sources import Source
+    from cnntool.pipeline import Pipeline
+
+
+@click.command(cls=ChainCommand, name="run")
+@click.argument("input", metavar="INPUT")
+@click.argument("output", metavar="OUTPUT")
+@chain_options
+@image_options
+@click.option("--as-image", is_flag=True, help="The volume itself as a picture, for 1 or 3 channels in [0, 1].")
+@click.option("--format", "form", metavar="FORMAT", help="npy, png, ...: for OUTPUT - or a folder. Default: npy.")
+@work_options
+def command(input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:
+    """Feature maps of images.
+
+    \b
+    cnntool run photo.jpg maps.png whiten bank gabor relu maxpool 2
+    cnntool run photo.jpg maps.npy conv 64 7 --stride 2 relu
+    cnntool run photos/ maps/ --format png bank sobel --magnitude
+
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+
+    OUTPUT goes by its suffix: .npy is the exact float32 volume (height x width x channels), an image suffix a contact
+    sheet of the channels. For many inputs it is a folder ending in / or a template with %s, the input's path without
+    suffix. - is stdout.
+    """
+    refuse_layer_as_output(output)
+    names = ("words", "pipeline_file", "until", "seed")
+    pipeline = pipeline_of(**{name: values.pop(name) for name in names})
+    return run(pipeline, input, output, as_image, form, **values)
+
+
+def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:
+    from cnntool.cli.work import Notices, Progress, volumes
+    from cnntool.images.sources import open_source
+    from cnntool.network.threads import available_threads
+
+    notices = Notices(values["quiet"], values["verbose"])
+    preparation = preparation_of(values)
+    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:
+        targets = targets_of(source, output, form, values["overwrite"])
+        write = writer_of(targets, as_image, form, notices)
+        failures = 0
+        shape = None
+        with Progress(len(source), notices, "run") as progress:
+
+            def failed(item: Any, error: CnntoolError) -> None:
+                nonlocal failures
+                failures += 1
+                progress.complain(str(error))
+                progress.advance()
+
+            threads = values["threads"] or available_threads()
+            for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
+                shape = shape or found
+                progress.advance()
+    if shape is not None:
+        notices.table(pipeline, shape)
+    return 1 if failures else 0
+
+
+def targets_of(source: Source, output: str, form: str | None, overwrite: bool) -> list[Path] | IO[bytes]:
+    """Where each result goes, with everything checked that can be checked before any work."""
+    from cnntool.images.names import is_for_many, output_paths
+    from cnntool.images.write import FORMATS, output_format
+
+    if form is not None and form not in FORMATS:
+        raise CnntoolError(f"--format {form}: expected one of {', '.join(FORMATS)}")
+    if output == "-":
+        if len(source) > 1:
+            raise CnntoolError(f"OUTPUT - holds one result, and {source.text} is {len(source)} inputs: give a folder")
+        if sys.stdout.isatty():
+            raise CnntoolError("OUTPUT - would write binary data to the terminal: redirect it to a file or a pipe")
+        return sys.stdout.buffer
+    if form is not None and not output.endswith(("/", os.sep)):
+        raise CnntoolError(f"--format {form}: OUTPUT {output} has its own suffix; --format goes with - and with a folder")
+    if source.single and not is_for_many(output):
+        paths = [Path(output)]
+    else:
+        paths = output_paths((item.name for item in source), output, f".{form or 'npy'}")
+    for path in paths:
+        output_format(path)
+        if path.is_dir():
+            raise CnntoolError(f"{path} is a folder: expected a file name, or {path}/ to write into it")
+        if path.exists() and not overwrite:
+            raise CnntoolError(f"{path} is there already: give --overwrite to replace it")
+    if not is_for_many(output) and not paths[0].parent.is_dir():
+        raise CnntoolError(f"{paths[0].parent}: no such folder to write {paths[0].name} into")
+    return paths
+
+
+def writer_of(targets: list[Path] | IO[bytes], as_image: bool, form: str | None, notices: Any) -> Any:
+    """The function that writes the result of input `number`."""
+    from cnntool.images.sheet import contact_sheet
+    from cnntool.images.write import encode, output_format, picture_of, write_picture, write_volume
+
+    def picture(volume: np.ndarray) -> Any:
+        if as_image:
+            return picture_of(volume)
+        image, note = contact_sheet(volume)
+        if note:
+            notices.say(note)
+        return image
+
+    def write(number: int, volume: np.ndarray) -> None:
+        if not isinstance(targets, list):
+            kind = form or "npy"
+            encode(volume if kind == "npy" else picture(volume), kind, targets)
+            return
+        path = targets[number]
+        if output_format(path) == "npy":
+            write_volume(path, volume, make_folders=True)
+        else:
+            write_picture(path, picture(volume), make_folders=True)
+
+    if as_image and (form or (isinstance(targets, list) and output_format(targets[0]))) in (None, "npy"):
+        raise CnntoolError("--as-image needs a picture: expected OUTPUT with an image suffix such as .png, or --format")
+    return write

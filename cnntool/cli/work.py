@@ -1,0 +1,140 @@
+"""From inputs through a pipeline to results, for one image or a hundred thousand: threads, progress, failures."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnntool.errors import BadInput, CnntoolError
+from cnntool.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnntool.images.preparation import Preparation
+    from cnntool.images.sources import Item, Source
+
+AHEAD = 2  # images read ahead for each thread, so that none waits and memory stays bounded
+
+
+class Notices:
+    """What is said on stderr besides errors, each thing once."""
+
+    def __init__(self, quiet: bool, verbose: bool) -> None:
+        self.quiet = quiet
+        self.shows_table = not quiet and (verbose or sys.stderr.isatty())
+        self._said: set[str] = set()
+
+    def say(self, text: str, key: str | None = None) -> None:
+        if not self.quiet and (key or text) not in self._said:
+            self._said.add(key or text)
+            click.echo(f"cnntool: {text}", err=True)
+
+    def watch_compiler(self) -> None:
+        from cnntool import kernels
+
+        text = "compiling kernels for this processor; they are kept for the next time"
+        if kernels.jit.CACHE_FOLDER is None:
+            text = "compiling kernels in memory, since no cache folder can be written (CNNTOOL_CACHE_DIR names another)"
+        kernels.jit.on_compile(lambda name: self.say(text))
+
+    def table(self, pipeline: Pipeline, shape: tuple[int, ...]) -> None:
+        if self.shows_table:
+            from cnntool.cli.report import console_of, table_of
+
+            console = console_of(sys.stderr)
+            console.print(table_of(pipeline.shape(shape), pipeline, console.width))  # type: ignore[arg-type]
+
+
+def volumes(
+    source: Source,
+    pipeline: Pipeline,
+    preparation: Preparation,
+    threads: int,
+    notices: Notices,
+    finish: Callable[[int, np.ndarray], Any],
+    failed: Callable[[Item, CnntoolError], None],
+) -> Iterator[tuple[int, Item, Any, tuple[int, ...]]]:
+    """Runs all inputs; yields (number, item, result of `finish(number, volume)`, input's shape) in their order.
+
+    Several images: each thread reads, computes and finishes one image at a time. One image: its bands are spread over
+    the threads. An input that fails goes to `failed` and the work goes on; a single input raises.
+    """
+    notices.watch_compiler()
+    spread = threads if len(source) == 1 else 1
+
+    def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
+        volume = item.read(preparation, notices.say)
+        return finish(number, pipeline.run(volume, threads=spread)), volume.shape
+
+    if len(source) == 1:
+        try:
+            yield 0, source[0], *compute(0, source[0])
+        except CnntoolError as error:
+            if source.single and not isinstance(error, BadInput):
+                raise
+            failed(source[0], error)
+        return
+    waiting: deque[tuple[int, Item, Future]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
+        try:
+            upcoming = enumerate(source)
+            while True:
+                while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
+                    waiting.append((*following, pool.submit(compute, *following)))
+                if not waiting:
+                    break
+                number, item, future = waiting.popleft()
+                try:
+                    result, shape = future.result()
+                except CnntoolError as error:
+                    named = str(error) if str(error).startswith(item.where) else f"{item.where}: {error}"
+                    failed(item, BadInput(named))
+                    continue
+                yield number, item, result, shape
+        except BaseException:
+            for _, _, future in waiting:
+                future.cancel()
+            raise
+
+
+class Progress:
+    """A progress bar on stderr for many images, when that is a terminal."""
+
+    def __init__(self, total: int, notices: Notices, doing: str) -> None:
+        self._bar: Any = None
+        if total > 1 and sys.stderr.isatty() and not notices.quiet:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                console=Console(file=sys.stderr), transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> Progress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self) -> None:
+        if self._bar:
+            self._bar.advance(self._task)
+
+    def complain(self, text: str) -> None:
+        """An error's line, above the bar."""
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(text, err=True)

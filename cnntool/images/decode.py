@@ -1,0 +1,158 @@
+"""From what Pillow decoded to pixels that a layer can take: every mode has its row in one table.
+
+| mode | from | channels | value |
+| --- | --- | --- | --- |
+| 1, L | bilevel, gray | 1 | / 255 |
+| LA, La | gray with alpha | 1 | / 255, over white |
+| P, PA | palette, with or without transparency | 3 | / 255, over white |
+| RGB, RGBX | colour (X is dropped) | 3 | / 255 |
+| RGBA, RGBa | colour with alpha | 3 | / 255, over white |
+| CMYK, YCbCr, HSV | converted to RGB by Pillow, without a profile | 3 | / 255 |
+| LAB | CIE L*a*b*, converted to sRGB | 3 | / 255 |
+| I;16, I;16L, I;16B, I;16N | 16 bit gray (12 bit: / 4095) | 1 | / 65535 |
+| I | whole numbers; PNG and PGM keep 16 bit ones here | 1 | / the largest of the file's type |
+| F | float TIFF, PFM | 1 | as it is |
+
+An integer is thus divided by the largest of its type, which gives [0, 1] ([-1, 1] for the signed types of TIFF); a
+float is taken as it is. Colours of 16 bits a channel come from Pillow with 8. Embedded colour profiles are not applied.
+Transparent pixels show a white page, as a viewer or a printer would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageCms
+
+# Raw modes of TIFF, whose pixels all arrive in the modes I and I;16.
+LARGEST_OF_RAW = {"I;12": 4095, "I;16S": 32767, "I;16BS": 32767, "I;32N": 2**32 - 1}
+UNSIGNED_32 = "I;32N"
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the file keeps its numbers, from the header; must be asked before the pixels are loaded. "" when unknown."""
+    tiles = getattr(image, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    if isinstance(arguments, tuple):
+        arguments = arguments[0] if arguments else ""
+    return arguments if isinstance(arguments, str) else ""
+
+
+def channels_of(mode: str) -> int:
+    """The channels that an image of this mode is read with; a ValueError for a mode without a row."""
+    return _row(mode)[0]
+
+
+def flatten_mode(image: Image.Image, raw: str = "") -> Image.Image:
+    """A loaded image as one of mode L, RGB (0 to 255) or F (final values); `raw` is its `raw_mode`."""
+    return _row(image.mode)[1](image, raw)
+
+
+def to_array(image: Image.Image) -> np.ndarray:
+    """float32 H x W x C of an image that `flatten_mode` returned."""
+    pixels = np.asarray(image)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    if pixels.dtype == np.uint8:
+        return np.divide(pixels, np.float32(255), dtype=np.float32)
+    return np.array(pixels, dtype=np.float32, order="C")
+
+
+def _gray(image: Image.Image, raw: str) -> Image.Image:
+    clear = image.info.get("transparency")
+    if image.mode == "1":
+        # A 1 bit file names its transparent colour 0 or 1: black needs no scaling, and white stays white in any case.
+        image = image.convert("L")
+    if isinstance(clear, int):
+        image.info["transparency"] = clear
+        return _over_white(image.convert("LA"), "L")
+    return image
+
+
+def _gray_with_alpha(image: Image.Image, raw: str) -> Image.Image:
+    return _over_white(image if image.mode == "LA" else image.convert("LA"), "L")
+
+
+def _colour(image: Image.Image, raw: str) -> Image.Image:
+    if "transparency" in image.info and image.mode == "RGB":
+        return _over_white(image.convert("RGBA"), "RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _palette(image: Image.Image, raw: str) -> Image.Image:
+    assert image.palette is not None
+    opaque = image.mode == "P" and "transparency" not in image.info and image.palette.mode == "RGB"
+    return image.convert("RGB") if opaque else _over_white(image.convert("RGBA"), "RGB")
+
+
+def _colour_with_alpha(image: Image.Image, raw: str) -> Image.Image:
+    return _over_white(image if image.mode == "RGBA" else image.convert("RGBA"), "RGB")
+
+
+def _lab(image: Image.Image, raw: str) -> Image.Image:
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    assert converted is not None
+    return converted
+
+
+def _sixteen_bits(image: Image.Image, raw: str) -> Image.Image:
+    return _scaled(np.asarray(image), LARGEST_OF_RAW.get(raw, 65535))
+
+
+def _integers(image: Image.Image, raw: str) -> Image.Image:
+    pixels = np.asarray(image)
+    if image.format in ("PNG", "PPM"):
+        return _scaled(pixels, 65535)
+    # Pillow has no unsigned type of 32 bits: the upper half arrives as negative numbers.
+    return _scaled(pixels.view(np.uint32) if raw == UNSIGNED_32 else pixels, LARGEST_OF_RAW.get(raw, 2**31 - 1))
+
+
+def _floats(image: Image.Image, raw: str) -> Image.Image:
+    return image
+
+
+def _scaled(pixels: np.ndarray, largest: int) -> Image.Image:
+    return Image.fromarray((pixels / largest).astype(np.float32))
+
+
+def _over_white(image: Image.Image, mode: str) -> Image.Image:
+    page = Image.new(mode, image.size, "white")
+    page.paste(image.convert(mode), mask=image.getchannel("A"))
+    return page
+
+
+Converter = Callable[[Image.Image, str], Image.Image]
+
+MODES: dict[str, tuple[int, Converter]] = {
+    "1": (1, _gray),
+    "L": (1, _gray),
+    "LA": (1, _gray_with_alpha),
+    "La": (1, _gray_with_alpha),
+    "P": (3, _palette),
+    "PA": (3, _palette),
+    "RGB": (3, _colour),
+    "RGBX": (3, _colour),
+    "RGBA": (3, _colour_with_alpha),
+    "RGBa": (3, _colour_with_alpha),
+    "CMYK": (3, _colour),
+    "YCbCr": (3, _colour),
+    "HSV": (3, _colour),
+    "LAB": (3, _lab),
+    "I;16": (1, _sixteen_bits),
+    "I;16L": (1, _sixteen_bits),
+    "I;16B": (1, _sixteen_bits),
+    "I;16N": (1, _sixteen_bits),
+    "I": (1, _integers),
+    "F": (1, _floats),
+}
+
+
+def _row(mode: str) -> tuple[int, Converter]:
+    if mode not in MODES:
+        raise ValueError(f"pixels of mode {mode} are not known")
+    return MODES[mode]

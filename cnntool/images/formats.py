@@ -1,0 +1,62 @@
+"""Which image formats are read and written. The one place that names them; imports neither numpy nor Pillow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Pillow's name of a format -> its suffixes, the commonest first. Formats that Pillow knows and that are missing here
+# run another program (EPS), only open a header (HDF5, MPEG) or are not pictures of this field.
+READ: dict[str, tuple[str, ...]] = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "MPO": (".mpo",),
+    "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
+    "DIB": (".dib",),
+    "ICO": (".ico",),
+    "ICNS": (".icns",),
+    "PCX": (".pcx",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "DDS": (".dds",),
+    "QOI": (".qoi",),
+    "PSD": (".psd",),
+    "XBM": (".xbm",),
+    "XPM": (".xpm",),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+    "AVIF": (".avif", ".avifs"),
+}
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in READ.values() for suffix in suffixes)
+VOLUME_SUFFIX = ".npy"
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
+
+# Suffix -> Pillow's name and the longest side that the format can hold.
+WRITTEN: dict[str, tuple[str, int]] = {
+    ".png": ("PNG", 2**31 - 1),
+    ".jpg": ("JPEG", 65500),
+    ".jpeg": ("JPEG", 65500),
+    ".webp": ("WEBP", 16383),
+    ".tif": ("TIFF", 2**31 - 1),
+    ".tiff": ("TIFF", 2**31 - 1),
+    ".bmp": ("BMP", 2**31 - 1),
+    ".gif": ("GIF", 65535),
+    ".ppm": ("PPM", 2**31 - 1),
+}
+
+
+def suffix_of(name: str | os.PathLike[str]) -> str:
+    """The last suffix of a name in lower case, with its dot; "" when there is none."""
+    return Path(name).suffix.lower()
+
+
+def is_input(name: str) -> bool:
+    """Whether a file of a folder or an archive is taken, by its suffix."""
+    return suffix_of(name) in IMAGE_SUFFIXES or suffix_of(name) == VOLUME_SUFFIX
+
+
+def is_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVE_SUFFIXES)

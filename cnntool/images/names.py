@@ -1,0 +1,57 @@
+"""From an input's name to the name of its output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from cnntool.errors import CnntoolError
+
+PLACE = "%s"
+
+
+def is_for_many(output: str) -> bool:
+    """Whether OUTPUT is a form for many inputs: a folder (ending in `/`) or a template holding `%s`."""
+    return output.endswith(("/", "\\")) or PLACE in output
+
+
+def clean_name(name: str) -> str:
+    """A relative path with forward slashes that cannot lead out of the folder it is put in.
+
+    Drives, leading slashes, `.` and `..` are dropped; "_" stands for a name of which nothing is left.
+    """
+    parts = re.sub(r"^[A-Za-z]:(?=[\\/])", "", name).replace("\0", "").replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..")) or "_"
+
+
+def output_paths(names: Iterable[str], output: str, suffix: str = ".npy") -> list[Path]:
+    """One output path an input name, in order.
+
+    `output` ending in `/` is a folder: `cats/1.jpg` becomes `output/cats/1` + `suffix`. Otherwise each `%s` in it
+    stands for the input's path without suffix, and `output` brings its own suffix. Names are cleaned by `clean_name`.
+    Raises CnntoolError, naming both, when two inputs would have one output, and when `output` is neither form.
+    """
+    if not is_for_many(output):
+        raise CnntoolError(
+            f"{output}: one output for many inputs: expected a folder ending in / or a template with %s, "
+            f"such as maps/ or maps/%s{suffix}"
+        )
+    template = output if PLACE in output else f"{output}{PLACE}{suffix}"
+    taken: dict[Path, str] = {}
+    paths = []
+    for name in names:
+        path = Path(template.replace(PLACE, _without_suffix(clean_name(name))))
+        if path in taken:
+            raise CnntoolError(
+                f"{taken[path]} and {name} would both be written to {path}: rename one, or run them apart"
+            )
+        taken[path] = name
+        paths.append(path)
+    return paths
+
+
+def _without_suffix(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    stem, dot, _ = last.rpartition(".")
+    return folder + slash + (stem if dot and stem else last)

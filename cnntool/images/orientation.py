@@ -1,0 +1,72 @@
+"""How a camera was held, from EXIF or XMP, without decoding a pixel where that can be avoided."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from PIL import Image
+
+ORIENTATION = 0x0112
+IMAGE_WIDTH, IMAGE_LENGTH = 0x0100, 0x0101
+METHODS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def orientation_of(image: Any) -> int:
+    """1 to 8, the transposition that is still to be done; 1 when the file tells none, or cannot be understood.
+
+    A PNG may tell it after its pixels. Pillow's own way to find that loads the pixels and hides their errors from the
+    next load, so here they are loaded openly, and only when such a chunk exists; errors in them are raised.
+    """
+    if image.format == "PNG" and "exif" not in image.info and image.tile and _png_tells_late(image.fp):
+        image.load()
+    if image.format == "TIFF" and not image.tile:
+        return 1  # loading a TIFF turns it
+    try:
+        # The base class's, since the one of PNG loads the pixels.
+        value = Image.Image.getexif(image).get(ORIENTATION, 1)
+    except Exception:  # a broken note about a picture does not break the picture
+        return 1
+    return value if value in METHODS else 1
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """The image as it was seen."""
+    return image.transpose(METHODS[orientation]) if orientation in METHODS else image
+
+
+def turned_size(image: Any) -> tuple[int, int]:
+    """(height, width) of the image as it was seen, from the header of an image that is not loaded."""
+    if image.format == "TIFF":
+        # Some releases of Pillow swap the size when they open the file, others when they load it.
+        width, height = image.tag_v2[IMAGE_WIDTH], image.tag_v2[IMAGE_LENGTH]
+    else:
+        width, height = image.size
+    return (width, height) if orientation_of(image) >= 5 else (height, width)
+
+
+def _png_tells_late(file: Any) -> bool:
+    """Whether chunks that may hold an orientation follow the pixels; the file is left where it was."""
+    place = file.tell()
+    try:
+        file.seek(8)
+        pixels_seen = False
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind == b"IEND":
+                return False
+            if pixels_seen and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            pixels_seen = pixels_seen or kind == b"IDAT"
+            file.seek(length + 4, os.SEEK_CUR)
+        return False
+    finally:
+        file.seek(place)

@@ -1,0 +1,133 @@
+"""What is done to every input before the first layer: resize, crop, gray or three channels, normalise.
+
+Sizes are integer arithmetic and come from here alone, so that the shape told from a header is the shape that is read.
+This module imports neither numpy nor Pillow: the shell reads its options with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+MAX_PIXELS = 2**29
+LARGEST_SIDE = 65535
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+Size = tuple[int, int]
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """How an input becomes the volume that the first layer takes; the steps run in the order of the fields.
+
+    resize: the length of the shorter side, keeping the aspect as torchvision does (the longer side is rounded down), or
+        exactly (height, width). Bilinear and antialiased. Images only.
+    crop: (height, width) about the centre; an input smaller than that is refused.
+    gray: one channel, 0.299 R + 0.587 G + 0.114 B (ITU-R 601).
+    rgb: three channels; one channel is repeated. Excludes `gray`.
+    normalize: (means, standard deviations), one for all channels or one a channel: (x - mean) / standard deviation.
+    """
+
+    resize: int | Size | None = None
+    crop: Size | None = None
+    gray: bool = False
+    rgb: bool = False
+    normalize: Statistics | None = None
+
+    def __post_init__(self) -> None:
+        if self.gray and self.rgb:
+            raise ValueError("gray and rgb exclude each other: one channel or three")
+
+    def size(self, height: int, width: int) -> Size:
+        """The height and width after `resize` and `crop`; a ValueError when the input does not fit."""
+        return self.cropped(*self.resized(height, width))
+
+    def resized(self, height: int, width: int) -> Size:
+        if self.resize is None:
+            return height, width
+        if isinstance(self.resize, tuple):
+            return self.resize
+        if height <= width:
+            size = self.resize, self.resize * width // height
+        else:
+            size = self.resize * height // width, self.resize
+        if math.prod(size) > MAX_PIXELS:
+            raise ValueError(f"{height} x {width} pixels become {size[0]} x {size[1]}: at most {MAX_PIXELS} are read")
+        return size
+
+    def cropped(self, height: int, width: int) -> Size:
+        if self.crop is None:
+            return height, width
+        if self.crop[0] > height or self.crop[1] > width:
+            raise ValueError(
+                f"{height} x {width} pixels are too few for a crop of {self.crop[0]} x {self.crop[1]}: "
+                "crop less, or resize first"
+            )
+        return self.crop
+
+    def corner(self, height: int, width: int) -> Size:
+        """Row and column where the centre crop begins; a half pixel goes to the even number, as torchvision's."""
+        rows, columns = self.cropped(height, width)
+        return round((height - rows) / 2), round((width - columns) / 2)
+
+    def channels(self, channels: int) -> int:
+        """The channels after `gray` or `rgb`; a ValueError when the input's cannot be turned or normalised so."""
+        if (self.gray or self.rgb) and channels not in (1, 3):
+            raise ValueError(f"{channels} channels do not become {'gray' if self.gray else 'RGB'}: expected 1 or 3")
+        channels = 1 if self.gray else 3 if self.rgb else channels
+        if self.normalize is not None:
+            for values in self.normalize:
+                if len(values) not in (1, channels):
+                    hint = " (read it as RGB)" if channels == 1 and len(values) == 3 else ""
+                    raise ValueError(f"{channels} channel(s), but {len(values)} values to normalise with{hint}")
+        return channels
+
+
+AS_IT_IS = Preparation()
+
+
+def parse_resize(text: str) -> int | Size:
+    """`256` is the shorter side, `256x320` exactly height x width; a ValueError tells what was expected."""
+    values = _integers(text)
+    if values is None or len(values) > 2:
+        raise ValueError(f"{text!r} is not a size: expected the shorter side or HEIGHTxWIDTH, such as 256 or 256x320")
+    return values[0] if len(values) == 1 else (values[0], values[1])
+
+
+def parse_crop(text: str) -> Size:
+    """`224` is a square, `224x320` height x width; a ValueError tells what was expected."""
+    values = _integers(text)
+    if values is None or len(values) > 2:
+        raise ValueError(f"{text!r} is not a size: expected N or HEIGHTxWIDTH, such as 224 or 224x320")
+    return values[0], values[-1]
+
+
+def parse_normalize(text: str) -> Statistics:
+    """`imagenet`, or MEAN/STD, each one number or one a channel; a ValueError tells what was expected."""
+    if text == "imagenet":
+        return IMAGENET
+    expected = "expected imagenet or MEAN/STD, such as 0.5/0.25 or 0.485,0.456,0.406/0.229,0.224,0.225"
+    try:
+        means, deviations = (tuple(float(part) for part in half.split(",")) for half in text.split("/"))
+    except ValueError:
+        raise ValueError(f"{text!r}: {expected}") from None
+    if not all(math.isfinite(value) for value in means + deviations):
+        raise ValueError(f"{text!r} holds a number that is not finite: {expected}")
+    if min(deviations) <= 0:
+        raise ValueError(f"{text!r}: a standard deviation is above 0")
+    if len(means) != len(deviations) and 1 not in (len(means), len(deviations)):
+        raise ValueError(f"{text!r} gives {len(means)} means and {len(deviations)} deviations: {expected}")
+    return means, deviations
+
+
+def _integers(text: str) -> list[int] | None:
+    """The whole numbers of `N` or `NxM`, or None for anything else."""
+    parts = text.lower().split("x")
+    if not all(part.isascii() and part.isdigit() and len(part) < 12 for part in parts):
+        return None
+    values = [int(part) for part in parts]
+    for value in values:
+        if not 1 <= value <= LARGEST_SIDE:
+            raise ValueError(f"{text}: expected sizes of 1 to {LARGEST_SIDE}")
+    return values

@@ -1,0 +1,154 @@
+"""Writing one result: all of it or nothing. Volumes as `.npy`, pictures by their suffix, either to a stream."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from cnntool.errors import CnntoolError
+from cnntool.images.formats import VOLUME_SUFFIX, WRITTEN, suffix_of
+
+FORMATS = ("npy", *(suffix[1:] for suffix in WRITTEN))
+SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "TIFF": {"compression": "tiff_deflate"},
+}
+
+PathLike = str | os.PathLike[str]
+
+
+def output_format(path: PathLike) -> str:
+    """`npy`, `png`, ... by the suffix, one of FORMATS; CnntoolError for a suffix that cannot be written."""
+    suffix = suffix_of(path)
+    if suffix != VOLUME_SUFFIX and suffix not in WRITTEN:
+        given = f"suffix {suffix} is not known" if suffix else "no suffix"
+        raise CnntoolError(f"{os.fspath(path)}: {given}: expected {VOLUME_SUFFIX}, {', '.join(WRITTEN)}")
+    return suffix[1:]
+
+
+@contextlib.contextmanager
+def atomic(path: PathLike, *, make_folders: bool = False) -> Iterator[Path]:
+    """Gives a new empty file in the folder of `path`, to be filled; it becomes `path` when the block ends well.
+
+    On any exception, KeyboardInterrupt too, it is removed and `path` stays as it was. Permissions follow the umask. A
+    link is written through; a device or a pipe is given as it is, since it cannot be replaced. Raises CnntoolError for
+    a folder that is missing (made with `make_folders`) or cannot be written, and for a `path` that is a folder.
+    """
+    with writing(path):
+        target = Path(os.path.realpath(path))
+        if target.is_dir() or os.fspath(path).endswith(("/", os.sep)):
+            raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            temporary = None
+        else:
+            if make_folders:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.parent / f".{secrets.token_hex(8)}.tmp{target.suffix[:16]}"
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    if temporary is None:
+        yield target
+        return
+    try:
+        yield temporary
+        with writing(path):
+            os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def writing(path: PathLike) -> Iterator[None]:
+    """Turns an OSError of the block into a CnntoolError that names `path`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except FileNotFoundError:
+        folder = os.path.dirname(os.fspath(path)) or os.curdir
+        raise CnntoolError(f"{os.fspath(path)}: there is no folder {folder}: make it first") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, CnntoolError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CnntoolError(f"{os.fspath(path)}: cannot be written: {reason}") from None
+
+
+def write_volume(path: PathLike, volume: np.ndarray, *, make_folders: bool = False) -> None:
+    """Writes H x W x C as float32 `.npy`, C order, atomically. Raises CnntoolError."""
+    with atomic(path, make_folders=make_folders) as temporary, writing(path), open(temporary, "wb") as file:
+        _write_npy(file, volume)
+
+
+def write_picture(path: PathLike, image: Image.Image, *, make_folders: bool = False) -> None:
+    """Writes a picture in the format of the suffix, atomically. Raises CnntoolError, also for a picture too large."""
+    if output_format(path) == "npy":
+        raise CnntoolError(f"{os.fspath(path)}: a picture is not a .npy volume: expected {', '.join(WRITTEN)}")
+    kind = _fitting(image, suffix_of(path), os.fspath(path))
+    with atomic(path, make_folders=make_folders) as temporary, writing(path), open(temporary, "wb") as file:
+        _save(image, file, kind)
+
+
+def picture_of(volume: np.ndarray) -> Image.Image:
+    """An H x W x 1 or H x W x 3 volume as the picture itself: [0, 1] becomes 0 to 255, clipped; NaN is 0."""
+    if volume.ndim != 3 or volume.shape[2] not in (1, 3):
+        raise CnntoolError(
+            f"a volume of {' x '.join(map(str, volume.shape))} is no picture: expected 1 or 3 channels; "
+            "leave --as-image out for a contact sheet"
+        )
+    levels = np.nan_to_num(np.clip(volume, 0, 1), copy=False, nan=0.0) * np.float32(255)
+    pixels = np.rint(levels).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+
+
+def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes]) -> None:
+    """Writes a volume as `npy`, or a picture as one of FORMATS, to a binary stream that need not seek.
+
+    Raises CnntoolError for an unknown format, and for a format that does not fit the value.
+    """
+    format = format.lower().removeprefix(".")
+    if format not in FORMATS:
+        raise CnntoolError(f"format {format!r} is not known: expected {', '.join(FORMATS)}")
+    if isinstance(value, np.ndarray):
+        if format != "npy":
+            raise CnntoolError(f"a volume is not written as {format}: expected npy, or a picture of it")
+        _write_npy(stream, value)
+        return
+    if format == "npy":
+        raise CnntoolError(f"a picture is not written as npy: expected {', '.join(FORMATS[1:])}")
+    buffer = io.BytesIO()
+    _save(value, buffer, _fitting(value, f".{format}", format))
+    stream.write(buffer.getbuffer())
+
+
+def _write_npy(stream: IO[bytes], volume: np.ndarray) -> None:
+    """As np.save, which asks a file for its position and so fails on a pipe."""
+    volume = np.ascontiguousarray(volume, dtype="<f4")
+    header = {"descr": "<f4", "fortran_order": False, "shape": volume.shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    stream.write(volume.data.cast("B") if volume.size else b"")
+
+
+def _fitting(image: Image.Image, suffix: str, name: str) -> str:
+    """Pillow's name of the format, when the picture fits into it."""
+    kind, longest = WRITTEN[suffix]
+    if max(image.size) > longest:
+        raise CnntoolError(
+            f"{name}: {image.height} x {image.width} pixels are too many for {kind}: at most {longest} a side; use .png"
+        )
+    return kind
+
+
+def _save(image: Image.Image, file: IO[bytes], kind: str) -> None:
+    image.save(file, format=kind, **SAVE_OPTIONS.get(kind, {}))
