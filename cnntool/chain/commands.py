@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from cnntool.declare import MISSING, Choice, File, Flag, Kind, Nested, fields_of, help_of, option_name
+from cnntool.declare import MISSING, Choice, File, Flag, Kind, Nested, did_you_mean, fields_of, help_of, option_name
+from cnntool.errors import CnntoolError
 
 
 class KindType(click.ParamType):
@@ -35,20 +36,35 @@ class LayerCommand(click.Command):
 
     def __init__(self, name: str, declared: type, base: str, nested: type | None = None) -> None:
         self.declared, self.nested = declared, nested
-        declarations = [nested, declared] if nested else [declared]
+        fields = [
+            field
+            for declaration in ([nested, declared] if nested else [declared])
+            for field in fields_of(declaration)
+            if not isinstance(field.metadata["kind"], Nested)
+        ]
+        self.argument_help = {field.name: field.metadata["help"] for field in fields if field.metadata["argument"]}
         super().__init__(
             name,
-            params=[
-                _parameter(field, base)
-                for declaration in declarations
-                for field in fields_of(declaration)
-                if not isinstance(field.metadata["kind"], Nested)
-            ],
+            params=[_parameter(field, base) for field in fields],
             help=(nested or declared).__doc__,
             short_help=help_of(nested or declared),
             add_help_option=False,
             no_args_is_help=False,
         )
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(str(self.name), " ".join(self.collect_usage_pieces(ctx)), prefix="")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        arguments = [p for p in self.params if isinstance(p, click.Argument)]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl([(str(p.metavar), self.argument_help[str(p.name)]) for p in arguments])
+        super().format_options(ctx, formatter)
+        group = group_of(self.declared)
+        if group is not None and self.nested is None:
+            with formatter.section("Names"):
+                formatter.write_dl([(name, help_of(group.load(name))) for name in group.table])
 
     def make(self, words: list[str]) -> Any:
         """The object of the words; click's errors when they do not fit."""
@@ -71,9 +87,10 @@ def _parameter(field: Any, base: str) -> click.Parameter:
     names = [field.name, option_name(field)]
     if isinstance(kind, Flag):
         return click.Option(names, is_flag=True, flag_value=not field.default, default=field.default, help=text)
-    shown = kind.word(field.default) if field.default is not None else None
+    if field.default is not None:
+        text = f"{text}  [default: {kind.word(field.default)}]"
     return click.Option(
-        names, type=KindType(kind, base), default=field.default, help=text, show_default=shown or False,
+        names, type=KindType(kind, base), default=field.default, help=text,
         metavar=kind.metavar,
     )  # fmt: skip
 
@@ -89,6 +106,22 @@ def command_of(word: str, nested: str = "", base: str = "") -> LayerCommand:
         return LayerCommand(word, declared, base)
     name = nested if nested in group.table else group.fallback
     return LayerCommand(f"{word} {name}" if nested in group.table else word, declared, base, group.load(name))
+
+
+def help_page(word: str, nested: str, parent: click.Context) -> str:
+    """All about a layer, or about a name of a group; `nested` empty for the group itself."""
+    from cnntool.layers.table import load
+
+    group = group_of(load(word))
+    if nested and (group is None or nested not in group.table):
+        known = "" if group is None else did_you_mean(nested, group.table) or f"; expected {', '.join(group.table)}"
+        raise CnntoolError(f"{word} has no {nested!r}{known}")
+    if group is not None and not nested:
+        command = LayerCommand(f"{word} {group.metavar}", load(word), "")
+    else:
+        command = command_of(word, nested)
+    ctx = click.Context(command, terminal_width=parent.terminal_width, max_content_width=parent.max_content_width)
+    return command.get_help(ctx)
 
 
 def group_of(declared: type) -> Nested | None:

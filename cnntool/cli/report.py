@@ -95,7 +95,9 @@ def table_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> Table:
     rows, totals = summary["layers"], summary["totals"]
     columns = [column for column in columns_of(summary) if column.title != "buffers" or totals["buffers"]]
     cells = {column.title: [column.value(row) for row in rows] for column in columns}
-    sums = {c.title: (short_bytes if c.title == "memory" else number)(totals[c.total]) if c.total else "" for c in columns}
+    sums = {
+        c.title: (short_bytes if c.title == "memory" else number)(totals[c.total]) if c.total else "" for c in columns
+    }
     names = [words_of_row(pipeline, row) for row in rows]
     layer_width = min(max(map(len, names), default=0), 28)
 

@@ -98,7 +98,9 @@ def targets_of(source: Source, output: str, form: str | None, overwrite: bool) -
             raise CnntoolError("OUTPUT - would write binary data to the terminal: redirect it to a file or a pipe")
         return sys.stdout.buffer
     if form is not None and not output.endswith(("/", os.sep)):
-        raise CnntoolError(f"--format {form}: OUTPUT {output} has its own suffix; --format goes with - and with a folder")
+        raise CnntoolError(
+            f"--format {form}: OUTPUT {output} has its own suffix; --format goes with - and with a folder"
+        )
     if source.single and not is_for_many(output):
         paths = [Path(output)]
     else:

@@ -53,7 +53,9 @@ def input_shape_of(text: str, preparation: dict[str, Any]) -> tuple[int, int, in
         if len(sizes) == 2:
             sizes.append(1)
         if len(sizes) != 3 or not all(1 <= size <= LARGEST_SIDE for size in sizes):
-            raise CnntoolError(f"{text}: expected HEIGHTxWIDTHxCHANNELS, each from 1 to {LARGEST_SIDE}, such as 224x224x3")
+            raise CnntoolError(
+                f"{text}: expected HEIGHTxWIDTHxCHANNELS, each from 1 to {LARGEST_SIDE}, such as 224x224x3"
+            )
         if any(preparation.values()):
             raise CnntoolError(f"{text} is a shape: --gray, --rgb, --resize, --crop and --normalize need an image")
         return sizes[0], sizes[1], sizes[2]

@@ -12,17 +12,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = (
-    "activations",
-    "convolution",
-    "dense",
-    "jit",
-    "normalisation",
-    "pooling",
-    "pointwise",
-    "statistics",
-    "vectors",
-)
+_MODULES = {
+    "activations", "convolution", "dense", "jit", "normalisation", "peak", "pooling", "pointwise", "statistics", "vectors",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

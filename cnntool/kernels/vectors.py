@@ -10,16 +10,18 @@ from numba.core import config
 TILES = {16: (14, 2, 7), 8: (6, 2, 3), 4: (6, 4, 3)}
 
 
+def host_features() -> set[str]:
+    """What LLVM calls the features of the processor that kernels are compiled for."""
+    features = config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()
+    return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+
+
 def host_lanes() -> int:
     """How many float32 one vector register holds: 16 with AVX-512, 8 with AVX, 4 elsewhere."""
-    if config.CPU_NAME is None or config.CPU_FEATURES:
-        return _lanes_of_features(config.CPU_FEATURES or llvm.get_host_cpu_features().flatten())
-    return _lanes_of_processor(config.CPU_NAME)
-
-
-def _lanes_of_features(features: str) -> int:
-    enabled = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
-    return 16 if "avx512f" in enabled else 8 if {"avx", "fma"} <= enabled else 4
+    if config.CPU_NAME is not None and not config.CPU_FEATURES:
+        return _lanes_of_processor(config.CPU_NAME)
+    features = host_features()
+    return 16 if "avx512f" in features else 8 if {"avx", "fma"} <= features else 4
 
 
 def _lanes_of_processor(name: str) -> int:

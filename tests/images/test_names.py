@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cnntool.errors import CnntoolError
+from cnntool.images.names import clean_name, is_for_many, output_paths
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("cats/1.jpg", "cats/1.jpg"),
+        ("./a//b.png", "a/b.png"),
+        ("../../etc/x.png", "etc/x.png"),
+        ("/etc/x.png", "etc/x.png"),
+        ("C:\\users\\..\\x.png", "users/x.png"),
+        ("a\0b.png", "ab.png"),
+        ("..", "_"),
+        ("", "_"),
+        ("a..b/...png", "a..b/...png"),
+    ],
+)
+def test_clean_name(name, clean):
+    assert clean_name(name) == clean
+
+
+def test_forms():
+    assert is_for_many("maps/")
+    assert is_for_many("x_%s.npy")
+    assert not is_for_many("maps.npy")
+
+
+def test_folder_and_template():
+    names = ["cats/1.jpg", "dogs/a.b.png", "plain", ".odd", "../up.png"]
+    folder = [Path(path) for path in ("m/cats/1.npy", "m/dogs/a.b.npy", "m/plain.npy", "m/.odd.npy", "m/up.npy")]
+    assert output_paths(names, "m/") == folder
+    assert output_paths(["cats/1.jpg"], "m/", ".png") == [Path("m/cats/1.png")]
+    assert output_paths(["cats/1.jpg", "%s.jpg"], "m/%s-%s.npy") == [Path("m/cats/1-cats/1.npy"), Path("m/%s-%s.npy")]
+
+
+def test_two_inputs_with_one_output_are_refused():
+    for names in (["a.png", "b.png", "a.jpg"], ["a.png", "../a.png"], ["x/a.png", "x//a.png"]):
+        with pytest.raises(CnntoolError, match=r"a\..* and .*a\..* would both be written to m/.*a\.npy"):
+            output_paths(names, "m/")
+
+
+def test_one_output_for_many_is_refused():
+    with pytest.raises(CnntoolError, match=r"maps.npy: one output for many"):
+        output_paths(["a.png"], "maps.npy")

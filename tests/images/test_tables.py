@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+
+from cnntool.errors import BadInput, CnntoolError
+from cnntool.images import tables
+from cnntool.images.tables import errors_file, open_table, shortest
+
+NAMES = ["a.png", 'odd, "name"\n.png', "ü/日本.png", "bad\udcff.png"]
+LABELS = ["cats", None, "dogs", "ü"]
+ROWS = np.random.default_rng(4).normal(size=(4, 3)).astype(np.float32)
+ROWS[0] = 1e-20, 16777216, 0.1
+KINDS = (".npz", ".csv", ".jsonl")
+
+
+def write(path, labels=False, rows=ROWS, **options):
+    with open_table(path, labels, **options) as table:
+        for name, label, row in zip(NAMES, LABELS, rows, strict=True):
+            table.append(name, label, row)
+
+
+def read(path):
+    """(names, labels or None, rows float32) by another way than the one that wrote."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as table:
+            assert table["features"].dtype == np.float32
+            labels = table["labels"].tolist() if "labels" in table else None
+            return table["paths"].tolist(), labels, table["features"]
+    if path.suffix == ".csv":
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.DictReader(file))
+        features = [[float(row[f"f{c}"]) for c in range(3)] for row in rows]
+    else:
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        features = [[np.nan if value is None else value for value in row["features"]] for row in rows]
+    labels = [row["label"] for row in rows] if "label" in rows[0] else None
+    return [row["path"] for row in rows], labels, np.array(features).astype(np.float32)
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("labels", [False, True])
+def test_what_is_written_is_read(tmp_path, suffix, labels):
+    path = tmp_path / f"t{suffix}"
+    write(path, labels)
+    names, read_labels, rows = read(path)
+    assert names == NAMES
+    assert read_labels == (["cats", "", "dogs", "ü"] if labels else None)
+    assert np.array_equal(rows, ROWS)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_text_forms(tmp_path):
+    write(tmp_path / "t.csv", labels=True)
+    assert (
+        (tmp_path / "t.csv").read_text("utf-8", "surrogateescape").startswith("path,label,f0,f1,f2\na.png,cats,1e-20,")
+    )
+    write(tmp_path / "t.jsonl", labels=True)
+    first = (tmp_path / "t.jsonl").read_text().splitlines()[0]
+    assert first == '{"path": "a.png", "label": "cats", "features": [1e-20, 1.6777216e+07, 0.1]}'
+    write(tmp_path / "u.jsonl")
+    assert (tmp_path / "u.jsonl").read_text().startswith('{"path": "a.png", "features": [')
+
+
+def test_numbers_that_are_none(tmp_path):
+    rows = ROWS.copy()
+    rows[1] = np.nan, np.inf, -np.inf
+    for suffix in KINDS:
+        path = tmp_path / f"t{suffix}"
+        write(path, rows=rows)
+        expected = np.where(np.isfinite(rows), rows, np.nan) if suffix == ".jsonl" else rows
+        assert np.array_equal(read(path)[2], expected, equal_nan=True)
+    assert '"features": [null, null, null]' in (tmp_path / "t.jsonl").read_text()
+
+
+def test_shortest_numbers_come_back():
+    bits = np.random.default_rng(0).integers(0, 2**32, 20_000, dtype=np.uint32)
+    numbers = bits.view(np.float32)
+    numbers = numbers[np.isfinite(numbers)]
+    texts = shortest(numbers)
+    assert np.array_equal(np.array([float(text) for text in texts]).astype(np.float32), numbers)
+    assert max(map(len, texts)) <= 15
+
+
+def test_volumes_are_flattened_in_the_order_h_w_c(tmp_path):
+    volume = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    with open_table(tmp_path / "t.npz") as table:
+        table.append("a", None, np.asfortranarray(volume))
+    assert np.load(tmp_path / "t.npz")["features"].tolist() == [list(range(24))]
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_rows_of_another_length_are_refused_and_the_rest_is_kept(tmp_path, suffix):
+    with open_table(tmp_path / f"t{suffix}") as table:
+        table.append("a.png", None, ROWS[0])
+        with pytest.raises(BadInput, match=r"b.png gives 2 values and a.png gave 3"):
+            table.append("b.png", None, ROWS[0, :2])
+        table.append("c.png", None, ROWS[1])
+    names, _, rows = read(tmp_path / f"t{suffix}")
+    assert names == ["a.png", "c.png"]
+    assert np.array_equal(rows, ROWS[:2])
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_run_leaves_nothing(tmp_path, suffix, error):
+    path = tmp_path / f"t{suffix}"
+
+    def interrupted(**options):
+        with open_table(path, **options) as table:
+            table.append("a.png", None, ROWS[0])
+            assert os.listdir(f"{path}.parts")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert os.listdir(tmp_path) == []
+    path.write_text("old")
+    with pytest.raises(error):
+        interrupted(overwrite=True)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_failure_at_the_end_leaves_nothing(tmp_path, suffix, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tables.os, "replace", full)
+    with pytest.raises(CnntoolError, match=r"cannot be written: No space"):
+        write(tmp_path / f"t{suffix}")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_what_an_older_run_left_is_overwritten(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    left = open_table(path)
+    left.append("old.png", None, ROWS[0])
+    write(path)
+    assert read(path)[0] == NAMES
+    left._close()
+
+
+def test_parts_of_others_stay(tmp_path):
+    (tmp_path / "t.csv.parts").mkdir()
+    (tmp_path / "t.csv.parts/other").write_text("x")
+    write(tmp_path / "t.csv")
+    assert os.listdir(tmp_path / "t.csv.parts") == ["other"]
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_equal_tables_are_equal_files(tmp_path, suffix):
+    write(tmp_path / f"a{suffix}", labels=True)
+    write(tmp_path / f"b{suffix}", labels=True)
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_no_rows(tmp_path, suffix):
+    with open_table(tmp_path / f"t{suffix}", labels=True):
+        pass
+    if suffix == ".npz":
+        with np.load(tmp_path / "t.npz", allow_pickle=False) as table:
+            assert [table[name].shape for name in ("features", "paths", "labels")] == [(0, 0), (0,), (0,)]
+    else:
+        assert (tmp_path / f"t{suffix}").read_text() == ("path,label\n" if suffix == ".csv" else "")
+
+
+def test_names_that_cannot_be_tables(tmp_path):
+    for name in ("t.parquet", "t.txt", "t"):
+        with pytest.raises(CnntoolError, match=r"expected a table ending in .npz, .csv, .jsonl"):
+            open_table(tmp_path / name)
+    (tmp_path / "t.csv").write_text("old")
+    with pytest.raises(CnntoolError, match=r"t.csv: is there already: give --overwrite"):
+        open_table(tmp_path / "t.csv")
+    write(tmp_path / "t.csv", overwrite=True)
+    assert read(tmp_path / "t.csv")[0] == NAMES
+    (tmp_path / "d.npz").mkdir()
+    with pytest.raises(CnntoolError, match="a folder"):
+        open_table(tmp_path / "d.npz", overwrite=True)
+    with pytest.raises(CnntoolError, match="there is no folder"):
+        open_table(tmp_path / "none/t.csv")
+    assert sorted(os.listdir(tmp_path)) == ["d.npz", "t.csv"]
+
+
+def test_errors_file(tmp_path):
+    old = tmp_path / "t.npz.errors.jsonl"
+    old.write_text("old")
+    errors = errors_file(tmp_path / "t.npz")
+    assert not old.exists()
+    errors.add("a.png", BadInput("a.png: two\nlines"))
+    assert old.read_text() == '{"path": "a.png", "error": "a.png: two lines"}\n'
+    errors.add("ü\udcff.png", "text")
+    assert [json.loads(line)["path"] for line in old.read_text().splitlines()] == ["a.png", "ü\udcff.png"]
+    assert errors.count == 2

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import io
+import os
+import stat
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntool.errors import CnntoolError
+from cnntool.images import write
+from cnntool.images.write import atomic, encode, output_format, picture_of, write_picture, write_volume
+
+VOLUME = np.random.default_rng(3).normal(size=(5, 6, 4)).astype(np.float32)
+
+
+def test_a_new_file_appears_at_the_end(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic(path) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".")
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit, OSError])
+def test_what_is_interrupted_leaves_the_old_file(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def interrupted():
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_permissions_are_those_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_volume(tmp_path / "a.npy", VOLUME)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.npy").stat().st_mode) == 0o640
+
+
+def test_links_are_written_through_and_devices_are_left(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.txt").write_text("old")
+    os.symlink(tmp_path / "real/a.txt", tmp_path / "link.txt")
+    with atomic(tmp_path / "link.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real/a.txt").read_text() == "new"
+    with atomic(os.devnull) as temporary:
+        assert str(temporary) == os.devnull
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    with pytest.raises(CnntoolError, match=r"none/a.npy: there is no folder .*none"):
+        write_volume(tmp_path / "none/a.npy", VOLUME)
+    with pytest.raises(CnntoolError, match="a folder, expected"):
+        write_volume(tmp_path, VOLUME)
+    with pytest.raises(CnntoolError, match="a folder, expected"):
+        write_volume(f"{tmp_path}/new/", VOLUME)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CnntoolError, match=r"file/a.npy: cannot be written: Not a directory"):
+        write_volume(tmp_path / "file/a.npy", VOLUME)
+    write_volume(tmp_path / "none/deep/a.npy", VOLUME, make_folders=True)
+    assert np.array_equal(np.load(tmp_path / "none/deep/a.npy"), VOLUME)
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(write, "_write_npy", full)
+    with pytest.raises(CnntoolError, match=r"a.npy: cannot be written: No space left on device"):
+        write_volume(tmp_path / "a.npy", VOLUME)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("volume", [VOLUME, VOLUME.astype(np.float64), np.asfortranarray(VOLUME), VOLUME[:, ::-2]])
+def test_volumes(tmp_path, volume):
+    write_volume(tmp_path / "a.npy", volume)
+    loaded = np.load(tmp_path / "a.npy", allow_pickle=False)
+    assert loaded.dtype == np.float32
+    assert loaded.flags.c_contiguous
+    assert np.array_equal(loaded, volume.astype(np.float32))
+
+
+def test_a_volume_is_what_numpy_would_write(tmp_path):
+    np.save(tmp_path / "b.npy", VOLUME)
+    write_volume(tmp_path / "a.npy", VOLUME)
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", write.WRITTEN)
+def test_pictures(tmp_path, suffix):
+    image = Image.linear_gradient("L").convert("RGB")
+    write_picture(tmp_path / f"a{suffix.upper()}", image)
+    with Image.open(tmp_path / f"a{suffix.upper()}") as written:
+        assert np.abs(np.asarray(written.convert("RGB"), int) - np.asarray(image)).max() <= 2
+    assert output_format(f"x{suffix.upper()}") == suffix[1:]
+    stream = io.BytesIO()
+    encode(image, suffix[1:], stream)
+    assert stream.getvalue() == (tmp_path / f"a{suffix.upper()}").read_bytes()
+
+
+def test_formats_have_limits(tmp_path):
+    with pytest.raises(CnntoolError, match=r"a.jpg: 1 x 65501 pixels are too many for JPEG: at most 65500"):
+        write_picture(tmp_path / "a.jpg", Image.new("L", (65501, 1)))
+    with pytest.raises(CnntoolError, match="WEBP: at most 16383"):
+        encode(Image.new("L", (1, 16384)), "webp", io.BytesIO())
+    for name in ("a.xyz", "a", "a.npy"):
+        with pytest.raises(CnntoolError, match=r"expected .*\.png"):
+            write_picture(tmp_path / name, Image.new("L", (1, 1)))
+    assert os.listdir(tmp_path) == []
+
+
+def test_picture_of():
+    row = np.array([[-1, 0, 0.5, 1, 7, np.nan, np.inf]], np.float32)[:, :, None]
+    assert np.asarray(picture_of(row)).tolist() == [[0, 0, 128, 255, 255, 0, 255]]
+    assert np.isnan(row[0, 5, 0])
+    colour = picture_of(np.repeat(row, 3, axis=2))
+    assert colour.mode == "RGB"
+    assert colour.size == (7, 1)
+    for shape in ((2, 3, 4), (2, 3, 2), (2, 3)):
+        with pytest.raises(CnntoolError, match=f"{shape[0]} x {shape[1]}.*expected 1 or 3 channels"):
+            picture_of(np.zeros(shape, np.float32))
+
+
+def test_encode_to_a_pipe():
+    reading, writing = os.pipe()
+    with open(reading, "rb") as out, open(writing, "wb", buffering=0) as pipe:
+        encode(VOLUME, "npy", pipe)
+        pipe.close()
+        assert np.array_equal(np.load(io.BytesIO(out.read()), allow_pickle=False), VOLUME)
+
+
+@pytest.mark.parametrize(
+    ("value", "format"), [(VOLUME, "png"), (VOLUME, "xyz"), (Image.new("L", (1, 1)), "npy"), (VOLUME, "")]
+)
+def test_a_format_that_does_not_fit(value, format):
+    stream = io.BytesIO()
+    with pytest.raises(CnntoolError, match="expected"):
+        encode(value, format, stream)
+    assert not stream.getvalue()
