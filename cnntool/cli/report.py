@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -35,6 +36,10 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def number_at(key: str, row: dict[str, Any]) -> str:
+    return number(row[key])
+
+
 def short_bytes(value: float) -> str:
     for unit in ("B", "KiB", "MiB"):
         if value < 1024:
@@ -58,7 +63,7 @@ def columns_of(summary: dict[str, Any]) -> list[Column]:
     for key in summary["totals"]:
         if key.startswith("parameters_"):
             title = key.removeprefix("parameters_").replace("_", " ")
-            columns.insert(2, Column(title, lambda row, key=key: number(row[key]), total=key))
+            columns.insert(2, Column(title, functools.partial(number_at, key), total=key))
     return columns
 
 

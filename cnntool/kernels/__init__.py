@@ -13,7 +13,8 @@ import importlib
 from typing import Any
 
 _MODULES = {
-    "activations", "convolution", "dense", "jit", "normalisation", "peak", "pooling", "pointwise", "statistics", "vectors",
+    "activations", "convolution", "dense", "jit", "normalisation", "peak", "pointwise", "pooling", "statistics",
+    "vectors",
 }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def conv_direct_forward(
     x, x_row, weight, bias, out, out_row, out_column, rows, columns,
     kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, out_channels,
 ):  # fmt: skip
-    """x: H, W, C padded, first window at (x_row, 0); weight, bias: packed; out: rows x columns from (out_row, out_column).
+    """x: H, W, C padded, windows from (x_row, 0); weight, bias: packed; out: rows x columns at (out_row, out_column).
 
     `out_channels` are those of the whole layer. Reads up to PIXELS - 1 pixels past a row that is shorter than a tile.
     """

@@ -129,9 +129,9 @@ def dense_tile(
     typingctx, x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
     count, channels, pixels, vectors,
 ):  # fmt: skip
-    """y[p, oc] = bias[oc] + sum over ky, kx, ic of w[ky, kx, ic, oc] * x[ky * x_row + kx * x_column + p * x_pixel + ic].
+    """y[p, oc] = bias[oc] + sum of w[ky, kx, ic, oc] x[ky * x_row + kx * x_column + p * x_pixel + ic] over ky, kx, ic.
 
-    `w` is packed: `vectors` registers of output channels for each ky, kx, ic, one after the other. `bias` holds as many.
+    `w` is packed: `vectors` registers of output channels for each ky, kx, ic, in order; `bias` holds as many.
     Stores the first `count` pixels, `y_pixel` apart, and the first `channels` output channels.
     """
     arguments = (

@@ -95,7 +95,7 @@ def counted_sizes(size: int, kernel: int, stride: int, dilation: int, before: in
                   count_padding: bool) -> list[int]:  # fmt: skip
     """For each output, how many elements of its window an average divides by, along one axis.
 
-    Without padding: those inside the input. With padding: those inside the input and `after` more (PyTorch's rule, which
+    Without padding: those inside the input. With padding: those inside the input and `after` more (PyTorch's rule; it
     only differs from the whole window where `ceil` lets a window reach over the padding).
     """
     low, high = (-before, size + after) if count_padding else (0, size)

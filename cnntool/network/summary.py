@@ -1,4 +1,4 @@
-"""The shape calculator: for each layer its shapes, parameters, cost and receptive field, in integers, without pixels."""
+"""The shape calculator: for each layer its shapes, parameters, cost and receptive field, without a pixel."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def summarise(
     shapes = graph.shapes(input_shape)
     fields = {INPUT: (Field(), Field())}
     count: Cost = CONVENTIONS[convention]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number in graph.needed():
         layer, inputs = graph.nodes[number]
         shape, output = shapes[inputs[0]], shapes[number]
@@ -68,7 +68,7 @@ def summarise(
             for second in inputs[1:]:
                 pairs = zip(fields[number], fields[second], strict=True)
                 fields[number] = tuple(a.hull(b) for a, b in pairs)  # type: ignore[assignment]
-            row = {
+            row: dict[str, Any] = {
                 "row": number + 1,
                 "layer": layer.word,
                 "options": layer.options(),
@@ -83,17 +83,14 @@ def summarise(
                 "output_bytes": 4 * math.prod(output),
             }
             if without_sharing:
-                row["parameters_without_sharing"] = (
-                    parameters * output[0] * output[1] if layer.macs(shape) else parameters
-                )
+                positions = output[0] * output[1] if layer.macs(shape) else 1
+                row["parameters_without_sharing"] = parameters * positions
             if as_fc:
                 inputs_and_bias = math.prod(shape) + 1
                 row["parameters_as_fc"] = inputs_and_bias * math.prod(output) if layer.macs(shape) else parameters
             rows.append(row)
-    summed = (
-        ["parameters", "buffers", "macs", *(key for key in rows[-1] if key.startswith("parameters_"))] if rows else []
-    )
-    totals = {key: sum(row[key] for row in rows) for key in summed}
+    summed = [key for key in (rows[0] if rows else ()) if key.startswith("parameters") or key in ("buffers", "macs")]
+    totals: dict[str, int] = {key: sum(row[key] for row in rows) for key in summed}
     totals["activation_bytes"] = sum(row["output_bytes"] for row in rows)
     summary = {"input": list(input_shape), "layers": rows, "totals": totals}
     return summary if convention == "cnntool" else summary | {"convention": convention}
