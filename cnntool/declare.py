@@ -34,11 +34,15 @@ class Kind:
 
 
 class Text(Kind):
+    """Any word."""
+
     def __init__(self, metavar: str = "TEXT") -> None:
         self.metavar = metavar
 
 
 class Integer(Kind):
+    """A whole number of `minimum` to `maximum`."""
+
     metavar = "N"
 
     def __init__(self, minimum: int = 0, maximum: int = LARGEST_INTEGER, metavar: str = "N") -> None:
@@ -150,6 +154,8 @@ class Padding(Kind):
 
 
 class Choice(Kind):
+    """One of a few words."""
+
     def __init__(self, *values: str) -> None:
         self.values = values
         self.metavar = "|".join(values)

@@ -32,6 +32,7 @@ class Pipeline:
         """`layers` in the order of the words, `mark` and `from` among them. `seed` draws what no file gives."""
         self.layers = list(layers)
         self.seed = seed
+        self.algorithm = "auto"
         self.graph = connect(self.layers)
         self.parameters = Parameters(self.graph, seed, saved)
         self._plans: dict[tuple[int, ...], Plan] = {}
@@ -116,7 +117,7 @@ class Pipeline:
         if plan is None:
             from cnntool.network.plan import Plan
 
-            plan = Plan(self.graph, self.parameters, checked_shape(input_shape))
+            plan = Plan(self.graph, self.parameters, checked_shape(input_shape), self.algorithm)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)))
             self._plans[input_shape] = plan

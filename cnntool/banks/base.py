@@ -95,6 +95,7 @@ def check_fields(bank: Bank) -> None:
 
 
 def problem_with(kind: Kind, value: Any) -> str | None:
+    """What a word of this value would be refused for; None when it can be typed."""
     # The repr of a numpy float is not a number's.
     plain = float(value) if isinstance(value, float) else value
     try:
@@ -112,6 +113,7 @@ def default_of(field: Any) -> str:
 
 
 def check_extent(bank: Bank) -> None:
+    """Refuses, before anything is allocated, filters that are too large or too many."""
     height, width = bank.kernel_size
     if max(height, width) > LARGEST_SIDE:
         raise CnntoolError(

@@ -101,6 +101,8 @@ def _is_number(word: str) -> bool:
 def _usage(error: click.UsageError, words: Sequence[str], end: int) -> str:
     """click's message, in one line, without its capital and full stop."""
     message = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption) and _is_number(error.option_name):
+        message = f"{error.option_name} is no option, and a number by position cannot be negative"
     if isinstance(error, click.MissingParameter) and end < len(words):
         message += f" before `{words[end]}`"
     return message[:1].lower() + message[1:]

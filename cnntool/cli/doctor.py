@@ -57,12 +57,9 @@ def command() -> None:
 
 
 def _versions() -> str:
-    import llvmlite
-    import numba
-    import numpy
-    from PIL import __version__ as pillow
+    from importlib.metadata import version
 
-    return f"numba {numba.__version__}, llvmlite {llvmlite.__version__}, numpy {numpy.__version__}, pillow {pillow}"
+    return ", ".join(f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy", "pillow"))
 
 
 def _processor() -> str:
@@ -82,6 +79,7 @@ def _features() -> str:
 
 
 def median_seconds(function: Callable[[], object]) -> float:
+    """The median time of several calls, after one that compiles and warms up."""
     function()
     times = []
     for _ in range(REPEATS):

@@ -55,7 +55,7 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
         errors = errors_file(output)
         shape, rows = None, 0
         try:
-            with Progress(len(source), notices, "extract") as progress:
+            with Progress(len(source), notices, "extract") as progress, notices.watching_compiler():
 
                 def failed(item: Any, error: CnntoolError) -> None:
                     progress.complain(str(error))
@@ -78,10 +78,10 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
     if shape is not None:
         notices.table(pipeline, shape)
     if errors.count:
-        total = rows + errors.count
-        notices.say(f"{errors.count} of {total} images failed; they are listed in {errors.path}")
+        notices.failures(errors, len(source))
     return 1 if errors.count else 0
 
 
 def flat(number: int, volume: Any) -> Any:
+    """The vector of a volume, in the order height, width, channels."""
     return volume.reshape(-1)

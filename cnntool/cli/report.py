@@ -29,6 +29,7 @@ class Column(NamedTuple):
 
 
 def size(pair: list) -> str:
+    """A height and width as `3` or `3x5`."""
     return f"{pair[0]}" if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
@@ -41,6 +42,7 @@ def number_at(key: str, row: dict[str, Any]) -> str:
 
 
 def short_bytes(value: float) -> str:
+    """A number of bytes in the unit that reads best."""
     for unit in ("B", "KiB", "MiB"):
         if value < 1024:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
@@ -49,6 +51,7 @@ def short_bytes(value: float) -> str:
 
 
 def columns_of(summary: dict[str, Any]) -> list[Column]:
+    """The columns of a summary, those of extra parameter counts behind the parameters."""
     cost = "MACs" if "convention" not in summary else f"cost ({summary['convention']})"
     columns = [
         Column("output", lambda row: "x".join(map(str, row["output_shape"]))),
@@ -88,6 +91,7 @@ def console_of(stream: Any) -> Console:
 
 
 def words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
+    """The words that a user types for the layer of a row."""
     return " ".join(pipeline.graph.nodes[row["row"] - 1].layer.words())
 
 
@@ -117,7 +121,7 @@ def table_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> Table:
     table.add_column("layer", Text("total"), overflow="fold")
     for column in columns:
         justify: Any = "left" if column.title == "output" else "right"
-        table.add_column(column.title, sums[column.title], justify=justify, no_wrap=column.title != "output")
+        table.add_column(column.title, sums[column.title], justify=justify, no_wrap=True)
     table.add_row("", Text("input", style="dim"), Text("x".join(map(str, summary["input"])), style="dim"))
     for place, (row, name) in enumerate(zip(rows, names, strict=True)):
         word, _, rest = name.partition(" ")
@@ -130,6 +134,7 @@ def table_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> Table:
 
 
 def as_csv(summary: dict[str, Any], pipeline: Pipeline) -> str:
+    """A line a layer; sizes are split into numbers, and there is no line of totals to be summed twice."""
     import csv
     import io
 
@@ -152,6 +157,7 @@ def as_csv(summary: dict[str, Any], pipeline: Pipeline) -> str:
 
 
 def as_markdown(summary: dict[str, Any], pipeline: Pipeline) -> str:
+    """The table for people, with all columns, for a README."""
     columns = columns_of(summary)
     totals = summary["totals"]
     lines = [

@@ -47,7 +47,7 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
 
     OUTPUT goes by its suffix: .npy is the exact float32 volume (height x width x channels), an image suffix a contact
     sheet of the channels. For many inputs it is a folder ending in / or a template with %s, the input's path without
-    suffix. - is stdout.
+    suffix. - is stdout. Images that fail are named, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
     """
     refuse_layer_as_output(output)
     names = ("words", "pipeline_file", "until", "seed")
@@ -56,8 +56,10 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
 
 
 def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:
+    """Runs a pipeline over INPUT into OUTPUT, with the values of the image and work options; returns the exit code."""
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.images.sources import open_source
+    from cnntool.images.tables import errors_file
     from cnntool.network.threads import available_threads
 
     notices = Notices(values["quiet"], values["verbose"])
@@ -67,12 +69,15 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
         write = writer_of(targets, as_image, form, notices)
         failures = 0
         shape = None
-        with Progress(len(source), notices, "run") as progress:
+        errors = None if source.single or output == "-" else errors_file(output.rstrip(f"/{os.sep}"))
+        with Progress(len(source), notices, "run") as progress, notices.watching_compiler():
 
             def failed(item: Any, error: CnntoolError) -> None:
                 nonlocal failures
                 failures += 1
                 progress.complain(str(error))
+                if errors is not None:
+                    errors.add(item.name, error)
                 progress.advance()
 
             threads = values["threads"] or available_threads()
@@ -81,6 +86,8 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                 progress.advance()
     if shape is not None:
         notices.table(pipeline, shape)
+    if errors is not None and errors.count:
+        notices.failures(errors, len(source))
     return 1 if failures else 0
 
 
@@ -106,9 +113,9 @@ def targets_of(source: Source, output: str, form: str | None, overwrite: bool) -
     else:
         paths = output_paths((item.name for item in source), output, f".{form or 'npy'}")
     for path in paths:
-        output_format(path)
         if path.is_dir():
             raise CnntoolError(f"{path} is a folder: expected a file name, or {path}/ to write into it")
+        output_format(path)
         if path.exists() and not overwrite:
             raise CnntoolError(f"{path} is there already: give --overwrite to replace it")
     if not is_for_many(output) and not paths[0].parent.is_dir():

@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from cnntool.images.preparation import Preparation
     from cnntool.images.sources import Item, Source
+    from cnntool.images.tables import ErrorsFile
 
 AHEAD = 2  # images read ahead for each thread, so that none waits and memory stays bounded
 
@@ -35,13 +37,17 @@ class Notices:
             self._said.add(key or text)
             click.echo(f"cnntool: {text}", err=True)
 
-    def watch_compiler(self) -> None:
+    def watching_compiler(self) -> AbstractContextManager:
+        """While it lasts, says once that kernels are being compiled, which makes a first run slow."""
         from cnntool import kernels
 
         text = "compiling kernels for this processor; they are kept for the next time"
         if kernels.jit.CACHE_FOLDER is None:
             text = "compiling kernels in memory, since no cache folder can be written (CNNTOOL_CACHE_DIR names another)"
-        kernels.jit.on_compile(lambda name: self.say(text))
+        return kernels.jit.on_compile(lambda name: self.say(text))
+
+    def failures(self, errors: ErrorsFile, total: int) -> None:
+        self.say(f"{errors.count} of {total} images failed; they are listed in {errors.path}")
 
     def table(self, pipeline: Pipeline, shape: tuple[int, ...]) -> None:
         if self.shows_table:
@@ -65,7 +71,6 @@ def volumes(
     Several images: each thread reads, computes and finishes one image at a time. One image: its bands are spread over
     the threads. An input that fails goes to `failed` and the work goes on; a single input raises.
     """
-    notices.watch_compiler()
     spread = threads if len(source) == 1 else 1
 
     def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:

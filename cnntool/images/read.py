@@ -70,13 +70,14 @@ def read_image(source: Source, preparation: Preparation = AS_IT_IS, *, name: str
     with _decoding(name), _opened(source, name) as image:
         raw = decode.raw_mode(image)
         height, width = turned_size(image)
-        size = preparation.resized(height, width)
+        with _naming(name):
+            size = preparation.resized(height, width)
+            top, left = preparation.corner(*size)
         box = _draft(image, size)
         image.load()
         pixels = decode.flatten_mode(image, raw)
         pixels = _resized(pixels, size, orientation_of(image), box)
         if preparation.crop is not None:
-            top, left = preparation.corner(*size)
             pixels = pixels.crop((left, top, left + preparation.crop[1], top + preparation.crop[0]))
         volume = decode.to_array(pixels)
     return _finished(volume, preparation, name)

@@ -227,8 +227,10 @@ class ErrorsFile:
 
     def add(self, name: str, error: BaseException | str) -> None:
         line = json.dumps({"path": name, "error": " ".join(str(error).split())})
-        with writing(self.path), open(self.path, "a", encoding="utf-8", newline="\n") as file:
-            file.write(line + "\n")
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a", encoding="utf-8", newline="\n") as file:
+                file.write(line + "\n")
         self.count += 1
 
 

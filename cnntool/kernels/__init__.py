@@ -14,7 +14,7 @@ from typing import Any
 
 _MODULES = {
     "activations", "convolution", "dense", "jit", "normalisation", "peak", "pointwise", "pooling", "statistics",
-    "vectors",
+    "vectors", "winograd",
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def pack_bias(bias: np.ndarray | None, out_channels: int, groups: int) -> np.nda
 
 
 @inlined
-def _dense_row(
+def dense_row(
     x_at, w_at, bias_at, y_at, columns, height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, channels, vectors
 ):  # fmt: skip
     """One row of output pixels: full tiles, and a narrow one where few pixels are left.
@@ -103,12 +103,12 @@ def conv_direct_forward(
                     (out_row + oy) * out_line + out_column * out_pixel + group * per_group + first
                 )
                 if wide:
-                    _dense_row(
+                    dense_row(
                         x_at, w_at, bias_at, y_at, columns, height, width, depth,
                         x_step_y, x_step_x, x_pixel, out_pixel, channels, VECTORS,
                     )  # fmt: skip
                 else:
-                    _dense_row(
+                    dense_row(
                         x_at, w_at, bias_at, y_at, columns, height, width, depth,
                         x_step_y, x_step_x, x_pixel, out_pixel, channels, 1,
                     )  # fmt: skip

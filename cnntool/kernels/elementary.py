@@ -1,6 +1,6 @@
 """exp, expm1, tanh, log1p and erfc of float32 without branches, so that LLVM vectorises the loops around them.
 
-Measured against float64 on 2 million points, the errors are at most 2 units in the last place of float32 (erfc: 2e-7
+Measured against float64 on 2 million points, the errors are at most 2.5 units in the last place of float32 (erfc: 5e-7
 absolute). NaN comes out as NaN, infinities as their limits. Scalar `math.exp` in a Numba loop took eight times as long.
 
 The reductions of the argument depend on the order of operations, so these are compiled without `reassoc`.
@@ -60,6 +60,7 @@ def exp(x):
 
 @exact
 def expm1(x):
+    """exp(x) - 1 for x <= 88."""
     a, b, p = _reduced(x)
     scale = a * b
     return scale * p + (scale - F(1))
@@ -68,7 +69,7 @@ def expm1(x):
 @exact
 def tanh(x):
     t = expm1(F(-2) * abs(x))
-    size = -t / (t + F(2))
+    size = (F(0) - t) / (t + F(2))  # not -t: tanh(0) would be -0
     return -size if x < F(0) else size
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,9 @@ class _CompileListener(event.Listener):
         pass
 
 
-def on_compile(tell: Callable[[str], None]) -> None:
-    """Calls `tell(kernel name)` whenever a kernel has to be compiled because no cached code was found."""
-    event.register("numba:compile", _CompileListener(tell))
+def on_compile(tell: Callable[[str], None]) -> AbstractContextManager:
+    """While it lasts, calls `tell(kernel name)` when a kernel has to be compiled because no cached code was found."""
+    return event.install_listener("numba:compile", _CompileListener(tell))
 
 
 def compiled_kernels() -> int:

@@ -15,39 +15,15 @@ MAX, ABSOLUTE_MAX, MODULUS = range(3)
 
 
 @kernel
-def scale_shift_forward(v, row, start, rows, length, scale, shift):
-    """v = v * scale[c] + shift[c]"""
+def affine_forward(v, row, start, rows, length, mean, scale, shift):
+    """v = (v - mean[c]) * scale[c] + shift[c]; subtracting first keeps the digits of values far from zero."""
     period = scale.shape[0]
     for i in range(row, row + rows):
         for first in range(0, length, period):
             count = min(period, length - first)
             line = v[i, start + first : start + first + count]
             for j in range(count):
-                line[j] = line[j] * scale[j] + shift[j]
-
-
-@kernel
-def center_scale_forward(v, row, start, rows, length, mean, scale):
-    """v = (v - mean[c]) * scale[c]; subtracting first keeps the digits of values far from zero."""
-    period = scale.shape[0]
-    for i in range(row, row + rows):
-        for first in range(0, length, period):
-            count = min(period, length - first)
-            line = v[i, start + first : start + first + count]
-            for j in range(count):
-                line[j] = (line[j] - mean[j]) * scale[j]
-
-
-@kernel
-def channel_mean_forward(x, x_row, x_column, out, out_row, out_column, rows, columns):
-    """out[y, x, 0] = mean over c of x[y, x, c]"""
-    channels = x.shape[2]
-    for i in range(rows):
-        for j in range(columns):
-            total = F(0)
-            for c in range(channels):
-                total += x[x_row + i, x_column + j, c]
-            out[out_row + i, out_column + j, 0] = total / F(channels)
+                line[j] = (line[j] - mean[j]) * scale[j] + shift[j]
 
 
 @kernel

@@ -1,8 +1,9 @@
 """Register tiles: the inner loops of convolution and pooling, as LLVM vector code.
 
 A tile is a block of neighbouring output pixels and channels whose accumulators stay in registers while the window and
-the input channels are walked through. LLVM does not find this form from scalar loops, so two Numba intrinsics build
-it: `dense_tile` multiplies every input channel into every output channel, `channel_tile` treats each channel alone.
+the input channels are walked through. LLVM does not find this form from scalar loops, so three Numba intrinsics
+build it: `dense_tile` multiplies every input channel into every output channel, `outer_tile` sums the products of every
+input channel with every output channel over the pixels, `channel_tile` treats each channel alone.
 
 Addresses are integers (bytes), all distances are counted in float32. `pixels`, `vectors` and `operation` must be
 literals: the tile is unrolled for them. (Made by a factory closure for each shape instead, the cache on disk never
@@ -159,6 +160,55 @@ def dense_tile(
                         for v in range(t.vectors):
                             t.multiply_add(p, v, value, ws[v])
         t.finish(t.address(y0), out_pixel, n, oc)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+@intrinsic(prefer_literal=True)
+def outer_tile(
+    typingctx, x, w, y, rows, columns, x_row, x_column, w_row, w_column, y_pixel, count, channels, pixels, vectors
+):
+    """y[p, c] += sum of x[i * x_row + j * x_column + p] * w[i * w_row + j * w_column + c] over i < rows, j < columns.
+
+    The outer products that the gradient of weights is made of. Stores the first `count` p, `y_pixel` apart, and the
+    first `channels` c; of `w` and `y` nothing else is read.
+    """
+    arguments = (
+        x, w, y, rows, columns, x_row, x_column, w_row, w_column, y_pixel, count, channels, pixels, vectors
+    )  # fmt: skip
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        x0, w0, y0, height, width, x_line, x_step, w_line, w_step, out_pixel, n, c, *_ = values
+        t = _Emitter(b, pixels.literal_value, vectors.literal_value)
+        full = b.icmp_signed("==", c, t.integer(LANES * t.vectors))
+
+        def walk(lanes: list[ir.Value | None]) -> None:
+            t.start([ir.Constant(VECTOR, [0.0] * LANES)] * t.vectors)
+            with cgutils.for_range(b, height) as i:
+                x_from = t.at(t.address(x0), b.mul(i.index, x_line))
+                w_from = t.at(t.address(w0), b.mul(i.index, w_line))
+                with cgutils.for_range(b, width) as j:
+                    x_at = t.at(x_from, b.mul(j.index, x_step))
+                    w_at = t.at(w_from, b.mul(j.index, w_step))
+                    ws = [t.load(t.at(w_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)]
+                    for p in range(t.pixels):
+                        value = t.load_broadcast(t.at(x_at, t.integer(p)))
+                        for v in range(t.vectors):
+                            t.multiply_add(p, v, value, ws[v])
+            for p in range(t.pixels):
+                wanted = t.broadcast(b.icmp_signed(">", n, t.integer(p)), MASK)
+                for v in range(t.vectors):
+                    place = t.at(t.address(y0), b.mul(out_pixel, t.integer(p)), t.integer(LANES * v))
+                    mask = wanted if lanes[v] is None else b.and_(lanes[v], wanted)
+                    b.store(b.fadd(b.load(t.acc[p][v]), t.load(place, mask)), t.acc[p][v])
+
+        with b.if_else(full) as (then, otherwise):
+            with then:
+                walk([None] * t.vectors)
+            with otherwise:
+                walk(list(t.masks(c)))
+        t.finish(t.address(y0), out_pixel, n, c)
         return context.get_dummy_value()
 
     return types.void(*arguments), codegen

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Flag, Real, option
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape
-from cnntool.layers.step import AnyStep, InPlace
+from cnntool.layers.step import AnyStep, InPlace, period
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,11 +156,3 @@ class Abs(Activation):
 
     word: ClassVar[str] = "abs"
     kernel: ClassVar[str] = "absolute_forward"
-
-
-def period(values: Any, channels: int) -> np.ndarray:
-    """One value a channel (or one for all), repeated until short pixels fill a few vector registers."""
-    import numpy as np
-
-    values = np.broadcast_to(np.asarray(values, np.float32), channels)
-    return np.ascontiguousarray(np.tile(values, max(1, -(-256 // channels))))

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Choice, argument
-from cnntool.layers.activations import period
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.geometry import Shape
-from cnntool.layers.step import Adaptive, AnyStep, InPlace, Parallel, Step, row_blocks
+from cnntool.layers.step import Adaptive, Affine, AnyStep, Parallel, Step, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,9 +96,12 @@ def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return variances, axes * np.sign(largest)
 
 
-def center_step(shape: Shape, mean: np.ndarray, scale: np.ndarray | float = 1.0) -> InPlace:
-    channels = shape[2]
-    return InPlace(shape, kernels.pointwise.center_scale_forward, period(mean, channels), period(scale, channels))
+def affine_step(shape: Shape, mean: Any = 0.0, scale: Any = 1.0, shift: Any = 0.0) -> Affine:
+    """(x - mean) * scale + shift, each one value a channel or one for all."""
+    import numpy as np
+
+    values = (np.broadcast_to(np.asarray(value, np.float64), shape[2]) for value in (mean, scale, shift))
+    return Affine(shape, kernels.pointwise.affine_forward, *values)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Center(FromData):
         return {"mean": moments.mean}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
-        return [center_step(shape, arrays["mean"])]
+        return [affine_step(shape, arrays["mean"])]
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Standardize(FromData):
         return {"mean": moments.mean, "scale": np.where(flat, 0.0, 1 / np.sqrt(np.where(flat, 1.0, variance)))}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
-        return [center_step(shape, arrays["mean"], arrays["scale"])]
+        return [affine_step(shape, arrays["mean"], arrays["scale"])]
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,8 @@ class Whiten(FromData):
         import numpy as np
 
         if self.how == "std":
-            return [center_step(shape, arrays["mean"], np.diag(arrays["matrix"]))]
-        return [center_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]
+            return [affine_step(shape, arrays["mean"], np.diag(arrays["matrix"]))]
+        return [affine_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]
 
 
 @dataclass(frozen=True)
@@ -196,4 +198,4 @@ class Decorrelate(FromData):
 
         if shape[2] == 2:
             return [matrix_step(shape, np.array([[0.5, 1.0], [0.5, -1.0]], np.float32))]
-        return [center_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]
+        return [affine_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]

@@ -10,9 +10,9 @@ from cnntool.banks.base import Bank as Filters
 from cnntool.banks.table import BANKS
 from cnntool.declare import Flag, Nested, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.convolution import conv_step
+from cnntool.layers.convolution import matrix_step
 from cnntool.layers.geometry import Shape, Sides, Window, output_size, place_window
-from cnntool.layers.step import AnyStep, Windowed
+from cnntool.layers.step import AnyStep, Convolution, Windowed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,21 +59,14 @@ class Bank(Layer):
         shape, weight, repeats = shapes[0], arrays["weight"], self.repeats(shapes[0])
         steps: list[AnyStep] = []
         if repeats == 1 and shape[2] > 1:
-            steps.append(mean_step(shape))
+            steps.append(matrix_step(shape, np.full((shape[2], 1), 1 / shape[2], np.float32)))
             shape = (*shape[:2], 1)
         window = self.window(shape)
-        steps.append(conv_step(shape, window, np.tile(weight, (1, 1, 1, repeats)), None, repeats))
+        steps.append(Convolution(shape, window, np.tile(weight, (1, 1, 1, repeats)), None, repeats))
         if self.bank.reduce is not None:
             responses = (*output_size(window, shape[:2]), self.bank.count * repeats)
             steps.append(reduce_step(responses, self.bank.reduce, self.bank.count, repeats))
         return steps
-
-
-def mean_step(shape: Shape) -> Windowed:
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-        kernels.pointwise.channel_mean_forward(x, x_row, x_column, out, out_row, out_column, rows, columns)
-
-    return Windowed(shape, (*shape[:2], 1), Window(), kernel)
 
 
 def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windowed:

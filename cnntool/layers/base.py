@@ -69,6 +69,7 @@ class Layer:
 
 
 def options_of(declared: Any) -> dict[str, Any]:
+    """The fields of a layer or a bank as JSON knows them; a bank's own join its layer's."""
     found: dict[str, Any] = {}
     for field in fields_of(declared):
         value = getattr(declared, field.name)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cnntool import kernels
 from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
-from cnntool.layers.geometry import Shape, Sides, Window, output_size, place_window
+from cnntool.layers.geometry import POINT, Shape, Sides, Window, output_size, place_window
 from cnntool.layers.initial import load_weights, random_weights
-from cnntool.layers.step import AnyStep, Windowed
+from cnntool.layers.step import AnyStep, Convolution
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,50 +65,9 @@ class Conv(Layer):
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         window = self.window(shapes[0])
-        return [conv_step(shapes[0], window, arrays["weight"], arrays.get("bias"), self.groups)]
+        return [Convolution(shapes[0], window, arrays["weight"], arrays.get("bias"), self.groups)]
 
 
-def conv_step(shape: Shape, window: Window, weight: np.ndarray, bias: np.ndarray | None, groups: int = 1) -> Windowed:
-    """The step that convolves with `weight` (kh, kw, in // groups, out)."""
-    out_channels = weight.shape[3]
-    output_shape = (*output_size(window, shape[:2]), out_channels)
-    (kh, kw), (sy, sx), (dy, dx), _ = window
-    convolution = kernels.convolution
-    kernel: Any
-    if groups == shape[2] == out_channels:
-        import numpy as np
-
-        packed = np.ascontiguousarray(weight.reshape(kh, kw, out_channels), np.float32)
-        offset = np.zeros(out_channels, np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
-        forward = convolution.conv_depthwise_forward
-
-        def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-            forward(x, x_row, packed, offset, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx)
-
-    else:
-        packed = convolution.pack_filters(weight, groups)
-        offset = convolution.pack_bias(bias, out_channels, groups)
-        forward = convolution.conv_direct_forward
-
-        flat = window.is_point  # rows without border are one long row, with one tail of a tile instead of many
-
-        def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-            if flat and x.shape[1] == out.shape[1] == columns:
-                x = x[x_row : x_row + rows].reshape(1, rows * columns, -1)
-                out = out[out_row : out_row + rows].reshape(1, rows * columns, -1)
-                x_row = out_row = 0
-                rows, columns = 1, rows * columns
-            forward(
-                x, x_row, packed, offset, out, out_row, out_column, rows, columns,
-                kh, kw, sy, sx, dy, dx, groups, out_channels,
-            )  # fmt: skip
-
-    overread = max(0, kernels.vectors.PIXELS - output_shape[1]) * sx * shape[2]
-    return Windowed(shape, output_shape, window, kernel, heavy=True, overread=overread)
-
-
-def matrix_step(shape: Shape, matrix: np.ndarray, bias: np.ndarray | None = None) -> Windowed:
+def matrix_step(shape: Shape, matrix: np.ndarray) -> Convolution:
     """The step that multiplies the channels of each pixel by `matrix` (in, out): a 1x1 convolution."""
-    step = conv_step(shape, Window(), matrix[None, None], bias)
-    step.heavy = matrix.size > 1024  # a few channels cost less than a volume written and read again
-    return step
+    return Convolution(shape, POINT, matrix[None, None], None)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Integer, Real, argument, option
-from cnntool.layers.activations import period
-from cnntool.layers.affine import Moments
+from cnntool.layers.affine import Moments, affine_step
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape
-from cnntool.layers.step import Adaptive, AnyStep, InPlace, Parallel, PixelInPlace, Step
+from cnntool.layers.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,9 +48,7 @@ class BatchNorm(Layer):
 
         def normalise(mean: np.ndarray, var: np.ndarray) -> list[Step]:
             scale = arrays["gamma"] / np.sqrt(np.asarray(var, np.float64) + self.eps)
-            shift = arrays["beta"] - mean * scale
-            scales, shifts = period(scale, shape[2]), period(shift, shape[2])
-            return [InPlace(shape, kernels.pointwise.scale_shift_forward, scales, shifts)]
+            return [affine_step(shape, mean, scale, arrays["beta"])]
 
         if "running_mean" in arrays:
             return list(normalise(arrays["running_mean"], arrays["running_var"]))

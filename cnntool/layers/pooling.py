@@ -134,6 +134,7 @@ class GlobalPool(Layer):
 
 
 def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:
+    """N x 1 x 1 x C: one number a channel of each image, summed block by block in float64."""
     import numpy as np
 
     pooling = kernels.pooling

@@ -4,7 +4,7 @@ A layer makes its steps once for an input shape. A row step reads and writes pie
 can run several steps on a band that stays in the processor's cache:
 
 - `InPlace`, `PixelInPlace`: each position by itself, over the values that are there.
-- `Windowed`: output rows from the padded input rows that their windows cover.
+- `Windowed`: output rows from the padded input rows that their windows cover; `Convolution` is one of them.
 - `Joined`: a position of this volume with the same position of another.
 
 A whole step needs the entire batch before it can answer: `Whole` gives a new batch, `Adaptive` gives the row steps that
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from cnntool.layers.geometry import POINT, Shape, Window
+from cnntool.layers.geometry import POINT, Shape, Window, output_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,8 @@ class Step:
     window: Window = POINT
     pad_value = 0.0
     heavy = False  # so much work a row that computing rows twice costs more than storing them
+    overread = 0  # float32 that may be read beyond the last window
+    row_multiple = 1  # rows come in groups of so many, counted from the first row of the volume
 
     def __init__(self, input_shape: Shape, output_shape: Shape) -> None:
         self.input_shape, self.output_shape = input_shape, output_shape
@@ -47,6 +49,18 @@ class InPlace(Step):
         _, width, channels = self.input_shape
         flat = v.reshape(v.shape[0], -1)
         self.kernel(flat, row, column * channels, rows, width * channels, *self.arguments)
+
+
+class Affine(InPlace):
+    """(x - mean) * scale + shift for each channel, which the plan may fold into a convolution beside it.
+
+    The mean goes first, since that keeps the digits of values far from zero.
+    """
+
+    def __init__(self, shape: Shape, kernel: Callable, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
+        channels = shape[2]
+        self.mean, self.scale, self.shift = mean, scale, shift
+        super().__init__(shape, kernel, *(period(values, channels) for values in (mean, scale, shift)))
 
 
 class PixelInPlace(Step):
@@ -66,19 +80,36 @@ class Windowed(Step):
     The first of their windows begins at (x_row, x_column) of `x`.
     """
 
+    kernel: Callable
+
     def __init__(
-        self, input_shape: Shape, output_shape: Shape, window: Window, kernel: Callable, *,
-        pad_value: float = 0.0, heavy: bool = False, overread: int = 0,
+        self, input_shape: Shape, output_shape: Shape, window: Window, kernel: Callable | None = None, *,
+        pad_value: float = 0.0, overread: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(input_shape, output_shape)
-        self.window, self.kernel, self.pad_value, self.heavy = window, kernel, pad_value, heavy
-        self.overread = overread  # float32 that the kernel may read beyond the last window
+        self.window, self.pad_value, self.overread = window, pad_value, overread
+        if kernel is not None:
+            self.kernel = kernel
 
     def apply(
         self, x: np.ndarray, x_row: int, x_column: int, out: np.ndarray, out_row: int, out_column: int,
         first: int, rows: int,
     ) -> None:  # fmt: skip
         self.kernel(x, x_row, x_column, out, out_row, out_column, first, rows, self.output_shape[1])
+
+
+class Convolution(Windowed):
+    """A convolution with `weight` (kh, kw, in // groups, out); the plan chooses the algorithm, which is its kernel."""
+
+    algorithm = ""
+
+    def __init__(
+        self, shape: Shape, window: Window, weight: np.ndarray, bias: np.ndarray | None, groups: int = 1
+    ) -> None:
+        super().__init__(shape, (*output_size(window, shape[:2]), weight.shape[3]), window)
+        self.weight, self.bias, self.groups = weight, bias, groups
+        # a few channels of a pixel cost less than a volume written and read again
+        self.heavy = weight.size > 1024 or not window.is_point
 
 
 class Joined(Step):
@@ -112,3 +143,11 @@ def row_blocks(height: int, pieces: int = 16) -> list[tuple[int, int]]:
     """Pieces of a volume's rows whose sums are added in order, so that no result depends on the threads."""
     rows = max(1, -(-height // pieces))
     return [(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
+def period(values: Any, channels: int) -> np.ndarray:
+    """One value a channel (or one for all), repeated until short pixels fill a few vector registers."""
+    import numpy as np
+
+    values = np.broadcast_to(np.asarray(values, np.float32), channels)
+    return np.ascontiguousarray(np.tile(values, max(1, -(-256 // channels))))

@@ -7,12 +7,14 @@ or the final rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from cnntool.layers.step import Adaptive, AnyStep, InPlace, Joined, PixelInPlace, Step, Whole, Windowed
+from cnntool.layers.step import Adaptive, AnyStep, Convolution, InPlace, Joined, PixelInPlace, Step, Whole, Windowed
+from cnntool.network.algorithms import choose
 
 SCRATCH_BYTES = 400 * 1024  # of one thread: with the filters it should stay in an L2 cache of 512 KB to 1 MB
 BANDS_PER_THREAD = 3  # so that a thread which is late costs little
@@ -32,14 +34,16 @@ Place = tuple[np.ndarray, int, int]
 class Run:
     """Steps in a row whose intermediate volumes nobody else looks at."""
 
-    def __init__(self, source: int) -> None:
-        self.source = source
+    def __init__(self, source: int, algorithm: str) -> None:
+        self.source, self.algorithm = source, algorithm
         self.steps: list[AnyStep] = []
+        self.words: list[str] = []
         self.seconds: list[int | None] = []
         self.result = source
 
-    def append(self, step: AnyStep, second: int | None, number: int) -> None:
+    def append(self, step: AnyStep, second: int | None, number: int, words: str) -> None:
         self.steps.append(step)
+        self.words.append(words)
         self.seconds.append(second)
         self.result = number
 
@@ -56,6 +60,8 @@ class Run:
         chains = [row_steps] * len(batch)
         if isinstance(first, Adaptive):
             chains = [found + row_steps for found in first.resolve(batch, spread)]
+            for step in (step for chain in chains for step in chain if isinstance(step, Convolution)):
+                choose(step, self.algorithm)
         missing = len(chains[0]) - len(row_steps)
         seconds = [None] * missing + [
             None if second is None else values[second]
@@ -80,8 +86,9 @@ class Run:
 
 
 def needed_rows(step: Step, first: int, last: int) -> Rows:
-    """The input rows of the windows of output rows first to last."""
+    """The input rows of the windows of output rows first to last, the last group of rows filled up."""
     stride, top = step.window.stride[0], step.window.padding[0]
+    last += (first - last) % step.row_multiple
     return Rows(first * stride - top, (last - 1) * stride - top + step.window.extent[0])
 
 
@@ -113,9 +120,22 @@ def band_rows(steps: list[Step], most: int) -> int:
             for step, span in zip(steps, spans, strict=True)
         )  # fmt: skip
 
-    each = scratch(2) - scratch(1)
-    rows = 1 + max(0, SCRATCH_BYTES - scratch(1)) // max(1, each)
-    return max(1, min(rows, most, steps[-1].output_shape[0]))
+    group = row_group(steps)
+    each = scratch(2 * group) - scratch(group)
+    groups = 1 + max(0, SCRATCH_BYTES - scratch(group)) // max(1, each)
+    return max(1, min(groups, -(-most // group), -(-steps[-1].output_shape[0] // group))) * group
+
+
+def row_group(steps: list[Step]) -> int:
+    """How many final rows make whole groups of rows (`row_multiple`) in every step; 0 where they cannot."""
+    group, through, shift = 1, 1, 0  # final row r begins at row `through` * r - `shift` of the present step's output
+    for step in reversed(steps):
+        if shift % step.row_multiple:
+            return 0
+        group = math.lcm(group, step.row_multiple // math.gcd(step.row_multiple, through))
+        stride, top = step.window.stride[0], step.window.padding[0]
+        through, shift = through * stride, shift * stride + top
+    return group
 
 
 def compute_band(
@@ -195,7 +215,7 @@ def rows_of_source(step: Step, source: np.ndarray, span: Rows, scratch: dict[int
     height = step.input_shape[0]
     _, left, _, right = step.window.padding
     present = inside(needed, height)
-    if present == needed and left == right == 0 and getattr(step, "overread", 0) == 0:
+    if present == needed and left == right == 0 and step.overread == 0:
         return source, needed.first, 0
     array = scratch_of([step], 0, needed.last - needed.first, scratch)
     target = array, present.first - needed.first, left
@@ -212,7 +232,7 @@ def scratch_of(steps: list[Step], number: int, rows: int, scratch: dict[int, np.
         _, width, channels = step.input_shape
         _, left, _, right = step.window.padding
         size = rows * (left + width + right) * channels
-        array = np.empty(size + getattr(step, "overread", 0), np.float32)[:size].reshape(rows, -1, channels)
+        array = np.empty(size + step.overread, np.float32)[:size].reshape(rows, -1, channels)
         array[:, :left] = step.pad_value
         array[:, left + width :] = step.pad_value
         scratch[number] = array
@@ -227,6 +247,7 @@ def copy_rows(source: np.ndarray, row: int, target: Place, rows: int) -> None:
 
 
 def apply_in_place(step: Step, target: Place, rows: int, second: np.ndarray | None, first: int) -> None:
+    """Applies a step to rows that are already where they belong; `first` is their number in the whole volume."""
     array, row, column = target
     if isinstance(step, Joined):
         assert second is not None

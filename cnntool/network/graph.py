@@ -14,6 +14,8 @@ INPUT = -1  # the number of the network's input, where nodes have 0, 1, ...
 
 
 class Node(NamedTuple):
+    """A layer, and where its volumes come from."""
+
     layer: Layer
     inputs: tuple[int, ...]  # numbers of nodes, or INPUT
 

@@ -18,8 +18,10 @@ import numpy as np
 
 from cnntool.errors import CnntoolError
 from cnntool.layers.geometry import Shape
-from cnntool.layers.step import Adaptive, AnyStep, Joined, Step, Whole
-from cnntool.network.bands import Run
+from cnntool.layers.step import Adaptive, AnyStep, Convolution, Joined, Step, Whole
+from cnntool.network.algorithms import check_name, choose
+from cnntool.network.bands import Run, row_group
+from cnntool.network.folding import fold
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters, check_memory
 from cnntool.network.threads import parallel
@@ -31,33 +33,22 @@ class Operation(NamedTuple):
     step: AnyStep
     source: int
     second: int | None
+    words: str  # of the layers that it computes
 
 
 class Plan:
     """A graph made ready for inputs of one shape. Making it computes nothing of the image; `run` may be called often,
     also by several threads at once."""
 
-    def __init__(self, graph: Graph, parameters: Parameters, input_shape: Shape) -> None:
-        self.input_shape = input_shape
+    def __init__(self, graph: Graph, parameters: Parameters, input_shape: Shape, algorithm: str = "auto") -> None:
+        self.input_shape, self.algorithm = input_shape, check_name(algorithm)
         shapes = graph.shapes(input_shape)
         self.output_shape = shapes[graph.output]
         largest = max(shapes.values(), key=math.prod)
         check_memory(2 * math.prod(largest), f"a volume of {'x'.join(map(str, largest))}")
-        operations: list[Operation] = []
-        value = {INPUT: INPUT}  # of each node, the number of the operation that yields it
-        for number in graph.needed():
-            layer, inputs = graph.nodes[number]
-            arrays = parameters.of(number, shapes[inputs[0]])
-            with named(layer, number):
-                steps = layer.steps([shapes[i] for i in inputs], arrays)
-            source = value[inputs[0]]
-            for step in steps:
-                second = value[inputs[1]] if isinstance(step, Joined) else None
-                operations.append(Operation(step, source, second))
-                source = len(operations) - 1
-            value[number] = source
-        self.output = value[graph.output]
-        self.runs = cut(operations, self.output)
+        operations, output = folded(*operations_of(graph, parameters, shapes))
+        self.output = output
+        self.runs = cut(operations, output, algorithm)
         self.last_use = {used: place for place, run in enumerate(self.runs) for used in run.uses()}
 
     def run(self, batch: np.ndarray, threads: int) -> np.ndarray:
@@ -78,22 +69,66 @@ class Plan:
         return result.copy() if np.may_share_memory(result, batch) else result
 
 
-def cut(operations: list[Operation], output: int) -> list[Run]:
+def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]) -> tuple[list[Operation], int]:
+    """The steps of all needed layers in order, and the number of the value that is the output."""
+    operations: list[Operation] = []
+    value = {INPUT: INPUT}  # of each node, the number of the operation that yields it
+    for number in graph.needed():
+        layer, inputs = graph.nodes[number]
+        arrays = parameters.of(number, shapes[inputs[0]])
+        with named(layer, number):
+            steps = layer.steps([shapes[i] for i in inputs], arrays)
+        source = value[inputs[0]]
+        for step in steps:
+            second = value[inputs[1]] if isinstance(step, Joined) else None
+            operations.append(Operation(step, source, second, layer.word))
+            source = len(operations) - 1
+        value[number] = source
+    return operations, value[graph.output]
+
+
+def count_uses(operations: list[Operation], output: int) -> dict[int, int]:
+    """How often each value is taken; being the output counts too."""
+    uses = dict.fromkeys(range(INPUT, len(operations)), 0)
+    uses[output] += 1
+    for operation in operations:
+        uses[operation.source] += 1
+        if operation.second is not None:
+            uses[operation.second] += 1
+    return uses
+
+
+def folded(operations: list[Operation], output: int) -> tuple[list[Operation], int]:
+    """The operations with affine neighbours made one, where nobody else looks at the value between them."""
+    uses = count_uses(operations, output)
+    kept: list[Operation] = []
+    value = {INPUT: INPUT}  # the new number of each old value
+    for number, operation in enumerate(operations):
+        source = value[operation.source]
+        merged = None
+        if source == len(kept) - 1 and source != INPUT and uses[operation.source] == 1:
+            merged = fold(kept[source].step, operation.step)
+        if merged is not None:
+            kept[source] = kept[source]._replace(step=merged, words=f"{kept[source].words} {operation.words}")
+        else:
+            second = None if operation.second is None else value[operation.second]
+            kept.append(operation._replace(source=source, second=second))
+        value[number] = len(kept) - 1
+    return kept, value[output]
+
+
+def cut(operations: list[Operation], output: int, algorithm: str) -> list[Run]:
     """The operations as runs. A value that is used twice, or is the output, ends its run, for it must be stored."""
-    uses = [0] * len(operations)
-    for _, source, second in operations:
-        for used in (source, second):
-            if used is not None and used != INPUT:
-                uses[used] += 1
-    if output != INPUT:
-        uses[output] += 1
+    uses = count_uses(operations, output)
     runs: list[Run] = []
-    for number, (step, source, second) in enumerate(operations):
+    for number, (step, source, second, words) in enumerate(operations):
+        if isinstance(step, Convolution):
+            choose(step, algorithm)
         run = runs[-1] if runs else None
         if run is None or run.result != source or uses[source] != 1 or not joins(run.steps, step):
-            run = Run(source)
+            run = Run(source, algorithm)
             runs.append(run)
-        run.append(step, second, number)
+        run.append(step, second, number, words)
     return runs
 
 
@@ -105,6 +140,7 @@ def joins(steps: list[AnyStep], step: AnyStep) -> bool:
     """
     if isinstance(step, (Whole, Adaptive)) or isinstance(steps[-1], Whole):
         return False
-    heavy = any(isinstance(s, Step) and s.heavy for s in steps)
+    row_steps = [s for s in steps if isinstance(s, Step)]
+    heavy = any(s.heavy for s in row_steps)
     overlaps = step.window.extent[0] > step.window.stride[0]
-    return not (heavy and (step.heavy or overlaps))
+    return not (heavy and (step.heavy or overlaps)) and row_group([*row_steps, step]) > 0

@@ -1,0 +1,64 @@
+"""Folds affine steps into their neighbours: centring, scaling, 1x1 convolution and convolution are all x W + b.
+
+What follows a convolution folds always. What precedes one folds but for a shift before zero padding, since the padding
+would have to be shifted too. Numbers are composed in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.layers.step import Affine, AnyStep, Convolution
+
+
+def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
+    """One step that does what the two do one after the other, where that is exact and costs no more."""
+    if isinstance(first, Convolution) and isinstance(second, Affine):
+        return scaled_outputs(first, second)
+    if isinstance(first, Affine) and isinstance(second, Convolution):
+        return scaled_inputs(first, second)
+    if isinstance(first, Convolution) and isinstance(second, Convolution):
+        return composed(first, second)
+    return None
+
+
+def scaled_outputs(convolution: Convolution, affine: Affine) -> Convolution:
+    bias = np.zeros(len(affine.scale)) if convolution.bias is None else convolution.bias.astype(np.float64)
+    weight = (convolution.weight * affine.scale).astype(np.float32)
+    bias = ((bias - affine.mean) * affine.scale + affine.shift).astype(np.float32)
+    return Convolution(convolution.input_shape, convolution.window, weight, bias, convolution.groups)
+
+
+def scaled_inputs(affine: Affine, convolution: Convolution) -> Convolution | None:
+    offset = affine.shift - affine.mean * affine.scale
+    padded = any(convolution.window.padding)
+    if padded and offset.any():
+        return None
+    groups, (_, _, per_group, out_channels) = convolution.groups, convolution.weight.shape
+    # for each filter the input channels that it sees: (in // groups, out)
+    channels = np.arange(groups * per_group).reshape(groups, per_group).T.repeat(out_channels // groups, axis=1)
+    weight = convolution.weight.astype(np.float64)
+    bias = np.zeros(out_channels) if convolution.bias is None else convolution.bias.astype(np.float64)
+    bias = bias + np.einsum("yxio,io->o", weight, offset[channels])
+    weight = weight * affine.scale[channels]
+    return Convolution(
+        convolution.input_shape, convolution.window, weight.astype(np.float32), bias.astype(np.float32), groups
+    )
+
+
+def composed(point: Convolution, convolution: Convolution) -> Convolution | None:
+    """A 1x1 convolution and what follows, where the middle volume is not the narrow place."""
+    if not point.window.is_point or point.groups != 1 or convolution.groups != 1:
+        return None
+    if any(convolution.window.padding) and point.bias is not None and point.bias.any():
+        return None
+    kh, kw, _, out_channels = convolution.weight.shape
+    both = point.weight.size + convolution.weight.size
+    if kh * kw * point.weight.shape[2] * out_channels > both:
+        return None
+    first, second = point.weight[0, 0].astype(np.float64), convolution.weight.astype(np.float64)
+    weight = np.einsum("ab,yxbo->yxao", first, second)
+    bias = np.zeros(out_channels) if convolution.bias is None else convolution.bias.astype(np.float64)
+    if point.bias is not None:
+        bias = bias + np.einsum("b,yxbo->o", point.bias.astype(np.float64), second)
+    return Convolution(point.input_shape, convolution.window, weight.astype(np.float32), bias.astype(np.float32))
