@@ -10,15 +10,12 @@ Modules load on first use, so that importing this package costs nothing.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
-
-_MODULES = {
-    "activations", "convolution", "dense", "jit", "normalisation", "peak", "pointwise", "pooling", "statistics",
-    "vectors", "winograd",
-}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    path = f"{__name__}.{name}"
+    if name.startswith("_") or importlib.util.find_spec(path) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(path)
