@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Pipeline", "__version__", "read_image"]
+__all__ = ["Pipeline", "__version__", "load", "read_image"]
 
 if TYPE_CHECKING:
     from cnntool.images.read import read_image
-    from cnntool.pipeline import Pipeline
+    from cnntool.pipeline import Pipeline, load
 
-_HOMES = {"Pipeline": "cnntool.pipeline", "read_image": "cnntool.images.read"}
+_HOMES = {"Pipeline": "cnntool.pipeline", "load": "cnntool.pipeline", "read_image": "cnntool.images.read"}
 
 
 def __getattr__(name: str) -> Any:

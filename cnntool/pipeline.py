@@ -35,6 +35,9 @@ class Pipeline:
         self.algorithm = "auto"
         self.graph = connect(self.layers)
         self.parameters = Parameters(self.graph, seed, saved)
+        self.input_shape: tuple[int, int, int] | None = None  # of what it was fitted to, or last made ready for
+        self.classes: list[str] = []  # the names of the outputs, of a classifier
+        self.preparation: dict[str, Any] = {}  # what the shell does to images first: images.preparation as JSON
         self._plans: dict[tuple[int, ...], Plan] = {}
 
     @classmethod
@@ -56,6 +59,46 @@ class Pipeline:
         from cnntool.chain.text import parse_file
 
         return cls(parse_file(path), seed=seed)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Pipeline:
+        """The pipeline of a saved model, with its arrays; a CnntoolError for a file that is damaged, or no model.
+
+        Nothing in the file can run code, and it is read once all that it declares fits together.
+        """
+        from cnntool.chain.grammar import parse_words
+        from cnntool.network.saving import open_model
+
+        with open_model(path) as model:
+            layers = parse_words(model.head.words, base=None)
+            pipeline = cls(layers, saved=model.arrays(connect(layers)))
+            pipeline.input_shape = model.head.input_shape
+            pipeline.classes, pipeline.preparation = model.head.classes, model.head.preparation
+        return pipeline
+
+    def save(self, path: str | Path) -> None:
+        """Writes layers and arrays to a `.npz` or `.safetensors`, whole or not at all.
+
+        The arrays depend on the shape of the input: that of what was fitted or run last, or `input_shape` as set.
+        """
+        from cnntool.network.saving import Head, layers_of_rows, save_model, words_without_files
+
+        if self.input_shape is None:
+            raise CnntoolError("no input shape is known yet: run or fit the pipeline first, or set its `input_shape`")
+        layers = layers_of_rows(self.layers, self.graph.output + 1)
+        head = Head(words_without_files(layers), self.input_shape, self.classes, self.preparation)
+        arrays = self.weights(self.input_shape)[: self.graph.output + 1]
+        save_model(path, head, arrays)
+
+    def fit(self, volumes: Sequence[np.ndarray], threads: int | None = None) -> Pipeline:
+        """Learns everything that comes from data, layer by layer and without labels; returns the pipeline itself.
+
+        `volumes`: a batch N x H x W x C, or a sequence of volumes H x W x C, gone through once for each such layer.
+        """
+        from cnntool.learning.fit import fit_volumes
+
+        fit_volumes(self, volumes, threads)
+        return self
 
     def until(self, stop: str) -> Pipeline:
         """The same pipeline with the same parameters, ending at a row's number (from 1) or at a mark."""
@@ -111,6 +154,13 @@ class Pipeline:
         result = plan.run(batch, available_threads() if threads is None else max(1, threads))
         return result if array.ndim == 4 else result[0]
 
+    def use_algorithm(self, name: str) -> None:
+        """Forces an algorithm for all convolutions that it fits; `auto` chooses the fastest for each."""
+        from cnntool.network.algorithms import check_name
+
+        self.algorithm = check_name(name)
+        self._plans = {}
+
     def plan(self, input_shape: tuple[int, ...]) -> Plan:
         """How an input of (height, width, channels) is computed, made once for each shape."""
         plan = self._plans.get(input_shape)
@@ -118,10 +168,16 @@ class Pipeline:
             from cnntool.network.plan import Plan
 
             plan = Plan(self.graph, self.parameters, checked_shape(input_shape), self.algorithm)
+            self.input_shape = self.input_shape or plan.input_shape
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)))
             self._plans[input_shape] = plan
         return plan
+
+
+def load(path: str | Path) -> Pipeline:
+    """The pipeline of a saved model; a CnntoolError for a file that is damaged, or no model."""
+    return Pipeline.load(path)
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:

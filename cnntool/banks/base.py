@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import Kind, Pair, fields_of, option_name
 from cnntool.errors import CnntoolError
@@ -41,6 +41,9 @@ class Bank(ABC):
     Filters are correlated with the image, not convolved: they are not turned by 180 degrees.
     """
 
+    drawn: ClassVar[bool] = True  # the filters follow from the fields; those that are learned do not
+    padding: ClassVar[str] = "same"  # of the layer, when it is not given
+
     def __post_init__(self) -> None:
         check_fields(self)
         check_extent(self)
@@ -72,6 +75,10 @@ class Bank(ABC):
     def outputs(self) -> int:
         """The number of output maps."""
         return len(self.reduce.groups) if self.reduce else self.count
+
+    def without_files(self) -> Bank:
+        """The bank that stands for this one in a model, which holds the filters."""
+        return self
 
     def filters(self) -> NDArray[np.float32]:
         """The bank as float32, (kernel_height, kernel_width, count); CnntoolError if a filter comes out empty."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntool.banks.base import Bank
+from cnntool.banks.learned import Stored
 from cnntool.declare import File, argument
 from cnntool.errors import CnntoolError
 
@@ -39,6 +40,9 @@ class FileBank(Bank):
     @property
     def count(self) -> int:
         return self.shape[2]
+
+    def without_files(self) -> Stored:
+        return Stored(self.count, self.kernel_size)
 
     def names(self) -> list[str]:
         stem = Path(self.path).stem

@@ -26,6 +26,14 @@ BANKS = {
     "file": ("cnntool.banks.file", "FileBank"),
 }
 
+# Their filters come from data, or from a model: there is nothing to draw before.
+LEARNED = {
+    "kmeans": ("cnntool.banks.learned", "KMeans"),
+    "pca": ("cnntool.banks.learned", "PrincipalComponents"),
+    "patches": ("cnntool.banks.learned", "Patches"),
+    "stored": ("cnntool.banks.learned", "Stored"),
+}
+
 
 def known_banks() -> list[str]:
     return list(BANKS)

@@ -14,7 +14,7 @@ from cnntool.errors import CnntoolError
 class KindType(click.ParamType):
     """A kind of value as click's parameter type."""
 
-    def __init__(self, kind: Kind, base: str = "") -> None:
+    def __init__(self, kind: Kind, base: str | None = "") -> None:
         self.kind, self.base, self.name = kind, base, kind.metavar
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -24,6 +24,8 @@ class KindType(click.ParamType):
             parsed = self.kind.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if isinstance(self.kind, File) and self.base is None:
+            self.fail(f"the file {value!r} is not read here: expected layers without files", param, ctx)
         if isinstance(self.kind, File) and self.base:
             from pathlib import Path
 
@@ -34,7 +36,7 @@ class KindType(click.ParamType):
 class LayerCommand(click.Command):
     """Makes an object of the declared class from its words."""
 
-    def __init__(self, name: str, declared: type, base: str, nested: type | None = None) -> None:
+    def __init__(self, name: str, declared: type, base: str | None, nested: type | None = None) -> None:
         self.declared, self.nested = declared, nested
         fields = [
             field
@@ -76,7 +78,7 @@ class LayerCommand(click.Command):
         return self.declared(**{outer: self.nested(**inner)}, **values)
 
 
-def _parameter(field: Any, base: str) -> click.Parameter:
+def _parameter(field: Any, base: str | None) -> click.Parameter:
     kind, text = field.metadata["kind"], field.metadata["help"]
     if field.metadata["argument"]:
         optional = field.default is not MISSING
@@ -96,7 +98,7 @@ def _parameter(field: Any, base: str) -> click.Parameter:
 
 
 @functools.cache
-def command_of(word: str, nested: str = "", base: str = "") -> LayerCommand:
+def command_of(word: str, nested: str = "", base: str | None = "") -> LayerCommand:
     """The command of a layer word; `nested` is the name that follows it, where the layer is a group of names."""
     from cnntool.layers.table import load
 

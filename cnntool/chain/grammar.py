@@ -17,8 +17,9 @@ from cnntool.layers.base import Layer
 from cnntool.layers.table import load
 
 
-def parse_words(words: Sequence[str], base: str = "", strangers: Sequence[str] = ()) -> list[Layer]:
-    """The layers of a chain's words. Relative file names are relative to the folder `base`.
+def parse_words(words: Sequence[str], base: str | None = "", strangers: Sequence[str] = ()) -> list[Layer]:
+    """The layers of a chain's words. Relative file names are relative to the folder `base`; with None
+    a word that names a file is refused.
 
     `strangers` are options that belong before the chain, for the message when one stands in it.
     """
@@ -31,7 +32,7 @@ def parse_words(words: Sequence[str], base: str = "", strangers: Sequence[str] =
 
 
 def _next_layer(
-    words: Sequence[str], place: int, base: str, number: int, strangers: Sequence[str]
+    words: Sequence[str], place: int, base: str | None, number: int, strangers: Sequence[str]
 ) -> tuple[Layer, int]:
     word = words[place]
     before = f" after `{words[place - 1]}`" if place else ""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cnntool.cli.options import (
+    CHAIN,
     ChainCommand,
     chain_options,
     image_options,
@@ -40,8 +41,7 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
     of the table, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
     """
     refuse_layer_as_output(output)
-    names = ("words", "pipeline_file", "until", "seed")
-    pipeline = pipeline_of(**{name: values.pop(name) for name in names})
+    pipeline = pipeline_of(**{name: values.pop(name) for name in CHAIN})
 
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.images.sources import open_source
@@ -49,7 +49,9 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
     from cnntool.network.threads import available_threads
 
     notices = Notices(values["quiet"], values["verbose"])
-    preparation = preparation_of(values)
+    preparation = preparation_of(values, pipeline)
+    pipeline.use_algorithm(values["algorithm"])
+    threads = values["threads"] or available_threads()
     with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:
         table = open_table(output, labels, values["overwrite"])
         errors = errors_file(output)
@@ -62,7 +64,6 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
                     errors.add(item.name, error)
                     progress.advance()
 
-                threads = values["threads"] or available_threads()
                 for _, item, vector, found in volumes(source, pipeline, preparation, threads, notices, flat, failed):
                     try:
                         table.append(item.name, item.label if labels else None, vector)
@@ -77,6 +78,8 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
             table.abort()
     if shape is not None:
         notices.table(pipeline, shape)
+        if values["explain_plan"]:
+            notices.plan(pipeline, shape, threads)
     if errors.count:
         notices.failures(errors, len(source))
     return 1 if errors.count else 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
@@ -23,8 +25,28 @@ COMMANDS = {
 }
 
 
+class ReaderLeft(Exception):
+    """The reader of a pipe had enough, as `head` does. Under its own name a broken pipe ends in click, with code 1."""
+
+
+@contextlib.contextmanager
+def _watching_reader() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderLeft from None
+
+
 class Commands(click.Group):
     """Imports a command when it is asked for: the help page waits for none of them."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _watching_reader():  # a help page is written here
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _watching_reader():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -80,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", 128 + signal.SIGINT)
-    except BrokenPipeError:  # the reader of a pipe had enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, ReaderLeft):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return 0
     except MemoryError:
         return _complain("out of memory: make the images, the kernels or the channels fewer", 1)

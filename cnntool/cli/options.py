@@ -79,6 +79,7 @@ def options(*decorators: Callable) -> Callable[[Callable], Callable]:
 
 chain_options = options(
     click.option("-p", "--pipeline", "pipeline_file", metavar="FILE", help="Take the layers from a file of words."),
+    click.option("-m", "--model", metavar="MODEL", help="Take layers and arrays from a saved model."),
     click.option("--until", metavar="ROW|MARK", help="Stop at a row's number, or at a mark."),
     click.option("--seed", type=Parsed(Integer(), "N"), default=0, show_default=True, metavar="N",
                  help="Draws the parameters that no file gives."),
@@ -95,6 +96,9 @@ image_options = options(
 )  # fmt: skip
 
 work_options = options(
+    click.option("--algorithm", default="auto", metavar="NAME",
+                 help="Of convolutions: direct, winograd, fft, depthwise where it fits; auto: the fastest."),
+    click.option("--explain-plan", is_flag=True, help="How it is computed and why, as a table on stderr."),
     click.option("--files-from", metavar="FILE|-", help="With INPUT -, a list of paths to read."),
     click.option("--overwrite", is_flag=True, help="Replace outputs that are there."),
     click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors."),
@@ -103,32 +107,51 @@ work_options = options(
 )  # fmt: skip
 
 
-def pipeline_of(words: tuple[str, ...], pipeline_file: str | None, until: str | None, seed: int) -> Pipeline:
-    """The pipeline that was asked for, by words or by a file."""
+CHAIN = ("words", "pipeline_file", "model", "until", "seed")  # the values of a command that `pipeline_of` takes
+
+
+def pipeline_of(
+    words: tuple[str, ...], pipeline_file: str | None, until: str | None, seed: int, model: str | None = None
+) -> Pipeline:
+    """The pipeline that was asked for, by words, by a file of words or by a model."""
     ctx = click.get_current_context()
-    if pipeline_file is not None:
-        if words:
-            raise CnntoolError(
-                f"--pipeline {pipeline_file} and the words `{' '.join(words[:3])}` exclude each other: give one of them"
-            )
+    given = {
+        f"--pipeline {pipeline_file}": pipeline_file is not None,
+        f"--model {model}": model is not None,
+        f"the words `{' '.join(words[:3])}`": bool(words),
+    }
+    several = [name for name, there in given.items() if there]
+    if len(several) > 1:
+        raise CnntoolError(f"{several[0]} and {several[1]} exclude each other: give one of them")
+    if model is not None:
+        pipeline = Pipeline.load(model)
+    elif pipeline_file is not None:
         pipeline = Pipeline.read(pipeline_file, seed=seed)
     else:
         if not words:
-            raise click.UsageError("no layers: expected at least one, such as relu, or --pipeline FILE", ctx)
+            expected = "expected at least one, such as relu, or --pipeline FILE, or --model MODEL"
+            raise click.UsageError(f"no layers: {expected}", ctx)
         strangers = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
         pipeline = Pipeline(parse_words(words, strangers=strangers), seed=seed)
     return pipeline if until is None else pipeline.until(until)
 
 
-def preparation_of(values: dict[str, Any]) -> Preparation:
-    """Takes the image options out of a command's values."""
-    from cnntool.images.preparation import Preparation
+def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> Preparation:
+    """Takes the image options out of a command's values; what is not given is as the pipeline's model has it."""
+    from cnntool.images.preparation import Preparation, from_json
 
-    names = ("gray", "rgb", "resize", "crop", "normalize")
+    given = {name: values.pop(name) for name in ("gray", "rgb", "resize", "crop", "normalize")}
     try:
-        return Preparation(**{name: values.pop(name) for name in names})
+        Preparation(**given)
     except ValueError as error:
         raise CnntoolError(f"--gray and --rgb: {error}") from None
+    try:
+        saved = from_json(pipeline.preparation if pipeline else {})
+    except ValueError as error:
+        raise CnntoolError(f"the model's preparation of images cannot be used: {error}") from None
+    channels = {"gray": saved.gray, "rgb": saved.rgb} if not (given["gray"] or given["rgb"]) else {}
+    others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize") if given[name] is None}
+    return Preparation(**given | channels | others)
 
 
 def refuse_layer_as_output(output: str) -> None:

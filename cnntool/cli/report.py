@@ -133,6 +133,19 @@ def table_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> Table:
     return table
 
 
+def rows_as_table(rows: list[dict[str, str]]) -> Table:
+    """Rows with equal keys, which become the titles."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for title in rows[0]:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
 def as_csv(summary: dict[str, Any], pipeline: Pipeline) -> str:
     """A line a layer; sizes are split into numbers, and there is no line of totals to be summed twice."""
     import csv

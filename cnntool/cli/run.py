@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cnntool.cli.options import (
+    CHAIN,
     ChainCommand,
     chain_options,
     image_options,
@@ -50,8 +51,7 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
     suffix. - is stdout. Images that fail are named, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
     """
     refuse_layer_as_output(output)
-    names = ("words", "pipeline_file", "until", "seed")
-    pipeline = pipeline_of(**{name: values.pop(name) for name in names})
+    pipeline = pipeline_of(**{name: values.pop(name) for name in CHAIN})
     return run(pipeline, input, output, as_image, form, **values)
 
 
@@ -63,7 +63,9 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
     from cnntool.network.threads import available_threads
 
     notices = Notices(values["quiet"], values["verbose"])
-    preparation = preparation_of(values)
+    preparation = preparation_of(values, pipeline)
+    pipeline.use_algorithm(values["algorithm"])
+    threads = values["threads"] or available_threads()
     with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:
         targets = targets_of(source, output, form, values["overwrite"])
         write = writer_of(targets, as_image, form, notices)
@@ -80,12 +82,13 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                     errors.add(item.name, error)
                 progress.advance()
 
-            threads = values["threads"] or available_threads()
             for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
                 shape = shape or found
                 progress.advance()
     if shape is not None:
         notices.table(pipeline, shape)
+        if values["explain_plan"]:
+            notices.plan(pipeline, shape, threads)
     if errors is not None and errors.count:
         notices.failures(errors, len(source))
     return 1 if failures else 0

@@ -11,6 +11,7 @@ from cnntool.cli.options import ChainCommand, chain_options, image_options, pipe
 from cnntool.declare import is_integer
 from cnntool.errors import CnntoolError
 from cnntool.network.conventions import CONVENTIONS
+from cnntool.pipeline import Pipeline
 
 LARGEST_SIDE = 10**7
 
@@ -40,12 +41,16 @@ def command(input: str, words: tuple[str, ...], form: str | None, convention: st
 
     counted = {name: values.pop(name) for name in ("without_sharing", "as_fc")}
     preparation_values = {name: values.pop(name) for name in ("gray", "rgb", "resize", "crop", "normalize")}
+    model = values["model"]
     pipeline = pipeline_of(words, **values)
-    summary = pipeline.shape(input_shape_of(input, preparation_values), convention=convention, **counted)
+    shape = input_shape_of(input, preparation_values, pipeline)
+    if model is not None:
+        pipeline.weights(shape)  # a model's arrays may fit one shape alone
+    summary = pipeline.shape(shape, convention=convention, **counted)
     report.show_summary(summary, pipeline, form or "table")
 
 
-def input_shape_of(text: str, preparation: dict[str, Any]) -> tuple[int, int, int]:
+def input_shape_of(text: str, preparation: dict[str, Any], pipeline: Pipeline) -> tuple[int, int, int]:
     """A shape as typed, or that of an image from its header; only then are the image options of use."""
     parts = text.lower().split("x")
     if all(is_integer(part) for part in parts) and not os.path.exists(text):
@@ -63,4 +68,4 @@ def input_shape_of(text: str, preparation: dict[str, Any]) -> tuple[int, int, in
         raise CnntoolError(f"{text}: no such file, and no shape such as 224x224x3")
     from cnntool.images.read import image_shape
 
-    return image_shape(text, preparation_of(preparation))
+    return image_shape(text, preparation_of(preparation, pipeline))

@@ -56,6 +56,12 @@ class Notices:
             console = console_of(sys.stderr)
             console.print(table_of(pipeline.shape(shape), pipeline, console.width))  # type: ignore[arg-type]
 
+    def plan(self, pipeline: Pipeline, shape: tuple[int, ...], threads: int) -> None:
+        """How an input of this shape is computed."""
+        from cnntool.cli.report import console_of, rows_as_table
+
+        console_of(sys.stderr).print(rows_as_table(pipeline.plan(shape).explain(threads)))
+
 
 def volumes(
     source: Source,

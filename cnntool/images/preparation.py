@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 MAX_PIXELS = 2**29
 LARGEST_SIDE = 65535
@@ -85,6 +86,35 @@ class Preparation:
 
 
 AS_IT_IS = Preparation()
+
+
+def to_json(preparation: Preparation) -> dict[str, Any]:
+    """The fields that differ from their defaults, as the values that JSON has."""
+    fields = {field.name: field.default for field in dataclasses.fields(Preparation)}
+    return {name: value for name in fields if (value := getattr(preparation, name)) != fields[name]}
+
+
+def from_json(values: dict[str, Any]) -> Preparation:
+    """What `to_json` gave, with every value held to the limits of the options; a ValueError for anything else."""
+    parsers = {"resize": parse_resize, "crop": parse_crop, "normalize": parse_normalize}
+    fields: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in ("gray", "rgb") and isinstance(value, bool):
+            fields[name] = value
+        elif name in parsers:
+            fields[name] = parsers[name](_text(value))
+        else:
+            raise ValueError(f"{name!r:.40} is {value!r:.40}")
+    return Preparation(**fields)
+
+
+def _text(value: Any) -> str:
+    """The text that an option of this value has: numbers, and lists of numbers or of lists."""
+    if not isinstance(value, list | tuple):
+        return str(value)[:1000]
+    if any(isinstance(part, list | tuple) for part in value):
+        return "/".join(",".join(map(str, part)) for part in value if isinstance(part, list | tuple))
+    return "x".join(map(str, value))
 
 
 def parse_resize(text: str) -> int | Size:

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.images.write import writing
+from cnntool.files import writing
 
 PathLike = str | os.PathLike[str]
 

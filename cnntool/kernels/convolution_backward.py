@@ -180,12 +180,12 @@ def conv_bias_backward(d_output, first, last, d_bias):
 
 
 @kernel
-def dense_weight_backward(x, d_output, first, last, d_weight):
-    """x: N, I; d_output: N, O; d_weight: I, O; d_weight[i, o] += sum over n of x[n, i] d_output[n, o], first <= i < last
+def dense_weight_backward(x, d_output, images, first, last, d_weight):
+    """x: N, I; d_output: N, O; d_weight: I, O; d_weight[i, o] += sum over n < images of x[n, i] d_output[n, o]
 
-    The rows of x are followed by room for one more tile.
+    For first <= i < last. The rows of x are followed by room for one more tile.
     """
-    images, outputs = d_output.shape
+    outputs = d_output.shape[1]
     _outer(
         address_of(x) + 4 * first, address_of(d_output), address_of(d_weight) + 4 * first * outputs,
         1, images, 0, x.shape[1], 0, outputs, last - first, outputs, outputs,

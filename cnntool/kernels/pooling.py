@@ -12,6 +12,7 @@ from cnntool.kernels.tile import MAXIMUM, SUM, SUM_OF_SQUARES, address_of, chann
 from cnntool.kernels.vectors import LANES
 
 PIXELS, VECTORS = 4, 2
+SLICE = 64  # pixels that are summed in float32 before they join a float64 total, so that errors do not grow with width
 
 
 @inlined
@@ -74,27 +75,29 @@ def globalmax_forward(x, first, last, out):
 
 @kernel
 def globalsum_forward(x, first, last, out):
-    """x: H, W, C; out[c] += sum of x[first:last, :, c], rows in float32, their sum in float64"""
-    line = np.empty(x.shape[2], np.float32)
+    """x: H, W, C; out[c] += sum of x[first:last, :, c], SLICE pixels at a time in float32, their sum in float64"""
+    part = np.empty(x.shape[2], np.float32)
     for i in range(first, last):
-        line[:] = np.float32(0)
-        for j in range(x.shape[1]):
-            pixel = x[i, j]
+        for start in range(0, x.shape[1], SLICE):
+            part[:] = np.float32(0)
+            for j in range(start, min(start + SLICE, x.shape[1])):
+                pixel = x[i, j]
+                for c in range(x.shape[2]):
+                    part[c] += pixel[c]
             for c in range(x.shape[2]):
-                line[c] += pixel[c]
-        for c in range(x.shape[2]):
-            out[c] += line[c]
+                out[c] += part[c]
 
 
 @kernel
 def globalsquares_forward(x, first, last, out):
-    """x: H, W, C; out[c] += sum of x[first:last, :, c]^2, rows in float32, their sum in float64"""
-    line = np.empty(x.shape[2], np.float32)
+    """x: H, W, C; out[c] += sum of x[first:last, :, c]^2, SLICE pixels at a time in float32, their sum in float64"""
+    part = np.empty(x.shape[2], np.float32)
     for i in range(first, last):
-        line[:] = np.float32(0)
-        for j in range(x.shape[1]):
-            pixel = x[i, j]
+        for start in range(0, x.shape[1], SLICE):
+            part[:] = np.float32(0)
+            for j in range(start, min(start + SLICE, x.shape[1])):
+                pixel = x[i, j]
+                for c in range(x.shape[2]):
+                    part[c] += pixel[c] * pixel[c]
             for c in range(x.shape[2]):
-                line[c] += pixel[c] * pixel[c]
-        for c in range(x.shape[2]):
-            out[c] += line[c]
+                out[c] += part[c]

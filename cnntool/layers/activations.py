@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Flag, Real, option
@@ -13,6 +13,8 @@ from cnntool.layers.step import AnyStep, InPlace, period
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.layers.training import Training
 
 
 class Activation(Layer):
@@ -28,6 +30,18 @@ class Activation(Layer):
 
         constants = map(np.float32, self.arguments())
         return [InPlace(shapes[0], getattr(kernels.activations, self.kernel), *constants)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        import numpy as np
+
+        x, _ = saved
+        d_input = training.array("d_input", x.shape)
+        constants = list(map(np.float32, self.arguments()))
+        backward = getattr(kernels.activations_backward, self.kernel.replace("_forward", "_backward"))
+        training.over_numbers(lambda *pieces: backward(*pieces, *constants), x, d_output, d_input)
+        return [d_input], {}
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,24 @@ class PRelu(Layer):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         slopes = period(arrays["alpha"], shapes[0][2])
         return [InPlace(shapes[0], kernels.activations.prelu_forward, slopes)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        import numpy as np
+
+        x, _ = saved
+        d_input = training.array("d_input", x.shape)
+        slopes = np.ascontiguousarray(np.broadcast_to(arrays["alpha"], x.shape[3]), np.float32)
+
+        def piece(x: np.ndarray, d_output: np.ndarray, d_input: np.ndarray) -> np.ndarray:
+            d_slopes = np.zeros(len(slopes))
+            kernels.activations_backward.prelu_backward(x, d_output, d_input, slopes, d_slopes)
+            return d_slopes
+
+        d_slopes = np.sum(training.over_pixels(piece, x, d_output, d_input), axis=0)
+        d_alpha = d_slopes if self.per_channel else d_slopes.sum(keepdims=True)
+        return [d_input], {"alpha": d_alpha.astype(np.float32)}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ infinite: what counts as none is relative to the largest variance, and to what f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cnntool import kernels
 from cnntool.declare import Choice, argument
@@ -19,6 +19,8 @@ from cnntool.layers.step import Adaptive, Affine, AnyStep, Parallel, Step, row_b
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.layers.training import Training
+
 RELATIVE_EPS = 1e-8
 ROUNDING = 1e-14  # the square of float32's relative resolution: a smaller variance is rounding of the mean
 
@@ -26,7 +28,13 @@ ROUNDING = 1e-14  # the square of float32's relative resolution: a smaller varia
 class FromData(Layer):
     """Base of the layers whose arrays are statistics of their input; `learn` finds them, `apply` uses them."""
 
-    def learn(self, moments: Moments) -> Arrays:
+    moments: ClassVar[str]
+
+    @property
+    def statistics(self) -> str:
+        return self.moments
+
+    def learn(self, moments: AnyMoments) -> Arrays:
         raise NotImplementedError
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
@@ -41,6 +49,45 @@ class FromData(Layer):
             return [self.apply(shape, self.learn(Moments(image[None], parallel))) for image in batch]
 
         return [Adaptive(shape, self.output_shape(shape), resolve)]
+
+    def linear(self, shape: Shape, arrays: Arrays) -> np.ndarray:
+        """What the channels are multiplied by: a number each, or a matrix (in, out)."""
+        return arrays["matrix"]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        """The statistics count as constants, whether they were saved or are those of each image."""
+        import numpy as np
+
+        x, _ = saved
+        if not training.needs_input:
+            return [None], {}
+        shape, d_input = x.shape[1:], training.array("d_input", x.shape)
+        fixed = all(name in arrays for name in self.buffer_shapes(shape))
+
+        def image(n: int) -> None:
+            own = arrays if fixed else self.learn(Moments(x[n : n + 1], one_after_another))
+            linear = np.asarray(self.linear(shape, own), np.float32)
+            d_input[n] = d_output[n] * linear if linear.ndim == 1 else d_output[n] @ linear.T
+
+        training.parallel(image, range(len(x)))
+        return [d_input], {}
+
+
+def one_after_another(function: Any, items: Any) -> list[Any]:
+    """`parallel` of a single thread."""
+    return [function(item) for item in items]
+
+
+class AnyMoments(Protocol):
+    """Mean, variance and covariance of the channels of some data, in float64, however they are found."""
+
+    mean: np.ndarray
+    count: int
+
+    def variance(self) -> np.ndarray: ...
+    def covariance(self) -> np.ndarray: ...
 
 
 class Moments:
@@ -109,15 +156,21 @@ class Center(FromData):
     """Subtract the mean of each channel, so that the data lie around zero."""
 
     word: ClassVar[str] = "center"
+    moments: ClassVar[str] = "mean"
 
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         return {"mean": (shape[2],)}
 
-    def learn(self, moments: Moments) -> Arrays:
+    def learn(self, moments: AnyMoments) -> Arrays:
         return {"mean": moments.mean}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
         return [affine_step(shape, arrays["mean"])]
+
+    def linear(self, shape: Shape, arrays: Arrays) -> np.ndarray:
+        import numpy as np
+
+        return np.ones(shape[2])
 
 
 @dataclass(frozen=True)
@@ -128,11 +181,12 @@ class Standardize(FromData):
     """
 
     word: ClassVar[str] = "standardize"
+    moments: ClassVar[str] = "variance"
 
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         return {"mean": (shape[2],), "scale": (shape[2],)}
 
-    def learn(self, moments: Moments) -> Arrays:
+    def learn(self, moments: AnyMoments) -> Arrays:
         import numpy as np
 
         variance = moments.variance()
@@ -141,6 +195,9 @@ class Standardize(FromData):
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
         return [affine_step(shape, arrays["mean"], arrays["scale"])]
+
+    def linear(self, shape: Shape, arrays: Arrays) -> np.ndarray:
+        return arrays["scale"]
 
 
 @dataclass(frozen=True)
@@ -156,11 +213,15 @@ class Whiten(FromData):
 
     how: str = argument(Choice("std", "pca", "zca"), "The kind of whitening.", default="zca")
 
+    @property
+    def statistics(self) -> str:
+        return "variance" if self.how == "std" else "covariance"
+
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         channels = shape[2]
         return {"mean": (channels,), "matrix": (channels, channels)}
 
-    def learn(self, moments: Moments) -> Arrays:
+    def learn(self, moments: AnyMoments) -> Arrays:
         import numpy as np
 
         if self.how == "std":
@@ -185,17 +246,22 @@ class Decorrelate(FromData):
     """
 
     word: ClassVar[str] = "decorrelate"
+    moments: ClassVar[str] = "covariance"
 
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         channels = shape[2]
         return {} if channels == 2 else {"mean": (channels,), "matrix": (channels, channels)}
 
-    def learn(self, moments: Moments) -> Arrays:
+    def learn(self, moments: AnyMoments) -> Arrays:
         return {"mean": moments.mean, "matrix": principal_axes(moments.covariance())[1]}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
         import numpy as np
 
-        if shape[2] == 2:
-            return [matrix_step(shape, np.array([[0.5, 1.0], [0.5, -1.0]], np.float32))]
-        return [affine_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]
+        matrix = matrix_step(shape, np.asarray(self.linear(shape, arrays), np.float32))
+        return [matrix] if shape[2] == 2 else [affine_step(shape, arrays["mean"]), matrix]
+
+    def linear(self, shape: Shape, arrays: Arrays) -> np.ndarray:
+        import numpy as np
+
+        return np.array([[0.5, 1.0], [0.5, -1.0]]) if shape[2] == 2 else arrays["matrix"]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.banks.base import Bank as Filters
-from cnntool.banks.table import BANKS
+from cnntool.banks.learned import KMeans, Learned
+from cnntool.banks.table import BANKS, LEARNED
 from cnntool.declare import Flag, Nested, Padding, Pair, argument, option
-from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.canvas import convolved, input_gradient
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.geometry import Shape, Sides, Window, output_size, place_window
+from cnntool.layers.learned import learned_steps
 from cnntool.layers.step import AnyStep, Convolution, Windowed
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.layers.training import Training
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,31 @@ class Bank(Layer):
 
     word: ClassVar[str] = "bank"
 
-    bank: Filters = argument(Nested("NAME|FILE.npy", BANKS, "file"), "The bank's name, or a file of filters.")
+    bank: Filters = argument(Nested("NAME|FILE.npy", BANKS | LEARNED, "file"), "The bank's name, or a file of filters.")
     stride: tuple[int, int] = option((1, 1), Pair(), "Step between positions.")
-    padding: Sides | str = option("same", Padding(), "Border of zeros around the input.")
+    padding: Sides | str | None = option(
+        None, Padding(), "Border of zeros around the input: `same` when not given, of a learned bank `valid`."
+    )
     per_channel: bool = option(False, Flag(), "Filter each channel by itself instead of their mean.")
 
+    def __post_init__(self) -> None:
+        require(
+            not (self.per_channel and isinstance(self.bank, Learned)),
+            "--per-channel: learned filters go through all channels; expected a fixed bank",
+        )
+
+    @property
+    def needs_data(self) -> bool:
+        return not self.bank.drawn
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"padding": self.padding or self.bank.padding}
+
+    def without_files(self) -> Bank:
+        return replace(self, bank=self.bank.without_files())
+
     def window(self, shape: Shape) -> Window:
-        return place_window(self.padding, shape[:2], self.bank.kernel_size, self.stride, (1, 1))
+        return place_window(self.padding or self.bank.padding, shape[:2], self.bank.kernel_size, self.stride, (1, 1))
 
     def repeats(self, shape: Shape) -> int:
         return shape[2] if self.per_channel else 1
@@ -43,10 +66,14 @@ class Bank(Layer):
         return *output_size(self.window(shape), shape[:2]), self.bank.outputs * self.repeats(shape)
 
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        if isinstance(self.bank, Learned):
+            return self.bank.buffer_shapes(shape[2])
         return {"weight": (*self.bank.kernel_size, 1, self.bank.count)}
 
     def macs(self, shape: Shape) -> int:
         height, width, _ = self.output_shape(shape)
+        if isinstance(self.bank, Learned):
+            return height * width * self.bank.macs(shape[2])
         kh, kw = self.bank.kernel_size
         return height * width * kh * kw * self.bank.count * self.repeats(shape)
 
@@ -56,6 +83,8 @@ class Bank(Layer):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         import numpy as np
 
+        if isinstance(self.bank, Learned):
+            return list(learned_steps(self.bank, shapes[0], self.window(shapes[0]), arrays))
         shape, weight, repeats = shapes[0], arrays["weight"], self.repeats(shapes[0])
         steps: list[AnyStep] = []
         if repeats == 1 and shape[2] > 1:
@@ -68,9 +97,59 @@ class Bank(Layer):
             steps.append(reduce_step(responses, self.bank.reduce, self.bank.count, repeats))
         return steps
 
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        """The filters are fixed: only the input has a gradient."""
+        import numpy as np
+
+        x, output = saved
+        if not training.needs_input:
+            return [None], {}
+        require(not isinstance(self.bank, KMeans), "distances to centroids have no gradient: train only layers behind it")
+        if isinstance(self.bank, Learned):
+            return [input_gradient(d_output, self.window(x.shape[1:]), arrays["weight"], 1, x.shape, training)], {}
+        repeats, channels = self.repeats(x.shape[1:]), x.shape[3]
+        mean = repeats == 1 and channels > 1
+        filtered = np.mean(x, axis=3, keepdims=True) if mean else x
+        window, weight = self.window(x.shape[1:]), np.tile(arrays["weight"], (1, 1, 1, repeats))
+        if self.bank.reduce is not None:
+            responses = convolved(filtered, window, weight, None, repeats, training, "responses")
+            groups, how = members_of(self.bank.reduce, self.bank.count, repeats)
+            d_output = reduce_gradient(d_output, responses, output, groups, how)
+        d_input = input_gradient(d_output, window, weight, repeats, filtered.shape, training)
+        return [np.repeat(d_input / channels, channels, axis=3) if mean else d_input], {}
+
+
+def members_of(reduction: Any, count: int, repeats: int) -> tuple[list[list[int]], list[str]]:
+    """The responses that make each map, and how, for each of the `repeats` channels' banks."""
+    groups = [[bank * count + member for member in group] for bank in range(repeats) for group in reduction.groups]
+    return groups, list(reduction.how) * repeats
+
+
+def reduce_gradient(
+    d_output: np.ndarray, responses: np.ndarray, output: np.ndarray, groups: list[list[int]], how: list[str]
+) -> np.ndarray:
+    """The largest response takes the gradient of a maximum; a length shares it out as response / length."""
+    import numpy as np
+
+    d_responses = np.zeros_like(responses)
+    for place, (group, name) in enumerate(zip(groups, how, strict=True)):
+        values, d = responses[..., group], d_output[..., place, None]
+        if name == "modulus":
+            length = output[..., place, None]
+            shares = np.divide(values, length, out=np.zeros_like(values), where=length != 0)
+        else:
+            largest = np.argmax(np.abs(values) if name == "absmax" else values, axis=-1)[..., None]
+            shares = np.zeros_like(values)
+            sign = np.sign(np.take_along_axis(values, largest, -1)) if name == "absmax" else np.float32(1)
+            np.put_along_axis(shares, largest, sign, -1)
+        d_responses[..., group] += d * shares
+    return d_responses
+
 
 def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windowed:
-    """The step that joins each group of responses into one map, for each of the `repeats` channels' banks."""
+    """The step that joins each group of responses into one map."""
     import numpy as np
 
     codes = {
@@ -78,10 +157,10 @@ def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windo
         "absmax": kernels.pointwise.ABSOLUTE_MAX,
         "modulus": kernels.pointwise.MODULUS,
     }
-    groups = [[bank * count + member for member in group] for bank in range(repeats) for group in reduction.groups]
+    groups, names = members_of(reduction, count, repeats)
     members = np.array([member for group in groups for member in group])
     starts = np.cumsum([0, *map(len, groups)])
-    how = np.array([codes[name] for name in reduction.how] * repeats)
+    how = np.array([codes[name] for name in names])
 
     def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
         kernels.pointwise.channel_reduce_forward(

@@ -6,9 +6,10 @@ A layer imports neither numpy nor kernels before it is asked to compute.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnntool.declare import Nested, fields_of, words_of
+from cnntool.declare import File, Nested, fields_of, words_of
 from cnntool.errors import CnntoolError
 from cnntool.layers.geometry import POINT, Shape, Window
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.layers.step import AnyStep
+    from cnntool.layers.training import Training
 
 Arrays = dict[str, "np.ndarray"]
 
@@ -54,10 +56,44 @@ class Layer:
         """How to compute the layer for inputs of these shapes with these parameters and buffers."""
         raise NotImplementedError
 
+    def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
+        """The output for batches N x H x W x C, and what `gradient` needs to know of this pass.
+
+        Buffers that follow the data, such as running averages, are put into `arrays`.
+        """
+        from cnntool.layers.training import run_steps
+
+        output = run_steps(self.steps([x.shape[1:] for x in inputs], arrays), inputs, training)
+        return output, (inputs[0], output)
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        """Of the loss, by each input (None where `training` does not need it) and by each trainable array."""
+        raise CnntoolError(f"{self.word} has no gradient: it cannot be trained through")
+
     @property
     def joins(self) -> str | None:
         """The mark of the second volume that the layer takes in, if it takes one."""
         return None
+
+    @property
+    def statistics(self) -> str:
+        """Which moments of the input's channels its buffers come from: `mean`, `variance`, `covariance` or none.
+
+        Without these buffers the layer takes the moments of what it is given to compute.
+        """
+        return ""
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the layer can compute nothing before `fit` has found its arrays."""
+        return False
+
+    def without_files(self) -> Layer:
+        """The same layer for a model, which holds the arrays of the files that it names."""
+        files = {field.name: None for field in fields_of(self) if isinstance(field.metadata["kind"], File)}
+        return dataclasses.replace(self, **files) if files else self  # type: ignore[type-var]
 
     def options(self) -> dict[str, Any]:
         """The hyperparameters as JSON knows them."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import Text, argument
 from cnntool.layers.base import Arrays, Layer, require
@@ -15,6 +15,8 @@ from cnntool.layers.step import AnyStep, Joined
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.layers.training import Training
 
 NAME = Text("NAME")
 
@@ -65,6 +67,11 @@ class Add(Join):
 
         return [Joined(shapes[0], shapes[0], combine)]
 
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        return [d_output, d_output], {}
+
 
 @dataclass(frozen=True)
 class Concat(Join):
@@ -88,6 +95,14 @@ class Concat(Join):
             out[..., channels:] = other
 
         return [Joined(shapes[0], self.output_shape(*shapes), combine)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        import numpy as np
+
+        channels = saved[0].shape[3]
+        return [np.ascontiguousarray(part) for part in (d_output[..., :channels], d_output[..., channels:])], {}
 
 
 def text(shape: Shape) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.canvas import bias_gradient, convolved, input_gradient, weight_gradient
 from cnntool.layers.geometry import POINT, Shape, Sides, Window, output_size, place_window
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.layers.step import AnyStep, Convolution
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.layers.training import Training
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,24 @@ class Conv(Layer):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         window = self.window(shapes[0])
         return [Convolution(shapes[0], window, arrays["weight"], arrays.get("bias"), self.groups)]
+
+    def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        window = self.window(x.shape[1:])
+        return convolved(x, window, arrays["weight"], arrays.get("bias"), self.groups, training), x
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        x, weight = saved, arrays["weight"]
+        window = self.window(x.shape[1:])
+        d_input = None
+        if training.needs_input:
+            d_input = input_gradient(d_output, window, weight, self.groups, x.shape, training)
+        d_arrays = {"weight": weight_gradient(x, d_output, window, weight.shape, self.groups, training)}
+        if self.bias:
+            d_arrays["bias"] = bias_gradient(d_output, training)
+        return [d_input], d_arrays
 
 
 def matrix_step(shape: Shape, matrix: np.ndarray) -> Convolution:

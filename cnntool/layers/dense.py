@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Choice, File, Flag, Integer, argument, option
@@ -15,6 +15,8 @@ from cnntool.layers.step import AnyStep, Parallel, PixelInPlace, Whole
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.layers.training import Training
 
 COLUMNS = 512  # outputs of a fully connected layer that one thread computes at a time
 
@@ -34,6 +36,11 @@ class Flatten(Layer):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         shape = self.output_shape(shapes[0])
         return [Whole(shapes[0], shape, lambda batch, parallel: batch.reshape(len(batch), *shape))]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        return [d_output.reshape(saved[0].shape)], {}
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,34 @@ class FullyConnected(Layer):
 
         return [Whole(shapes[0], self.output_shape(shapes[0]), compute)]
 
+    def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        flat = with_room(x, "input", training)
+        output = product(flat, len(x), arrays["weight"], arrays.get("bias"), "output", training)
+        return output.reshape(len(x), 1, 1, -1), (x.shape, flat)
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        import numpy as np
+
+        shape, flat = saved
+        d_flat = with_room(d_output, "d_output", training)
+        inputs = flat.shape[1]
+        d_weight = np.zeros((inputs, self.out_features), np.float32)
+
+        def rows(first: int, last: int) -> None:
+            kernels.convolution_backward.dense_weight_backward(flat, d_flat, shape[0], first, last, d_weight)
+
+        training.over_images(inputs, rows)
+        d_arrays = {"weight": d_weight}
+        if self.bias:
+            d_arrays["bias"] = d_flat.sum(axis=0, dtype=np.float64).astype(np.float32)
+        if not training.needs_input:
+            return [None], d_arrays
+        d_input = product(d_flat, shape[0], arrays["weight"].T, None, "d_input", training)
+        return [d_input.reshape(shape)], d_arrays
+
 
 @dataclass(frozen=True)
 class Softmax(Layer):
@@ -96,3 +131,37 @@ class Softmax(Layer):
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [PixelInPlace(shapes[0], kernels.normalisation.softmax_forward)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        _, y = saved
+        d_input = training.array("d_input", y.shape)
+        training.over_pixels(kernels.normalisation_backward.softmax_backward, y, d_output, d_input)
+        return [d_input], {}
+
+
+def with_room(x: np.ndarray, name: str, training: Training) -> np.ndarray:
+    """The batch as rows, and rows of zeros behind them that the last tile may read."""
+    rows = training.array(name, (len(x) + kernels.vectors.PIXELS, math.prod(x.shape[1:])))
+    rows[: len(x)] = x.reshape(len(x), -1)
+    rows[len(x) :] = 0
+    return rows
+
+
+def product(
+    rows: np.ndarray, count: int, matrix: np.ndarray, bias: np.ndarray | None, name: str, training: Training
+) -> np.ndarray:
+    """The first `count` rows times the matrix (inputs, outputs): a 1x1 convolution of as many pixels."""
+    outputs = matrix.shape[1]
+    weight = kernels.convolution.pack_filters(matrix[None, None], 1)
+    offset = kernels.convolution.pack_bias(bias, outputs, 1)
+    out = training.array(name, (count, outputs))
+    forward = kernels.convolution.conv_direct_forward
+
+    def piece(first: int, last: int) -> None:
+        x, y = rows[None, first:last], out[None, first:last]
+        forward(x, 0, weight, offset, y, 0, 0, 1, last - first, 1, 1, 1, 1, 1, 1, 1, outputs)
+
+    training.over_images(count, piece)
+    return out

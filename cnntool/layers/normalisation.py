@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Integer, Real, argument, option
-from cnntool.layers.affine import Moments, affine_step
+from cnntool.layers.affine import AnyMoments, Moments, affine_step
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape
 from cnntool.layers.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.layers.training import Training
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class BatchNorm(Layer):
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         return {"running_mean": (shape[2],), "running_var": (shape[2],)}
 
+    @property
+    def statistics(self) -> str:
+        return "variance"
+
+    def learn(self, moments: AnyMoments) -> Arrays:
+        """The running statistics as training would find them; the running variance is unbiased."""
+        unbiased = moments.count / max(1, moments.count - 1)
+        return {"running_mean": moments.mean, "running_var": moments.variance() * unbiased}
+
     def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
         import numpy as np
 
@@ -47,7 +58,8 @@ class BatchNorm(Layer):
         shape = shapes[0]
 
         def normalise(mean: np.ndarray, var: np.ndarray) -> list[Step]:
-            scale = arrays["gamma"] / np.sqrt(np.asarray(var, np.float64) + self.eps)
+            with np.errstate(divide="ignore"):  # neither variance nor eps: the result tells, by its NaN
+                scale = arrays["gamma"] / np.sqrt(np.asarray(var, np.float64) + self.eps)
             return [affine_step(shape, mean, scale, arrays["beta"])]
 
         if "running_mean" in arrays:
@@ -58,6 +70,58 @@ class BatchNorm(Layer):
             return [normalise(moments.mean, moments.variance())] * len(batch)
 
         return [Adaptive(shape, shape, resolve)]
+
+    def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
+        """By the statistics of the batch. The running ones start from 0 and 1, and take in the unbiased variance."""
+        import numpy as np
+
+        (x,) = inputs
+        images, channels = len(x), x.shape[3]
+        pixels = x.reshape(images, -1, channels)
+        means, squares = (training.array(name, (images, channels), "float64") for name in ("means", "squares"))
+        moments = kernels.batch_normalisation.batch_moments_forward
+        training.over_images(images, lambda first, last: moments(pixels, first, last, means, squares))
+        count, each = images * pixels.shape[1], pixels.shape[1]
+        mean = means.mean(axis=0)
+        total = squares.sum(axis=0) + each * np.square(means - mean).sum(axis=0)  # T. Chan et al. 1979
+        for name, value, start in (("running_mean", mean, 0.0), ("running_var", total / max(1, count - 1), 1.0)):
+            old = arrays.get(name, np.float32(start))
+            arrays[name] = ((1 - self.momentum) * old + self.momentum * value).astype(np.float32)
+        inverse = 1 / np.sqrt(total / count + self.eps)
+        center, scale = mean.astype(np.float32), (arrays["gamma"] * inverse).astype(np.float32)
+        constants = center, scale, np.asarray(arrays["beta"], np.float32), np.float32(training.slope)
+        out = training.array("output", x.shape)
+        y, forward = out.reshape(pixels.shape), kernels.batch_normalisation.batchnorm_forward
+        training.over_images(images, lambda first, last: forward(pixels, first, last, *constants, y))
+        return out, (x, inverse, constants)
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        import numpy as np
+
+        x, inverse, constants = saved
+        images, channels = len(x), x.shape[3]
+        pixels = x.reshape(images, -1, channels)
+        d_pixels = d_output.reshape(pixels.shape)
+        sums, products = (training.array(name, (images, channels), "float64") for name in ("sums", "products"))
+        collect = kernels.batch_normalisation.batchnorm_sums_backward
+        backward = kernels.batch_normalisation.batchnorm_backward
+        training.over_images(
+            images, lambda first, last: collect(pixels, d_pixels, first, last, *constants, sums, products)
+        )
+        d_beta, d_scale = sums.sum(axis=0), products.sum(axis=0)
+        d_arrays = {"gamma": (d_scale * inverse).astype(np.float32), "beta": d_beta.astype(np.float32)}
+        if not training.needs_input:
+            return [None], d_arrays
+        each = arrays["gamma"] * inverse / (images * pixels.shape[1])
+        d_mean, d_var = (each * d_beta).astype(np.float32), (each * d_scale * inverse**2).astype(np.float32)
+        d_input = training.array("d_input", x.shape)
+        d_x = d_input.reshape(pixels.shape)
+        training.over_images(
+            images, lambda first, last: backward(pixels, d_pixels, first, last, *constants, d_mean, d_var, d_x)
+        )
+        return [d_input], d_arrays
 
 
 @dataclass(frozen=True)
@@ -80,10 +144,25 @@ class LocalResponseNorm(Layer):
         constants = (np.float32(value) for value in (self.alpha, self.beta, self.k))
         return [PixelInPlace(shapes[0], kernels.normalisation.lrn_forward, self.size, *constants)]
 
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        import numpy as np
+
+        x, _ = saved
+        d_input = training.array("d_input", x.shape)
+        constants = [np.float32(value) for value in (self.alpha, self.beta, self.k)]
+        backward = kernels.normalisation_backward.lrn_backward
+        training.over_pixels(lambda *pieces: backward(*pieces, self.size, *constants), x, d_output, d_input)
+        return [d_input], {}
+
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Dropout: in training each value is dropped with probability P; otherwise everything passes as it is."""
+    """Dropout: in training each value is dropped with probability P; otherwise everything passes as it is.
+
+    What is left is divided by 1 - P in training, so that nothing changes afterwards (N. Srivastava et al. 2014).
+    """
 
     word: ClassVar[str] = "dropout"
 
@@ -91,3 +170,26 @@ class Dropout(Layer):
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return []
+
+    def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
+        return self.dropped(inputs[0], "output", training), None
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        return [self.dropped(d_output, "d_input", training)], {}
+
+    def dropped(self, x: np.ndarray, name: str, training: Training) -> np.ndarray:
+        """The same values are dropped forward and backward: the step's seed tells which."""
+        import numpy as np
+
+        out, forward = training.array(name, x.shape), kernels.normalisation_backward.dropout_forward
+        flat, result, size = x.reshape(-1), out.reshape(-1), x.size // len(x)
+        constants = np.uint32(training.seed), np.uint32(self.p * 2**32), np.float32(1 / (1 - self.p))
+
+        def block(first: int, last: int) -> None:
+            first, last = first * size, last * size
+            forward(flat[first:last], first, *constants, result[first:last])
+
+        training.over_images(len(x), block)
+        return out

@@ -14,6 +14,8 @@ from cnntool.layers.step import AnyStep, Parallel, Whole, Windowed, row_blocks
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.layers.training import Training
+
 INFINITY = float("inf")
 
 
@@ -57,6 +59,33 @@ class Pool(Layer):
         return Windowed(shape, output_shape, window, kernel, pad_value=self.pad_value, overread=overread)
 
 
+def place_of(window: Window) -> tuple[int, ...]:
+    """The window as the gradients' kernels take it."""
+    (kh, kw), (sy, sx), (dy, dx), (top, left, _, _) = window
+    return kh, kw, sy, sx, dy, dx, top, left
+
+
+def max_with_index(x: np.ndarray, window: Window, output_shape: Shape, training: Training) -> tuple:
+    """The largest value of each window, and which of the window's elements it is."""
+    import numpy as np
+
+    shape, elements = (len(x), *output_shape), window.kernel_size[0] * window.kernel_size[1]
+    out = training.array("output", shape)
+    index = training.array("index", shape, np.uint8 if elements <= 256 else np.int32)
+    forward, place = kernels.pooling_backward.maxpool_index_forward, place_of(window)
+    training.over_images(len(x), lambda first, last: forward(x, first, last, out, index, *place))
+    return out, index
+
+
+def pool_gradient(
+    backward: Any, values: tuple, window: Window, shape: tuple[int, ...], training: Training
+) -> np.ndarray:
+    """`backward(*values, first, last, d_input, *place)` over all images."""
+    d_input, place = training.array("d_input", shape), place_of(window)
+    training.over_images(shape[0], lambda first, last: backward(*values, first, last, d_input, *place))
+    return d_input
+
+
 def reaching(window: Window, shape: Shape, output_shape: Shape) -> Window:
     """The window with as much padding below and to the right as partial windows (`ceil`) reach over."""
     reach = [
@@ -79,6 +108,19 @@ class MaxPool(Pool):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [self.pool_step(shapes[0], kernels.pooling.maxpool_forward)]
 
+    def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
+        (x,) = inputs
+        shape = x.shape[1:]
+        out, index = max_with_index(x, self.window(shape), self.output_shape(shape), training)
+        return out, (x.shape, index)
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        shape, index = saved
+        backward, window = kernels.pooling_backward.maxpool_backward, self.window(shape[1:])
+        return [pool_gradient(backward, (d_output, index), window, shape, training)], {}
+
 
 @dataclass(frozen=True)
 class AvgPool(Pool):
@@ -88,16 +130,27 @@ class AvgPool(Pool):
 
     count_padding: bool = option(False, Flag(), "Count the padding's zeros in the mean, as PyTorch does by default.")
 
-    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+    def sizes(self, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+        """For each row and each column of the output, the counted height and width of its window."""
         import numpy as np
 
-        (kh, kw), (sy, sx), (dy, dx), (top, left, bottom, right) = self.window(shapes[0])
-        height, width, _ = shapes[0]
-        rows, columns, _ = self.output_shape(shapes[0])
+        (kh, kw), (sy, sx), (dy, dx), (top, left, bottom, right) = self.window(shape)
+        height, width, _ = shape
+        rows, columns, _ = self.output_shape(shape)
         heights = counted_sizes(height, kh, sy, dy, top, bottom, rows, self.count_padding)
         widths = counted_sizes(width, kw, sx, dx, left, right, columns, self.count_padding)
-        sizes = np.array(heights, np.float32), np.array(widths, np.float32)
-        return [self.pool_step(shapes[0], kernels.pooling.avgpool_forward, sizes)]
+        return np.array(heights, np.float32), np.array(widths, np.float32)
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        return [self.pool_step(shapes[0], kernels.pooling.avgpool_forward, self.sizes(shapes[0]))]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        shape = saved[0].shape
+        values = (d_output, *self.sizes(shape[1:]))
+        window = self.window(shape[1:])
+        return [pool_gradient(kernels.pooling_backward.avgpool_backward, values, window, shape, training)], {}
 
 
 @dataclass(frozen=True)
@@ -108,6 +161,14 @@ class L2Pool(Pool):
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [self.pool_step(shapes[0], kernels.pooling.l2pool_forward)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        x, out = saved
+        window = self.window(x.shape[1:])
+        values = (d_output, x, out)
+        return [pool_gradient(kernels.pooling_backward.l2pool_backward, values, window, x.shape, training)], {}
 
 
 @dataclass(frozen=True)
@@ -131,6 +192,22 @@ class GlobalPool(Layer):
             return global_pool(batch, self.how, parallel)
 
         return [Whole(shape, self.output_shape(shape), compute)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        import numpy as np
+
+        x, out = saved
+        shape, window = x.shape, Window(kernel_size=x.shape[1:3])
+        backward = kernels.pooling_backward
+        if self.how == "max":
+            _, index = max_with_index(x, window, self.output_shape(shape[1:]), training)
+            return [pool_gradient(backward.maxpool_backward, (d_output, index), window, shape, training)], {}
+        if self.how == "avg":
+            sizes = (np.array([size], np.float32) for size in shape[1:3])
+            return [pool_gradient(backward.avgpool_backward, (d_output, *sizes), window, shape, training)], {}
+        return [pool_gradient(backward.l2pool_backward, (d_output, x, out), window, shape, training)], {}
 
 
 def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:

@@ -58,9 +58,16 @@ class Affine(InPlace):
     """
 
     def __init__(self, shape: Shape, kernel: Callable, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
+        import numpy as np
+
         channels = shape[2]
         self.mean, self.scale, self.shift = mean, scale, shift
-        super().__init__(shape, kernel, *(period(values, channels) for values in (mean, scale, shift)))
+        rounded = mean.astype(np.float32)
+        with np.errstate(invalid="ignore"):
+            lost = np.nan_to_num(
+                (rounded - mean) * scale
+            )  # of a mean that float32 cannot hold; none of an infinite one
+        super().__init__(shape, kernel, *(period(values, channels) for values in (rounded, scale, shift + lost)))
 
 
 class PixelInPlace(Step):
@@ -102,6 +109,7 @@ class Convolution(Windowed):
     """A convolution with `weight` (kh, kw, in // groups, out); the plan chooses the algorithm, which is its kernel."""
 
     algorithm = ""
+    costs: dict[str, float]  # of each algorithm that fits: what was weighed
 
     def __init__(
         self, shape: Shape, window: Window, weight: np.ndarray, bias: np.ndarray | None, groups: int = 1

@@ -18,6 +18,7 @@ _HOMES = {
         "hard-swish": "HardSwish", "abs": "Abs",
     },
     "pooling": {"maxpool": "MaxPool", "avgpool": "AvgPool", "l2pool": "L2Pool", "globalpool": "GlobalPool"},
+    "descriptors": {"triangle": "Triangle", "gridpool": "GridPool", "gram": "Gram"},
     "normalisation": {"batchnorm": "BatchNorm", "lrn": "LocalResponseNorm", "dropout": "Dropout"},
     "dense": {"flatten": "Flatten", "fc": "FullyConnected", "softmax": "Softmax"},
     "branches": {"mark": "Mark", "from": "From", "add": "Add", "concat": "Concat"},

@@ -8,13 +8,12 @@ or the final rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from cnntool.layers.step import Adaptive, AnyStep, Convolution, InPlace, Joined, PixelInPlace, Step, Whole, Windowed
-from cnntool.network.algorithms import choose
+from cnntool.layers.step import InPlace, Joined, PixelInPlace, Step, Windowed
 
 SCRATCH_BYTES = 400 * 1024  # of one thread: with the filters it should stay in an L2 cache of 512 KB to 1 MB
 BANDS_PER_THREAD = 3  # so that a thread which is late costs little
@@ -31,58 +30,9 @@ Place = tuple[np.ndarray, int, int]
 """An array, and the row and column in it where the rows of a band begin."""
 
 
-class Run:
-    """Steps in a row whose intermediate volumes nobody else looks at."""
-
-    def __init__(self, source: int, algorithm: str) -> None:
-        self.source, self.algorithm = source, algorithm
-        self.steps: list[AnyStep] = []
-        self.words: list[str] = []
-        self.seconds: list[int | None] = []
-        self.result = source
-
-    def append(self, step: AnyStep, second: int | None, number: int, words: str) -> None:
-        self.steps.append(step)
-        self.words.append(words)
-        self.seconds.append(second)
-        self.result = number
-
-    def uses(self) -> set[int]:
-        return {self.source, *(second for second in self.seconds if second is not None)}
-
-    def compute(self, values: dict[int, np.ndarray], spread: Callable, threads: int) -> np.ndarray:
-        """The run's last volume for each image of the batch."""
-        batch = values[self.source]
-        first = self.steps[0]
-        if isinstance(first, Whole):
-            return first.compute(batch, spread)
-        row_steps = [step for step in self.steps if isinstance(step, Step)]
-        chains = [row_steps] * len(batch)
-        if isinstance(first, Adaptive):
-            chains = [found + row_steps for found in first.resolve(batch, spread)]
-            for step in (step for chain in chains for step in chain if isinstance(step, Convolution)):
-                choose(step, self.algorithm)
-        missing = len(chains[0]) - len(row_steps)
-        seconds = [None] * missing + [
-            None if second is None else values[second]
-            for step, second in zip(self.steps, self.seconds, strict=True)
-            if isinstance(step, Step)
-        ]
-        out = np.empty((len(batch), *chains[0][-1].output_shape), np.float32)
-        height = out.shape[1]
-        rows = band_rows(chains[0], -(-height * len(batch) // (threads * BANDS_PER_THREAD)) if threads > 1 else height)
-        free: list[dict[int, np.ndarray]] = []
-
-        def band(task: tuple[int, int]) -> None:
-            image, start = task
-            scratch = free.pop() if free else {}
-            joined = [None if second is None else second[image] for second in seconds]
-            stop = min(start + rows, height)
-            compute_band(chains[image], batch[image], joined, out[image], start, stop, scratch)
-            free.append(scratch)
-
-        spread(band, [(image, start) for image in range(len(batch)) for start in range(0, height, rows)])
-        return out
+def band_limit(height: int, images: int, threads: int) -> int:
+    """The most rows of a band that still gives every thread several bands."""
+    return -(-height * images // (threads * BANDS_PER_THREAD)) if threads > 1 else height
 
 
 def needed_rows(step: Step, first: int, last: int) -> Rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cnntool.declare import did_you_mean
+from cnntool.declare import did_you_mean, is_integer
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Layer
 from cnntool.layers.geometry import Shape
@@ -30,7 +30,7 @@ class Graph:
         """The graph that ends at a row's number (from 1) or at a mark."""
         if stop in self.marks:
             return Graph(self.nodes, self.marks, self.marks[stop])
-        if stop.isdigit() and 1 <= int(stop) <= len(self.nodes):
+        if is_integer(stop) and 1 <= int(stop) <= len(self.nodes):
             return Graph(self.nodes, self.marks, int(stop) - 1)
         names = f" or one of the marks {', '.join(self.marks)}" if self.marks else ""
         raise CnntoolError(

@@ -20,10 +20,11 @@ from cnntool.errors import CnntoolError
 from cnntool.layers.geometry import Shape
 from cnntool.layers.step import Adaptive, AnyStep, Convolution, Joined, Step, Whole
 from cnntool.network.algorithms import check_name, choose
-from cnntool.network.bands import Run, row_group
+from cnntool.network.bands import row_group
 from cnntool.network.folding import fold
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters, check_memory
+from cnntool.network.runs import Run
 from cnntool.network.threads import parallel
 
 
@@ -67,6 +68,13 @@ class Plan:
                     del values[used]
         result = values[self.output]
         return result.copy() if np.may_share_memory(result, batch) else result
+
+    def explain(self, threads: int) -> list[dict[str, str]]:
+        """For each run its layers, the output's shape, the algorithms of its convolutions, and how it is computed.
+
+        Behind an algorithm stand those that were weighed against it, with their estimated time in units of the best.
+        """
+        return [run.explain(threads) for run in self.runs]
 
 
 def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]) -> tuple[list[Operation], int]:

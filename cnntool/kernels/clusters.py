@@ -1,0 +1,116 @@
+"""Patches and their distances to the centroids of clusters: what k-means learns by, and its features.
+
+A patch is a row of D numbers, in the order kernel row, kernel column, channel. The products of patches with centroids
+are a convolution's, by its kernel; here is what comes before and after.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.kernels.jit import kernel
+
+F = np.float32
+NEAR = F(0.02)  # distances whose square is less than this part of |w|^2 are computed again, from the differences
+
+
+@kernel
+def patches_normalised_forward(x, x_row, patches, rows, columns, kh, kw, stride_y, stride_x, eps):
+    """x: H, W, C padded; patches: rows * columns, D; patches[i] = (p - mean p) / sqrt(var p + eps) of the window p
+
+    A patch without any variance becomes zero, also when eps is 0.
+    """
+    channels = x.shape[2]
+    length, line = kh * kw * channels, kw * channels
+    for oy in range(rows):
+        for ox in range(columns):
+            patch = patches[oy * columns + ox]
+            total = F(0)
+            for ky in range(kh):
+                source = x[x_row + stride_y * oy + ky].reshape(-1)
+                start = stride_x * ox * channels
+                for i in range(line):
+                    value = source[start + i]
+                    patch[ky * line + i] = value
+                    total += value
+            mean = total / F(length)
+            squares = F(0)
+            for i in range(length):
+                patch[i] -= mean
+                squares += patch[i] * patch[i]
+            spread = np.sqrt(squares / F(length) + eps)
+            scale = F(1) / spread if spread != F(0) else F(0)
+            for i in range(length):
+                patch[i] *= scale
+
+
+@kernel
+def distances_forward(w, centroids, out, out_row, out_column, rows, columns):
+    """w: rows * columns, D; centroids: K, D; out[k] = |w - c_k|, from out[k] = |c_k|^2 - 2 w.c_k
+
+    That difference has lost its digits where w is near c_k, so there the distance is computed as it stands.
+    """
+    length, count = w.shape[1], centroids.shape[0]
+    for oy in range(rows):
+        for ox in range(columns):
+            patch, z = w[oy * columns + ox], out[out_row + oy, out_column + ox]
+            square = F(0)
+            for i in range(length):
+                square += patch[i] * patch[i]
+            least = square
+            for k in range(count):
+                d = z[k] + square
+                z[k] = d
+                least = min(least, d)
+            if least < NEAR * square:
+                for k in range(count):
+                    if z[k] < NEAR * square:
+                        d = F(0)
+                        for i in range(length):
+                            d += (patch[i] - centroids[k, i]) * (patch[i] - centroids[k, i])
+                        z[k] = d
+            for k in range(count):
+                z[k] = np.sqrt(z[k])
+
+
+@kernel
+def triangle_forward(v, row, column, rows, columns):
+    """v[c] = max(0, mean(v) - v[c])"""
+    channels = v.shape[2]
+    for i in range(row, row + rows):
+        for j in range(column, column + columns):
+            pixel = v[i, j]
+            total = F(0)
+            for c in range(channels):
+                total += pixel[c]
+            mean = total / F(channels)
+            for c in range(channels):
+                value = mean - pixel[c]
+                pixel[c] = F(0) if value < F(0) else value
+
+
+@kernel
+def nearest_forward(scores, first, rows, out):
+    """scores: N, K, of which `rows` are looked at; out[first + i] = the k of the largest scores[i, k]"""
+    count = scores.shape[1]
+    for i in range(rows):
+        line = scores[i]
+        largest = line[0]
+        for k in range(count):
+            largest = max(largest, line[k])
+        best = 0
+        while best < count - 1 and line[best] != largest:
+            best += 1
+        out[first + i] = best
+
+
+@kernel
+def cluster_sums_forward(x, nearest, first, last, sums, counts):
+    """x: N, D; sums[k] += x[i], counts[k] += 1 for k = nearest[i], first <= i < last"""
+    length = x.shape[1]
+    for i in range(first, last):
+        k = nearest[i]
+        counts[k] += 1
+        line = sums[k]
+        for j in range(length):
+            line[j] += x[i, j]

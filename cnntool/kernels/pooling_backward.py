@@ -1,0 +1,109 @@
+"""Gradients of pooling over whole batches. Windows are given by their geometry on the input, which is not padded.
+
+A window's element (ky, kx) of output (oy, ox) is the pixel (sy oy + dy ky - top, sx ox + dx kx - left), where that is
+inside the image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.kernels.jit import kernel
+
+F = np.float32
+
+
+@kernel
+def maxpool_index_forward(x, first, last, out, index, kh, kw, sy, sx, dy, dx, top, left):
+    """out = the largest value of each window, index = ky * kw + kx of the first one that is as large"""
+    _, height, width, channels = x.shape
+    for n in range(first, last):
+        for oy in range(out.shape[1]):
+            for ox in range(out.shape[2]):
+                best, where = out[n, oy, ox], index[n, oy, ox]
+                for c in range(channels):
+                    best[c] = F(-np.inf)
+                    where[c] = 0
+                for ky in range(kh):
+                    iy = sy * oy + dy * ky - top
+                    if not 0 <= iy < height:
+                        continue
+                    for kx in range(kw):
+                        ix = sx * ox + dx * kx - left
+                        if not 0 <= ix < width:
+                            continue
+                        pixel = x[n, iy, ix]
+                        for c in range(channels):
+                            take = pixel[c] > best[c] or pixel[c] != pixel[c]
+                            best[c] = pixel[c] if take else best[c]
+                            where[c] = ky * kw + kx if take else where[c]
+
+
+@kernel
+def maxpool_backward(d_output, index, first, last, d_input, kh, kw, sy, sx, dy, dx, top, left):
+    """d_input at the largest element of each window += d_output; 0 elsewhere"""
+    _, height, width, channels = d_input.shape
+    for n in range(first, last):
+        d_input[n] = F(0)
+        for oy in range(d_output.shape[1]):
+            for ox in range(d_output.shape[2]):
+                d, where = d_output[n, oy, ox], index[n, oy, ox]
+                for ky in range(kh):
+                    iy = sy * oy + dy * ky - top
+                    if not 0 <= iy < height:
+                        continue
+                    for kx in range(kw):
+                        ix = sx * ox + dx * kx - left
+                        if not 0 <= ix < width:
+                            continue
+                        pixel = d_input[n, iy, ix]
+                        for c in range(channels):
+                            pixel[c] += d[c] if where[c] == ky * kw + kx else F(0)
+
+
+@kernel
+def avgpool_backward(d_output, heights, widths, first, last, d_input, kh, kw, sy, sx, dy, dx, top, left):
+    """d_input += d_output / (heights[oy] widths[ox]), the counted sizes of the window, at each of its elements"""
+    _, height, width, channels = d_input.shape
+    share = np.empty(channels, np.float32)
+    for n in range(first, last):
+        d_input[n] = F(0)
+        for oy in range(d_output.shape[1]):
+            for ox in range(d_output.shape[2]):
+                size = heights[oy] * widths[ox]
+                for c in range(channels):
+                    share[c] = d_output[n, oy, ox, c] / size
+                for ky in range(kh):
+                    iy = sy * oy + dy * ky - top
+                    if not 0 <= iy < height:
+                        continue
+                    for kx in range(kw):
+                        ix = sx * ox + dx * kx - left
+                        if 0 <= ix < width:
+                            pixel = d_input[n, iy, ix]
+                            for c in range(channels):
+                                pixel[c] += share[c]
+
+
+@kernel
+def l2pool_backward(d_output, x, out, first, last, d_input, kh, kw, sy, sx, dy, dx, top, left):
+    """d_input += d_output * x / out at each element of the window; 0 where the window's length `out` is 0"""
+    _, height, width, channels = d_input.shape
+    share = np.empty(channels, np.float32)
+    for n in range(first, last):
+        d_input[n] = F(0)
+        for oy in range(d_output.shape[1]):
+            for ox in range(d_output.shape[2]):
+                for c in range(channels):
+                    length = out[n, oy, ox, c]
+                    share[c] = d_output[n, oy, ox, c] / length if length != F(0) else F(0)
+                for ky in range(kh):
+                    iy = sy * oy + dy * ky - top
+                    if not 0 <= iy < height:
+                        continue
+                    for kx in range(kw):
+                        ix = sx * ox + dx * kx - left
+                        if 0 <= ix < width:
+                            pixel, value = d_input[n, iy, ix], x[n, iy, ix]
+                            for c in range(channels):
+                                pixel[c] += share[c] * value[c]

@@ -1,0 +1,117 @@
+"""Features of distances, and of a volume as a whole: triangle activation, sums over a grid, the Gram matrix."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cnntool import kernels
+from cnntool.declare import Integer, argument
+from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.geometry import Shape, Window
+from cnntool.layers.step import AnyStep, Parallel, PixelInPlace, Whole, Windowed, row_blocks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LARGEST_GRAM = 8192  # channels: half the square of them are numbers
+
+
+@dataclass(frozen=True)
+class Triangle(Layer):
+    """Triangle activation: max(0, mean - x), where the mean is over the channels of the position.
+
+    Of the distances to the centroids of `bank kmeans`, those below average remain, the nearest as the largest
+    (A. Coates, H. Lee, A. Ng 2011).
+    """
+
+    word: ClassVar[str] = "triangle"
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        return [PixelInPlace(shapes[0], kernels.clusters.triangle_forward)]
+
+
+@dataclass(frozen=True)
+class GridPool(Layer):
+    """Sums over a grid of N x N cells that cover the volume; where N does not divide it, the first cells are larger."""
+
+    word: ClassVar[str] = "gridpool"
+
+    number: int = argument(Integer(1, 65535), "Cells along each side.")
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        require(
+            self.number <= min(shape[:2]),
+            f"a grid of {self.number}x{self.number} has empty cells on {shape[0]}x{shape[1]}: "
+            f"expected N of at most {min(shape[:2])}",
+        )
+        return self.number, self.number, shape[2]
+
+    def window(self, shape: Shape) -> Window:
+        """The smallest window that holds the cell of each place when it moves by equal steps."""
+        steps = shape[0] // self.number, shape[1] // self.number
+        rest = shape[0] % self.number, shape[1] % self.number
+        return Window((steps[0] + rest[0], steps[1] + rest[1]), steps)
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        import numpy as np
+
+        shape = shapes[0]
+        rows, columns = (np.array(cells(size, self.number)) for size in shape[:2])
+        stride = shape[0] // self.number
+
+        def kernel(x, x_row, x_column, out, out_row, out_column, first, count, width):
+            here = rows[first : first + count] - first * stride  # from the window of the first
+            kernels.descriptors.gridpool_forward(
+                x, x_row, out, out_row, out_column, count, width,
+                here[:, 0].copy(), here[:, 1].copy(), columns[:, 0].copy(), columns[:, 1].copy(),
+            )  # fmt: skip
+
+        return [Windowed(shape, self.output_shape(shape), self.window(shape), kernel)]
+
+
+def cells(size: int, number: int) -> list[tuple[int, int]]:
+    """First and last + 1 of each of `number` cells of `size`; the first ones have the odd elements."""
+    each, rest = divmod(size, number)
+    starts = [i * each + min(i, rest) for i in range(number + 1)]
+    return list(itertools.pairwise(starts))
+
+
+@dataclass(frozen=True)
+class Gram(Layer):
+    """Gram matrix of the maps: the mean over all positions of x_a x_b for channels a <= b, a description of style.
+
+    It is symmetric, so 1 x 1 x C (C + 1) / 2 numbers come out: its upper triangle row by row, the first row first
+    (L. Gatys, A. Ecker, M. Bethge 2016; there the mean is a sum with another constant before it).
+    """
+
+    word: ClassVar[str] = "gram"
+
+    def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        channels = shape[2]
+        require(channels <= LARGEST_GRAM, f"{channels} channels: expected at most {LARGEST_GRAM} for a Gram matrix")
+        return 1, 1, channels * (channels + 1) // 2
+
+    def window(self, shape: Shape) -> Window:
+        return Window(kernel_size=shape[:2])
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        import numpy as np
+
+        height, width, channels = shapes[0]
+        upper = np.triu_indices(channels)
+        blocks = row_blocks(height * width, 4)
+
+        def compute(batch: np.ndarray, parallel: Parallel) -> np.ndarray:
+            def piece(task: tuple[int, tuple[int, int]]) -> np.ndarray:
+                image, (first, last) = task
+                out = np.zeros((channels, channels))
+                kernels.descriptors.gram_forward(batch[image].reshape(-1, channels), first, last, out)
+                return out[upper]
+
+            pieces = parallel(piece, [(image, block) for image in range(len(batch)) for block in blocks])
+            sums = np.stack(pieces).reshape(len(batch), len(blocks), -1).sum(axis=1)
+            return (sums / (height * width)).astype(np.float32)[:, None, None, :]
+
+        return [Whole(shapes[0], self.output_shape(shapes[0]), compute)]

@@ -1,0 +1,154 @@
+"""What a layer may use while it trains, and its forward steps over whole images.
+
+A layer's `train` takes batches N x H x W x C and gives its output with whatever its `gradient` will need of it. Work is
+cut into blocks of images that do not depend on the number of threads, and sums over blocks are added in their order: a
+seed gives one result, bit for bit, with any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cnntool.layers.canvas import convolved
+from cnntool.layers.step import (
+    Adaptive,
+    AnyStep,
+    Convolution,
+    InPlace,
+    Joined,
+    Parallel,
+    PixelInPlace,
+    Step,
+    Whole,
+    Windowed,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BLOCKS = 16
+FLAT = 2**15  # numbers that one thread takes at a time where positions do not matter
+PARTIAL_BYTES = 2**26  # for the sums of all blocks together
+
+
+class Training:
+    """One layer's share of a training step. The trainer keeps it from step to step, so that memory is used again.
+
+    `seed`: draws what is random in this layer and step. `needs_input`: whether anyone asks for the gradient of the
+    layer's input. `slope`: of a rectifier that follows and that the layer computes as well; 1 for none.
+    """
+
+    def __init__(self, parallel: Parallel, seed: int = 0, *, needs_input: bool = True, slope: float = 1.0) -> None:
+        self.parallel, self.seed, self.needs_input, self.slope = parallel, seed, needs_input, slope
+        self._kept: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any = "float32") -> np.ndarray:
+        """An array with anything in it. The same name gives the same memory in the next step."""
+        import numpy as np
+
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        kept = self._kept.get(name)
+        if kept is None or kept.nbytes < size:
+            kept = self._kept[name] = np.empty(size, np.uint8)
+        return kept[:size].view(dtype).reshape(shape)
+
+    def over_images(self, images: int, work: Callable[[int, int], Any]) -> list[Any]:
+        """`work(first, last)` for each block of images."""
+        return self.parallel(lambda block: work(*block), blocks(images))
+
+    def over_numbers(self, work: Callable[..., Any], *arrays: np.ndarray) -> None:
+        """`work(*pieces)` for pieces of the arrays, which have one size and are taken as flat."""
+        flat = [array.reshape(-1) for array in arrays]
+        size = flat[0].size
+        pieces = [(first, min(first + FLAT, size)) for first in range(0, size, FLAT)]
+        self.parallel(lambda piece: work(*(array[piece[0] : piece[1]] for array in flat)), pieces)
+
+    def over_pixels(self, work: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
+        """`work(*pieces)` for pieces (P, C) of the pixels of arrays (..., C); the results in order."""
+        pixels = [array.reshape(-1, array.shape[-1]) for array in arrays]
+        rows = max(1, FLAT // pixels[0].shape[1])
+        starts = range(0, len(pixels[0]), rows)
+        return self.parallel(lambda first: work(*(array[first : first + rows] for array in pixels)), starts)
+
+    def summed(self, images: int, shape: tuple[int, ...], work: Callable[[int, int, np.ndarray], Any],
+               dtype: Any = "float32") -> np.ndarray:  # fmt: skip
+        """float32 of `shape`: the sum of what `work(first, last, total)` adds to each block's zeros."""
+        import numpy as np
+
+        count = max(4, min(BLOCKS, PARTIAL_BYTES // (4 * math.prod(shape))))
+        parts = self.array("parts", (count, *shape), dtype)
+
+        def block(task: tuple[int, tuple[int, int]]) -> None:
+            number, (first, last) = task
+            parts[number] = 0
+            work(first, last, parts[number])
+
+        pieces = list(enumerate(blocks(images, count)))
+        self.parallel(block, pieces)
+        return parts[: len(pieces)].sum(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def blocks(images: int, count: int = BLOCKS) -> list[tuple[int, int]]:
+    """At most `count` ranges of images."""
+    size = max(1, -(-images // count))
+    return [(first, min(first + size, images)) for first in range(0, images, size)]
+
+
+def run_steps(steps: Sequence[AnyStep], inputs: list[np.ndarray], training: Training) -> np.ndarray:
+    """A layer's steps over a batch, each over whole images."""
+    batch = inputs[0]
+    for number, step in enumerate(steps):
+        name = f"step {number}"
+        if isinstance(step, Whole):
+            batch = step.compute(batch, training.parallel)
+        elif isinstance(step, Convolution):
+            batch = convolved(batch, step.window, step.weight, step.bias, step.groups, training, name)
+        else:
+            results = training.array(name, (len(batch), *step.output_shape))
+            chains = (
+                step.resolve(batch, training.parallel) if isinstance(step, Adaptive) else [[step]] * len(batch)
+            )
+            batch = _each_image(chains, batch, inputs[-1], results, training)
+    return batch
+
+
+def _each_image(
+    chains: list[list[Step]], batch: np.ndarray, second: np.ndarray, results: np.ndarray, training: Training
+) -> np.ndarray:
+    import numpy as np
+
+    def image(n: int) -> None:
+        volume = batch[n]
+        for step in chains[n]:
+            out = results[n] if step is chains[n][-1] else np.empty(step.output_shape, np.float32)
+            _apply(step, volume, second[n], out)
+            volume = out
+
+    training.parallel(image, range(len(batch)))
+    return results
+
+
+def _apply(step: Step, volume: np.ndarray, second: np.ndarray, out: np.ndarray) -> None:
+    import numpy as np
+
+    height, width, channels = step.input_shape
+    if isinstance(step, Convolution):  # of a matrix that was taken from this image
+        own = Training(lambda function, items: [function(item) for item in items])
+        out[:] = convolved(volume[None], step.window, step.weight, step.bias, step.groups, own)[0]
+        return
+    if isinstance(step, Windowed):
+        top, left, bottom, right = step.window.padding
+        shape = (height + top + bottom, width + left + right, channels)
+        memory = np.full(math.prod(shape) + step.overread, step.pad_value, np.float32)
+        padded = memory[: math.prod(shape)].reshape(shape)
+        padded[top : top + height, left : left + width] = volume
+        step.apply(padded, 0, 0, out, 0, 0, 0, out.shape[0])
+        return
+    out[..., :channels] = volume
+    if isinstance(step, Joined):
+        step.combine(out, second)
+    else:
+        assert isinstance(step, (InPlace, PixelInPlace))
+        step.apply(out, 0, 0, height)

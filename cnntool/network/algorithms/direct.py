@@ -1,0 +1,73 @@
+"""Direct convolution by the register tile, and its form for channels that do not mix."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool import kernels
+from cnntool.layers.step import Convolution
+
+
+def macs(step: Convolution) -> float:
+    height, width, _ = step.output_shape
+    return float(height * width * step.weight.size)
+
+
+def is_depthwise(step: Convolution) -> bool:
+    return step.groups == step.input_shape[2] == step.output_shape[2] and step.groups > 1
+
+
+def direct_cost(step: Convolution) -> float:
+    """The register tile: whole blocks of channels, and of pixels at the end of a row."""
+    vectors, per_group = kernels.vectors, step.output_shape[2] // step.groups
+    lanes = -(-per_group // vectors.LANES) * vectors.LANES
+    return macs(step) * lanes / per_group / 0.9
+
+
+def prepare_direct(step: Convolution) -> None:
+    (kh, kw), (sy, sx), (dy, dx), _ = step.window
+    groups, out_channels = step.groups, step.output_shape[2]
+    convolution = kernels.convolution
+    packed = convolution.pack_filters(step.weight, groups)
+    offset = convolution.pack_bias(step.bias, out_channels, groups)
+    forward = convolution.conv_direct_forward
+    flat = step.window.is_point  # rows without border are one long row, with one tail of a tile instead of many
+
+    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+        if flat and x.shape[1] == out.shape[1] == columns:
+            x = x[x_row : x_row + rows].reshape(1, rows * columns, -1)
+            out = out[out_row : out_row + rows].reshape(1, rows * columns, -1)
+            x_row = out_row = 0
+            rows, columns = 1, rows * columns
+        forward(
+            x, x_row, packed, offset, out, out_row, out_column, rows, columns,
+            kh, kw, sy, sx, dy, dx, groups, out_channels,
+        )  # fmt: skip
+
+    step.kernel = kernel
+    step.overread = max(0, kernels.vectors.PIXELS - step.output_shape[1]) * sx * step.input_shape[2]
+
+
+def depthwise_cost(step: Convolution) -> float:
+    """Bound by reading the input from the first cache, two reads for a multiply-add."""
+    channels, lanes = step.output_shape[2], kernels.vectors.LANES
+    return macs(step) * -(-channels // lanes) * lanes / channels / 0.4
+
+
+def prepare_depthwise(step: Convolution) -> None:
+    (kh, kw), (sy, sx), (dy, dx), _ = step.window
+    channels = step.output_shape[2]
+    packed = np.ascontiguousarray(step.weight.reshape(kh, kw, channels), np.float32)
+    offset = float_bias(step)
+    forward = kernels.convolution.conv_depthwise_forward
+
+    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+        forward(x, x_row, packed, offset, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx)
+
+    step.kernel = kernel
+    step.overread = max(0, kernels.convolution.CHANNEL_PIXELS - step.output_shape[1]) * sx * channels
+
+
+def float_bias(step: Convolution) -> np.ndarray:
+    bias = np.zeros(step.output_shape[2]) if step.bias is None else step.bias
+    return np.ascontiguousarray(bias, np.float32)

@@ -1,0 +1,93 @@
+"""Large kernels by Fourier transforms of tiles."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cnntool import kernels
+from cnntool.layers.step import Convolution
+from cnntool.network.algorithms.direct import float_bias, prepare_direct
+
+SIZES = (32, 64, 128)  # of a tile's side; larger ones leave the second cache
+
+
+def fourier_fits(step: Convolution) -> bool:
+    _, stride, dilation, _ = step.window
+    return stride == (1, 1) and dilation == (1, 1) and max(step.window.kernel_size) < max(SIZES)
+
+
+def fourier_cost_of(step: Convolution, size: int) -> float:
+    """5 n log n operations for a transform of n; the spectra of the filters are read from the third cache."""
+    (kh, kw), (height, width, out_channels) = step.window.kernel_size, step.output_shape
+    rows, columns = size - kh + 1, size - kw + 1
+    if rows < 1 or columns < 1:
+        return math.inf
+    lanes, in_channels = kernels.vectors.LANES, step.input_shape[2]
+    blocks = step.groups * -(-out_channels // step.groups // lanes)
+    half, log = size // 2 + 1, math.log2(size)
+    products = 8 * half * size * in_channels // step.groups
+    inverse = 5 * half * size * log + min(rows, height) * (2.5 * size * (log - 1) + 5 * size)
+    forward = 60 * size * size * log * in_channels
+    spectra_bytes = 8 * half * size * lanes * blocks * in_channels // step.groups
+    tiles = -(-height // rows) * -(-width // columns)
+    return tiles * (1.15 * blocks * lanes * (products + inverse) + forward + 2.5 * spectra_bytes)
+
+
+def fourier_size(step: Convolution) -> int:
+    return min(SIZES, key=lambda size: fourier_cost_of(step, size))
+
+
+def fourier_cost(step: Convolution) -> float:
+    return fourier_cost_of(step, fourier_size(step))
+
+
+def prepare_fourier(step: Convolution) -> None:
+    fourier, size = kernels.fourier, fourier_size(step)
+    (kh, kw), (_, width, out_channels) = step.window.kernel_size, step.output_shape
+    tall, wide = size - kh + 1, size - kw + 1  # outputs of a tile
+    groups, per_group, in_group = step.groups, out_channels // step.groups, step.weight.shape[2]
+    lanes = kernels.vectors.LANES
+    blocks = -(-per_group // lanes)
+    spectra = [
+        fourier.transform_filters(step.weight[..., group * per_group : (group + 1) * per_group], size)
+        for group in range(groups)
+    ]
+    bias = np.zeros((groups, blocks * lanes), np.float32)
+    bias[:, :per_group] = float_bias(step).reshape(groups, per_group)
+    table = fourier.twiddles(size)
+    forward = fourier.conv_fourier_forward
+    direct = Convolution(step.input_shape, step.window, step.weight, step.bias, groups)
+    prepare_direct(direct)
+    spare: list[tuple[np.ndarray, ...]] = []  # scratch of threads that are done with it
+
+    def scratch() -> tuple[np.ndarray, ...]:
+        shapes = (size, 2, lanes), (size, 2, lanes), (tall, size // 2 + 1, 2, lanes)
+        return tuple(np.empty(shape, np.float32) for shape in shapes)
+
+    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+        a, b, lines = arrays = spare.pop() if spare else scratch()
+        for y in range(0, rows, tall):
+            line = x[x_row + y : x_row + y + size]
+            count = min(tall, rows - y)
+            if not np.isfinite(line).all():  # it would spread over whole tiles
+                direct.kernel(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, columns)
+                continue
+            for left in range(0, columns, wide):
+                spectrum = fourier.transform_image(line[:, left : left + size])
+                for group in range(groups):
+                    part = spectrum[group * in_group : (group + 1) * in_group]
+                    for block in range(blocks):
+                        channel = group * per_group + block * lanes
+                        forward(
+                            part, spectra[group], block, bias[group], out, out_row + y, out_column + left, channel,
+                            min(lanes, per_group - block * lanes), count, min(wide, columns - left), table, a, b, lines,
+                        )  # fmt: skip
+        spare.append(arrays)
+
+    step.kernel = kernel
+    step.row_multiple = tall
+    top, left, bottom, right = step.window.padding
+    step.window = step.window._replace(padding=(top, left, bottom, right + -width % wide))
+    step.overread = direct.overread

@@ -1,0 +1,199 @@
+"""Saved models: the words of a chain with its arrays, in one file that cannot run code.
+
+A model holds `format` (a number), `words` (of the chain), `input_shape` (height, width, channels), `classes` (their
+names, or none), `preparation` (what is done to an image, as JSON) and the arrays, `<row>.<name>` with rows from 1. A
+`.npz` keeps each as an array; a `.safetensors` keeps the first five as JSON in its header.
+
+A file is believed in nothing: its words are parsed as a user's are, and what they declare says which arrays there must
+be, of which shapes. An array is read once that fits, so a model never takes more memory than its file has bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cnntool.errors import CnntoolError
+from cnntool.files import PathLike, atomic, writing
+from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.geometry import Shape
+from cnntool.network.graph import Graph
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = 1
+SUFFIXES = (".npz", ".safetensors")
+LARGEST_SIDE = 10**7
+EXPECTED = "expected a model that `cnntool fit`, `cnntool train` or Pipeline.save wrote"
+
+
+@dataclass
+class Head:
+    """What a model holds besides arrays. `preparation` is known to the images alone; here it is a plain object."""
+
+    words: list[str]
+    input_shape: Shape
+    classes: list[str] = field(default_factory=list)
+    preparation: dict[str, Any] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """An opened model file of one kind. Its methods may raise anything for a damaged file."""
+
+    def head(self) -> dict[str, Any]:
+        """The five entries that are no arrays of layers, as plain values; those that are missing are left out."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each array of the layers, from its header; a ValueError where a number is no float."""
+
+    def read(self, name: str) -> np.ndarray:
+        """One of the arrays."""
+
+
+class SavedModel:
+    """A model that is being read: its head at once, its arrays when the graph of its words is known."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self.path, self._store = path, store
+        self.head = checked_head(store.head())
+
+    def arrays(self, graph: Graph) -> list[Arrays]:
+        """The arrays of each node, every one of the shape that its layer declares."""
+        shapes = graph.shapes(self.head.input_shape)
+        there = self._store.shapes()
+        found: list[Arrays] = [{} for _ in graph.nodes]
+        for number in graph.needed():
+            layer, inputs = graph.nodes[number]
+            for name, shape in expected_arrays(layer, number, shapes[inputs[0]], there).items():
+                key = f"{number + 1}.{name}"
+                if there[key] != shape:
+                    raise CnntoolError(f"`{key}` has the shape {there[key]}, and `{layer.word}` has {shape}")
+                found[number][name] = self._store.read(key)
+        known = {f"{number + 1}.{name}" for number, arrays in enumerate(found) for name in arrays}
+        if strange := sorted(set(there) - known):
+            raise CnntoolError(f"`{strange[0]}` belongs to none of its layers")
+        return found
+
+
+def expected_arrays(layer: Layer, number: int, shape: Shape, there: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Those arrays of a layer that the file must have, or may leave out and has not."""
+    wanted = layer.parameter_shapes(shape)
+    buffers = layer.buffer_shapes(shape)
+    # statistics that are taken from each image are not there, neither one nor the other
+    if not layer.statistics or any(f"{number + 1}.{name}" in there for name in buffers):
+        wanted = wanted | buffers
+    for name in list(wanted):
+        if f"{number + 1}.{name}" not in there:
+            if name != "bias":  # a missing bias is zero
+                raise CnntoolError(f"`{number + 1}.{name}` of the layer `{layer.word}` is missing")
+            del wanted[name]
+    return wanted
+
+
+def checked_head(values: dict[str, Any]) -> Head:
+    """The head, with every value of the type that it should have."""
+    version = values.get("format")
+    if type(version) is not int:
+        raise CnntoolError("it does not say which `format` it has")
+    if version != FORMAT:
+        raise CnntoolError(f"its format is {version}, and this version of cnntool reads {FORMAT}: make it again")
+    for name in ("words", "classes"):
+        if not isinstance(values.get(name), list) or not all(isinstance(text, str) for text in values[name]):
+            raise CnntoolError(f"its `{name}` are no list of texts")
+    shape = values.get("input_shape")
+    if not isinstance(shape, list) or len(shape) != 3 or not all(
+        type(size) is int and 1 <= size <= LARGEST_SIDE for size in shape
+    ):  # fmt: skip
+        raise CnntoolError(f"its `input_shape` is {shape!r:.60}, no (height, width, channels)")
+    if not isinstance(values.get("preparation"), dict):
+        raise CnntoolError("its `preparation` is no object")
+    height, width, channels = shape
+    return Head(values["words"], (height, width, channels), values["classes"], values["preparation"])
+
+
+@contextlib.contextmanager
+def open_model(path: PathLike) -> Iterator[SavedModel]:
+    """A model to read. Whatever is wrong with the file, in the block too, becomes one CnntoolError that names it."""
+    name = os.fspath(path)
+    kind = suffix_of(path)
+    try:
+        with open(path, "rb"):
+            pass
+        if kind == ".npz":
+            from cnntool.network.npz import NpzStore as Kind
+        else:
+            from cnntool.network.tensors import TensorStore as Kind  # type: ignore[assignment]
+        with contextlib.closing(Kind(name)) as store:
+            yield SavedModel(store, name)
+    except FileNotFoundError:
+        raise CnntoolError(f"{name}: no such file: {EXPECTED}") from None
+    except CnntoolError as error:
+        raise CnntoolError(f"{name}: not a model that can be used: {error}; {EXPECTED}") from None
+    except OSError as error:
+        raise CnntoolError(f"{name}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # zip, header, JSON and memory errors of a damaged file are of many types
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CnntoolError(f"{name}: damaged, or no model ({reason}): {EXPECTED}") from None
+
+
+def save_model(path: PathLike, head: Head, arrays: Sequence[Arrays]) -> None:
+    """Writes a model, `arrays` one set a row. Raises CnntoolError.
+
+    Killed at any moment, it leaves the old file or the new one under the name.
+    """
+    import numpy as np
+
+    kind = suffix_of(path)
+    values = {
+        "format": FORMAT, "words": head.words, "input_shape": list(head.input_shape),
+        "classes": head.classes, "preparation": head.preparation,
+    }  # fmt: skip
+    named = {
+        f"{row}.{name}": np.ascontiguousarray(array)
+        for row, found in enumerate(arrays, 1)
+        for name, array in found.items()
+    }
+    if kind == ".npz":
+        from cnntool.network.npz import write
+    else:
+        from cnntool.network.tensors import write
+    with atomic(path) as temporary, writing(path), open(temporary, "wb") as file:
+        write(file, values, named)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def layers_of_rows(layers: Sequence[Layer], rows: int) -> list[Layer]:
+    """The layers up to that row; `mark` and `from` have none."""
+    from cnntool.layers.branches import From, Mark
+
+    places = [place for place, layer in enumerate(layers) if not isinstance(layer, Mark | From)]
+    return list(layers[: places[rows - 1] + 1]) if rows else []
+
+
+def words_without_files(layers: Sequence[Layer]) -> list[str]:
+    """The words for a model: the arrays of files that layers name are in the model itself."""
+    return [word for layer in layers for word in layer.without_files().words()]
+
+
+def suffix_of(path: PathLike) -> str:
+    """`.npz` or `.safetensors`; a CnntoolError for any other."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise CnntoolError(f"{os.fspath(path)}: a model's name ends in {' or '.join(SUFFIXES)}")
+    return suffix
+
+
+def parsed_json(text: str) -> Any:
+    """The value of a JSON text, without the infinities and NaN that Python would take."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} in its JSON")
+
+    return json.loads(text, parse_constant=refuse)

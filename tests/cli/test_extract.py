@@ -1,0 +1,163 @@
+"""`cnntool extract`: one vector an image, into each kind of table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnntool import Pipeline, read_image
+from tests.cli.conftest import Tool, files, pixels, save
+
+CHAIN = ("conv", "6", "3", "relu", "maxpool", "4", "conv", "5", "2")
+
+
+@pytest.fixture
+def folder(here: Path) -> list[str]:
+    """Pictures in two sub-folders of `f`; their names in it."""
+    names = ["cats/1.png", "cats/2.png", "dogs/1.png"]
+    for place, name in enumerate(names):
+        save(f"f/{name}", pixels(seed=place))
+    return names
+
+
+def vectors(names: list[str]) -> np.ndarray:
+    """What Python computes: volumes flattened in the order height, width, channels."""
+    pipeline = Pipeline.parse(list(CHAIN))
+    return np.stack([pipeline.run(read_image(f"f/{name}")).reshape(-1) for name in names])
+
+
+def test_npz(cnntool: Tool, folder: list[str]) -> None:
+    assert cnntool("extract", "f", "t.npz", *CHAIN) == (0, b"", "")
+    table = np.load("t.npz", allow_pickle=False)
+    assert sorted(table) == ["features", "paths"]
+    assert table["features"].dtype == np.float32
+    assert np.array_equal(table["features"], vectors(folder))
+    assert table["paths"].tolist() == folder
+    assert not Path("t.npz.parts").exists()
+    assert not Path("t.npz.errors.jsonl").exists()
+
+
+def test_csv(cnntool: Tool, folder: list[str]) -> None:
+    assert cnntool("extract", "f", "t.csv", *CHAIN).code == 0
+    head, *rows = csv.reader(Path("t.csv").read_text().splitlines())
+    numbers = np.array([row[1:] for row in rows]).astype(np.float32)
+    assert head == ["path", *(f"f{place}" for place in range(numbers.shape[1]))]
+    assert [row[0] for row in rows] == folder
+    assert np.array_equal(numbers, vectors(folder))
+
+
+def test_jsonl(cnntool: Tool, folder: list[str]) -> None:
+    assert cnntool("extract", "f", "t.jsonl", *CHAIN).code == 0
+    rows = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in rows] == folder
+    assert np.array_equal(np.array([row["features"] for row in rows], np.float32), vectors(folder))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "jsonl"])
+def test_labels_are_the_sub_folders(cnntool: Tool, folder: list[str], suffix: str) -> None:
+    assert cnntool("extract", "f", f"t.{suffix}", "--labels", *CHAIN).code == 0
+    if suffix == "npz":
+        labels = np.load("t.npz", allow_pickle=False)["labels"].tolist()
+    elif suffix == "csv":
+        labels = [row["label"] for row in csv.DictReader(Path("t.csv").read_text().splitlines())]
+    else:
+        labels = [json.loads(line)["label"] for line in Path("t.jsonl").read_text().splitlines()]
+    assert labels == ["cats", "cats", "dogs"]
+
+
+def test_the_order_is_height_width_channels(cnntool: Tool, here: Path) -> None:
+    given = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    np.save("v.npy", given)
+    assert cnntool("extract", "v.npy", "t.npz", "relu").code == 0
+    assert np.load("t.npz")["features"].tolist() == [list(range(24))]
+    assert cnntool("extract", "v.npy", "flat.npz", "flatten").code == 0
+    assert np.load("flat.npz")["features"].tolist() == [list(range(24))]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "jsonl"])
+def test_threads_change_no_byte(cnntool: Tool, folder: list[str], suffix: str) -> None:
+    for threads in (1, 2, 7):
+        assert cnntool("extract", "f", f"{threads}.{suffix}", "--threads", threads, "--labels", *CHAIN).code == 0
+    assert len({Path(f"{threads}.{suffix}").read_bytes() for threads in (1, 2, 7)}) == 1
+
+
+def test_seed(cnntool: Tool, folder: list[str]) -> None:
+    for name, seed in (("a", 0), ("b", 1), ("c", 1)):
+        assert cnntool("extract", "f", f"{name}.npz", "--seed", seed, *CHAIN).code == 0
+    assert Path("b.npz").read_bytes() == Path("c.npz").read_bytes() != Path("a.npz").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "jsonl"])
+def test_bad_images_are_left_out_and_listed(cnntool: Tool, folder: list[str], suffix: str) -> None:
+    Path("f/cats/bad.png").write_text("no picture")
+    save("f/dogs/tiny.png", pixels(2, 2))
+    save("f/dogs/wide.png", pixels(20, 60))
+    result = cnntool("extract", "f", f"t.{suffix}", *CHAIN)
+    assert (result.code, result.out) == (1, b"")
+    *lines, last = result.err.splitlines()
+    assert len(lines) == 3
+    assert all("Traceback" not in line for line in lines)
+    assert "f/cats/bad.png: not an image that can be read" in lines[0]
+    assert "f/dogs/tiny.png: conv (layer 1): kernel 3x3 does not fit into the input of 2x2" in lines[1]
+    assert "dogs/wide.png gives" in lines[2]
+    assert "global pool" in lines[2]
+    assert last == f"cnntool: 3 of 6 images failed; they are listed in t.{suffix}.errors.jsonl"
+    failures = [json.loads(line) for line in Path(f"t.{suffix}.errors.jsonl").read_text().splitlines()]
+    assert [failure["path"] for failure in failures] == ["cats/bad.png", "dogs/tiny.png", "dogs/wide.png"]
+    # The table holds the good ones only, as if the others were not there.
+    for name in ("cats/bad.png", "dogs/tiny.png", "dogs/wide.png"):
+        Path("f", name).unlink()
+    assert cnntool("extract", "f", f"good.{suffix}", *CHAIN).code == 0
+    assert Path(f"good.{suffix}").read_bytes() == Path(f"t.{suffix}").read_bytes()
+
+
+def test_without_any_good_image_there_is_no_table(cnntool: Tool, here: Path) -> None:
+    Path("bad.png").write_text("no picture")
+    result = cnntool("extract", "bad.png", "t.npz", "relu")
+    assert result.code == 1
+    assert result.err.startswith("bad.png: ")
+    assert files(here) == {"bad.png", "t.npz.errors.jsonl"}
+
+
+def test_an_older_table_stays_when_all_fail(cnntool: Tool, here: Path) -> None:
+    Path("bad.png").write_text("no picture")
+    Path("t.npz").write_bytes(b"before")
+    assert cnntool("extract", "bad.png", "t.npz", "--overwrite", "relu").code == 1
+    assert Path("t.npz").read_bytes() == b"before"
+
+
+def test_overwrite(cnntool: Tool, folder: list[str]) -> None:
+    Path("t.npz").write_bytes(b"before")
+    cnntool("extract", "f", "t.npz", *CHAIN).refused()
+    assert Path("t.npz").read_bytes() == b"before"
+    assert cnntool("extract", "f", "t.npz", "--overwrite", *CHAIN).code == 0
+    assert np.load("t.npz")["paths"].tolist() == folder
+
+
+def test_preparation_makes_sizes_equal(cnntool: Tool, here: Path) -> None:
+    save("f/a.png", pixels(20, 24))
+    save("f/b.png", pixels(33, 41))
+    assert cnntool("extract", "f", "t.npz", "--gray", "--resize", "16x12", "relu").code == 0
+    assert np.load("t.npz")["features"].shape == (2, 16 * 12)
+
+
+def test_one_image_from_stdin(cnntool: Tool, folder: list[str]) -> None:
+    content = Path("f/cats/1.png").read_bytes()
+    assert cnntool("extract", "-", "t.npz", *CHAIN, stdin=content).code == 0
+    table = np.load("t.npz")
+    assert np.array_equal(table["features"], vectors(folder[:1]))
+    assert table["paths"].tolist() == ["stdin"]
+
+
+def test_numbers_that_are_not_finite(cnntool: Tool, here: Path) -> None:
+    np.save("v.npy", np.array([[[np.nan, np.inf, -np.inf, 1]]], np.float32))
+    for suffix in ("npz", "csv", "jsonl"):
+        assert cnntool("extract", "v.npy", f"t.{suffix}", "leaky-relu").code == 0
+    features = np.load("t.npz")["features"]
+    np.testing.assert_array_equal(features, np.array([[np.nan, np.inf, -np.inf, 1]], np.float32))
+    assert Path("t.csv").read_text().splitlines()[1] == "v.npy,nan,inf,-inf,1.0"
+    assert json.loads(Path("t.jsonl").read_text())["features"] == [None, None, None, 1.0]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntool.kernels import normalisation
+from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, written
+from tests.naive import twins
+
+F = np.float32
+
+
+def in_place(name: str, x: np.ndarray, *arguments) -> np.ndarray:
+    """The kernel on x, set into guard values."""
+    rows, columns, channels = x.shape
+    v = guarded(rows, columns, channels)
+    v[ROW : ROW + rows, COLUMN : COLUMN + columns] = x
+    getattr(normalisation, name)(v, ROW, COLUMN, rows, columns, *arguments)
+    return written(v, rows, columns)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9, 50])
+def test_lrn_of_any_size_and_number_of_channels(size):
+    for channels in range(1, 41):
+        x = 3 * noise(2, 3, channels)
+        assert_near(in_place("lrn_forward", x, size, F(0.5), F(0.75), F(2)), twins.lrn(x, size, 0.5, 0.75, 2.0), 1e-6)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.75, 1.0, -0.3])
+def test_lrn_of_any_exponent(beta):
+    x = 3 * noise(3, 4, 7)
+    assert_near(in_place("lrn_forward", x, 5, F(0.25), F(beta), F(1)), twins.lrn(x, 5, 0.25, F(beta), 1.0), 2e-6)
+
+
+def test_lrn_spreads_a_nan_to_the_neighbours_that_see_it():
+    x = noise(1, 2, 9)
+    x[0, 1, 4] = np.nan
+    found = in_place("lrn_forward", x, 3, F(0.5), F(0.75), F(1))
+    assert np.flatnonzero(np.isnan(found[0, 1])).tolist() == [3, 4, 5]
+    assert np.isfinite(found[0, 0]).all()
+
+
+def test_softmax_of_any_number_of_channels():
+    for channels in range(1, 41):
+        x = 4 * noise(2, 3, channels)
+        found = in_place("softmax_forward", x)
+        np.testing.assert_allclose(found, twins.softmax(x), rtol=2e-6)
+        np.testing.assert_allclose(found.sum(axis=2), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("far", [-1e30, -1e4, 1e4, 1e30])
+def test_softmax_does_not_overflow(far):
+    x = np.full((1, 1, 3), F(far))
+    np.testing.assert_allclose(in_place("softmax_forward", x), np.full((1, 1, 3), 1 / 3), rtol=1e-6)
+
+
+def test_softmax_of_infinities():
+    x = F([[[-np.inf, 0, 0], [np.inf, 0, 1], [np.nan, 0, 1], [0, 1, np.nan]]])
+    found = in_place("softmax_forward", x)[0]
+    np.testing.assert_array_equal(found[0], [0, 0.5, 0.5])
+    assert np.isnan(found[1, 0])
+    assert np.isnan(found[2:]).all()

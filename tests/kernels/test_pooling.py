@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntool.kernels import pooling
+from cnntool.kernels.vectors import LANES
+from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
+from tests.naive import twins
+
+POOLS = {"maxpool": twins.maxpool, "avgpool": twins.avgpool, "l2pool": twins.l2pool}
+
+
+def pool(word, x, kernel_size, stride=(1, 1), dilation=(1, 1), x_row=0, rows=None):
+    """The pool's kernel on a padded volume; `rows` output rows from input row `x_row` on, all when None."""
+    expected = POOLS[word](x[x_row:], kernel_size, stride, dilation=dilation)
+    rows, columns, channels = rows or expected.shape[0], *expected.shape[1:]
+    out = guarded(rows, columns, channels)
+    counted = [np.full(n, size, np.float32) for n, size in zip((rows, columns), kernel_size, strict=True)]
+    getattr(pooling, f"{word}_forward")(
+        roomy(x, 4 * stride[1] * channels), x_row, out, ROW, COLUMN, rows, columns,
+        *kernel_size, *stride, *dilation, *(counted if word == "avgpool" else ()),
+    )  # fmt: skip
+    return written(out, rows, columns), expected[:rows]
+
+
+@pytest.mark.parametrize("word", POOLS)
+def test_any_number_of_channels(word):
+    for channels in [*range(1, 41), 2 * LANES, 2 * LANES + 1, 4 * LANES]:
+        assert_near(*pool(word, noise(5, 7, channels), (2, 3)), hint=f"{channels} channels")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 2 * LANES, 2 * LANES + 5])
+@pytest.mark.parametrize("word", POOLS)
+def test_any_width(word, channels):
+    for width in range(1, 31):
+        assert_near(*pool(word, noise(4, width + 1, channels), (3, 2)), hint=f"width {width}")
+
+
+@pytest.mark.parametrize("word", POOLS)
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 1), (1, 4)])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (2, 3)])
+def test_strides_and_dilations(word, stride, dilation):
+    assert_near(*pool(word, noise(11, 17, 5), (3, 2), stride, dilation))
+
+
+@pytest.mark.parametrize("word", POOLS)
+@pytest.mark.parametrize("x_row", [0, 3])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_from_the_middle(word, x_row, rows):
+    assert_near(*pool(word, noise(9, 8, 3), (2, 2), (2, 2), x_row=x_row, rows=rows))
+
+
+def test_the_largest_of_negative_values_is_negative():
+    found, expected = pool("maxpool", -1 - np.abs(noise(6, 8, 3)), (2, 2), (2, 2))
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
+    assert found.max() < 0
+
+
+@pytest.mark.parametrize("word", POOLS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(2, 3), (3, 4)])  # first and last of windows: a NaN must neither be lost nor passed
+def test_a_value_that_is_no_number_goes_through(word, bad, place):
+    x = noise(6, 8, 3)
+    x[*place, 1] = bad
+    found, expected = pool(word, x, (2, 2))
+    assert_near(found, expected)
+    if np.isnan(bad):
+        assert np.isnan(found).sum() == 4
+
+
+def test_an_average_divides_by_the_counted_sizes_of_its_window():
+    x, out = noise(4, 6, 2), guarded(2, 3, 2)
+    heights, widths = np.array([2, 1], np.float32), np.array([1, 2, 0.5], np.float32)
+    pooling.avgpool_forward(
+        roomy(x, 64), 0, out, ROW, COLUMN, 2, 3, 2, 2, 2, 2, 1, 1, heights, widths
+    )  # fmt: skip
+    sums = x.astype(np.float64).reshape(2, 2, 3, 2, 2).sum(axis=(1, 3))
+    assert_near(written(out, 2, 3), sums / (heights[:, None, None] * widths[:, None]))
+
+
+GLOBAL = {
+    "globalmax_forward": (np.float32, lambda x, start: np.maximum(start, x.max(axis=(0, 1)))),
+    "globalsum_forward": (np.float64, lambda x, start: start + x.sum(axis=(0, 1), dtype=np.float64)),
+    "globalsquares_forward": (np.float64, lambda x, start: start + (x.astype(np.float64) ** 2).sum(axis=(0, 1))),
+}
+
+
+@pytest.mark.parametrize("name", GLOBAL)
+def test_global_pools_join_the_asked_rows_to_what_is_there(name):
+    dtype, expected = GLOBAL[name]
+    for channels in (1, 2, 3, 17, 40):
+        x, start = noise(7, 5, channels), noise(channels).astype(dtype)
+        out = start.copy()
+        getattr(pooling, name)(x, 2, 6, out)
+        assert_near(out, expected(x[2:6], start), 1e-6)
+        getattr(pooling, name)(x, 3, 3, out)
+        assert_near(out, expected(x[2:6], start), 1e-6)
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_nan_is_the_largest_of_all_wherever_it_stands(place):
+    x, out = noise(7, 1, 2), np.full(2, -np.inf, np.float32)
+    x[place, 0, 0] = np.nan
+    pooling.globalmax_forward(x, 0, 7, out)
+    assert np.isnan(out[0])
+    assert out[1] == x[:, 0, 1].max()

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnntool.kernels import vectors
+
+REGISTERS = {16: 32, 8: 16, 4: 32}
+
+
+def test_tiles_fit_into_the_registers():
+    """Accumulators, the filters of a step, one input. With 4 lanes, x86 has 16 registers and NEON 32."""
+    for lanes, (pixels, filters, narrow) in vectors.TILES.items():
+        assert pixels * filters + filters + 1 <= REGISTERS[lanes]
+        assert narrow < pixels
+
+
+def test_the_tile_is_that_of_the_processor_s_lanes():
+    assert vectors.host_lanes() == vectors.LANES
+    assert (vectors.PIXELS, vectors.VECTORS, vectors.NARROW_PIXELS) == vectors.TILES[vectors.LANES]
+
+
+@pytest.mark.parametrize(("features", "lanes"), [("+avx,+fma,+avx512f", 16), ("+avx,+fma,-avx512f", 8), ("+sse2", 4)])
+def test_lanes_follow_the_features_that_kernels_are_compiled_for(monkeypatch, features, lanes):
+    monkeypatch.setattr(vectors.config, "CPU_FEATURES", features)
+    assert vectors.host_lanes() == lanes
+
+
+SCRIPT = """
+import numpy as np
+from cnntool import Pipeline
+from cnntool.kernels.vectors import LANES
+from tests.cases.configurations import Configuration
+one = Configuration("conv 19 3 --padding 1 relu maxpool 2 conv 19 3 --groups 19 avgpool 2", (13, 17, 3))
+pipeline = Pipeline.parse(one.words)
+pipeline.set_weights(one.weights())
+expected = one.reference(one.volume(), one.weights())
+np.testing.assert_allclose(pipeline.run(one.volume()), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+print(LANES)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names are those of x86 processors")
+@pytest.mark.parametrize(("processor", "lanes"), [("haswell", 8), ("nehalem", 4)])
+def test_older_processors_have_shorter_vectors_and_the_same_results(processor, lanes):
+    environment = os.environ | {"NUMBA_CPU_NAME": processor, "PYTHONPATH": "."}
+    root = Path(__file__).parents[2]
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) == lanes

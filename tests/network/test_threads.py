@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from cnntool import Pipeline, kernels
+from cnntool.network.threads import available_threads, parallel
+from tests.kernels.volumes import noise
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("number", [0, 1, 2, 7, 100])
+def test_results_come_in_the_order_of_the_items(threads, number):
+    assert parallel(threads, lambda item: item * item, range(number)) == [i * i for i in range(number)]
+
+
+def test_items_may_be_any_iterable():
+    assert parallel(2, str, iter("abc")) == ["a", "b", "c"]
+
+
+def test_work_is_shared():
+    meeting = threading.Barrier(3, timeout=10)
+    names = parallel(3, lambda _: (meeting.wait(), threading.current_thread().name)[1], range(3))
+    assert len(set(names)) == 3
+    assert threading.current_thread().name in names
+
+
+def test_one_thread_is_the_calling_one():
+    assert set(parallel(1, lambda _: threading.get_ident(), range(5))) == {threading.get_ident()}
+
+
+class Odd(Exception):
+    pass
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("kind", [Odd, KeyboardInterrupt])
+def test_an_error_is_raised_and_no_new_item_is_begun(threads, kind):
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        if item == 5:
+            raise kind("five")
+        time.sleep(0.001)
+
+    with pytest.raises(kind, match="five"):
+        parallel(threads, work, range(1000))
+    assert len(begun) < 6 + 2 * threads
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_error_of_any_thread_is_raised(place):
+    """The two items wait for each other, so that one is with the caller and the other with a helper."""
+    meeting = threading.Barrier(2, timeout=10)
+
+    def work(item):
+        meeting.wait()
+        if (threading.current_thread() is threading.main_thread()) == bool(place):
+            raise Odd(item)
+
+    with pytest.raises(Odd):
+        parallel(2, work, range(2))
+
+
+def test_all_have_ended_when_the_error_comes():
+    active = itertools.count()
+    running = []
+
+    def work(item):
+        if item == 0:
+            raise Odd
+        running.append(next(active))
+        time.sleep(0.02)
+        running.pop()
+
+    with pytest.raises(Odd):
+        parallel(4, work, range(8))
+    assert not running
+
+
+def test_several_callers_at_once():
+    results = [None] * 4
+
+    def call(number):
+        results[number] = parallel(3, lambda item: number * item, range(200))
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert results == [[number * item for item in range(200)] for number in range(4)]
+
+
+def test_there_is_a_processor():
+    assert available_threads() >= 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_in_a_kernel_reaches_the_caller_and_leaves_the_pipeline_usable(monkeypatch, threads):
+    x, broken = noise(40, 9, 2), Pipeline.parse("conv 3 3 --padding 1 relu")
+
+    def fails(*arguments):
+        raise Odd("in a thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels.activations, "relu_forward", fails)
+        for _ in range(2):
+            with pytest.raises(Odd, match="in a thread"):
+                broken.run(x, threads)
+    whole = Pipeline.parse("conv 3 3 --padding 1 relu")
+    assert np.isfinite(whole.run(x, threads)).all()
+
+
+def test_one_pipeline_may_run_in_several_threads_at_once():
+    pipeline = Pipeline.parse("conv 16 3 --padding 1 relu maxpool 2 conv 16 3 --padding 1 relu")
+    volumes = [np.float32(i + 1) * noise(30, 31, 16) for i in range(4)]
+    expected = [pipeline.run(volume, 1).tobytes() for volume in volumes]
+    found: list[list[bytes]] = [[] for _ in volumes]
+
+    def call(number):
+        for _ in range(5):
+            found[number].append(pipeline.run(volumes[number], 2).tobytes())
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [[one] * 5 for one in expected]

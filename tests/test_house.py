@@ -1,0 +1,143 @@
+"""The house keeps its order: which room may import what, docstrings, small files, help for every field."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cnntool.banks.table import BANKS
+from cnntool.banks.table import load as load_bank
+from cnntool.declare import Flag, fields_of, help_of, option_name
+from cnntool.layers.table import LAYERS
+from cnntool.layers.table import load as load_layer
+
+PACKAGE = Path(__file__).parents[1] / "cnntool"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FILE = 400
+LONGEST_UNEXPLAINED = 5  # lines of a function whose name and types may say all
+
+# From the shell down; each room may import those that stand in a later row. The two leaves stand beside the layers.
+ROWS = [{"cli"}, {"pipeline"}, {"chain", "learning"}, {"network"}, {"layers"}, {"kernels", "images", "banks"}]
+BELOW_ALL = {"declare", "errors", "files"}
+LIBRARIES = {
+    "click": {"cli", "chain"},
+    "rich": {"cli"},
+    "PIL": {"images"},
+    "numba": {"kernels"},
+    "llvmlite": {"kernels"},
+}
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of all imports in a file, those inside functions and those by name too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            name = node.args[0]
+            if isinstance(name, ast.Constant):
+                yield node.lineno, str(name.value)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def may_import(room: str, other: str) -> bool:
+    if room == other or other in BELOW_ALL:
+        return True
+    if room in BELOW_ALL:
+        return False
+    row, other_row = (next(n for n, names in enumerate(ROWS) if name in names) for name in (room, other))
+    return row < other_row
+
+
+def test_the_rows_are_all_the_rooms() -> None:
+    rooms = {room_of(path) for path in SOURCES} - {"__init__", "__main__"}
+    assert rooms <= set.union(*ROWS, BELOW_ALL)
+    assert {"cli", "chain", "network", "layers", "kernels", "images", "banks"} <= rooms
+
+
+@pytest.mark.parametrize(
+    ("room", "other"),
+    [("kernels", "layers"), ("images", "layers"), ("chain", "cli"), ("errors", "cli"), ("network", "chain"),
+     ("banks", "images"), ("chain", "learning")],
+)  # fmt: skip
+def test_the_rule_forbids_what_goes_up(room: str, other: str) -> None:
+    assert not may_import(room, other)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    room = room_of(path)
+    if room in ("__init__", "__main__"):
+        return
+    for line, name in imports(path):
+        library, _, rest = name.partition(".")
+        if library == "cnntool":
+            other = rest.partition(".")[0]
+            # `from cnntool import __version__` is of no room.
+            assert other == "__version__" or may_import(room, other), f"{path}:{line}: {room} imports {other}"
+        elif library in LIBRARIES:
+            assert room in LIBRARIES[library], f"{path}:{line}: {library} is imported in {room}"
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    """`import cnntool` loads a public name on its first use."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    at_import = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert {ast.unparse(node) for node in at_import} == {
+        "from __future__ import annotations",
+        "from typing import TYPE_CHECKING, Any",
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_are_small_and_explained(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_FILE
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), f"{path}: no docstring"
+    for node in tree.body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
+            continue
+        lines = (node.end_lineno or 0) - node.lineno + 1
+        if isinstance(node, ast.ClassDef) or lines > LONGEST_UNEXPLAINED:
+            assert ast.get_docstring(node), f"{path}:{node.lineno}: {node.name} has no docstring"
+
+
+def test_the_public_api_is_explained() -> None:
+    import cnntool
+
+    for name in set(cnntool.__all__) - {"__version__"}:
+        public = getattr(cnntool, name)
+        assert public.__doc__, name
+        for method in vars(public) if isinstance(public, type) else ():
+            if callable(getattr(public, method)) and not method.startswith("_"):
+                assert getattr(public, method).__doc__, f"{name}.{method}"
+
+
+DECLARED = {word: load_layer(word) for word in LAYERS} | {f"bank {word}": load_bank(word) for word in BANKS}
+
+
+@pytest.mark.parametrize("word", DECLARED)
+def test_every_layer_and_field_has_help(word: str) -> None:
+    declared = DECLARED[word]
+    text = help_of(declared)
+    # A dataclass without a docstring gets its signature for one.
+    assert text.endswith((".", ")"))
+    assert not text.startswith(f"{declared.__name__}(")
+    fields = list(fields_of(declared))
+    options = [option_name(field) for field in fields if not field.metadata["argument"]]
+    assert len(set(options)) == len(options)
+    for field in fields:
+        help, kind = field.metadata["help"], field.metadata["kind"]
+        assert len(help) > 5, field.name
+        assert help.endswith((".", ")")), field.name
+        assert isinstance(kind, Flag) or kind.metavar, field.name
