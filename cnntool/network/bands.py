@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,15 @@ class Rows(NamedTuple):
 
     first: int
     last: int
+
+
+class RowSource(Protocol):
+    """A volume that gives rows when asked: an array, or a file that is larger than memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
 
 
 Place = tuple[np.ndarray, int, int]
@@ -90,14 +99,14 @@ def row_group(steps: list[Step]) -> int:
 
 def compute_band(
     steps: list[Step],
-    source: np.ndarray,
+    source: RowSource,
     seconds: Iterable[np.ndarray | None],
-    out: np.ndarray,
+    out: Place,
     first: int,
     last: int,
     scratch: dict[int, np.ndarray],
 ) -> None:
-    """Computes rows first to last of `out`. `scratch` keeps its arrays for the next band."""
+    """Computes final rows first to last into `out`. `scratch` keeps its arrays for the next band."""
     spans = rows_of_steps(steps, first, last)
     place: Place | None = None  # of the input of the present step, once a step before has written it
     for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
@@ -106,7 +115,7 @@ def compute_band(
             if spans[number + 1].first < spans[number + 1].last:
                 place = all_padding(steps, number + 1, spans[number + 1], scratch)
             continue
-        target = target_of(steps, number, spans, out, first, scratch)
+        target = target_of(steps, number, spans, out, scratch)
         if works_in_place(step):
             if place is None:
                 copy_rows(source, span.first, target, rows)
@@ -130,17 +139,14 @@ def works_in_place(step: Step) -> bool:
     )
 
 
-def target_of(
-    steps: list[Step], number: int, spans: list[Rows], out: np.ndarray, first: int,
-    scratch: dict[int, np.ndarray],
-) -> Place:  # fmt: skip
+def target_of(steps: list[Step], number: int, spans: list[Rows], out: Place, scratch: dict[int, np.ndarray]) -> Place:
     """Where the output of a step goes: the scratch of the next step that cannot work in place, or the final rows."""
     for later in range(number + 1, len(steps)):
         if not works_in_place(steps[later]):
             needed = needed_rows(steps[later], *spans[later])
             array = scratch_of(steps, later, needed.last - needed.first, scratch)
             return array, spans[number].first - needed.first, steps[later].window.padding[1]
-    return out, first, 0
+    return out
 
 
 def window_start(step: Step, target: Place, span: Rows, before: Rows) -> Place:
@@ -159,13 +165,14 @@ def all_padding(steps: list[Step], number: int, span: Rows, scratch: dict[int, n
     return array, 0, 0
 
 
-def rows_of_source(step: Step, source: np.ndarray, span: Rows, scratch: dict[int, np.ndarray]) -> Place:
+def rows_of_source(step: Step, source: RowSource, span: Rows, scratch: dict[int, np.ndarray]) -> Place:
     """The input of the first step: the volume itself where nothing is missing, else its rows with a border."""
     needed = needed_rows(step, *span)
     height = step.input_shape[0]
     _, left, _, right = step.window.padding
     present = inside(needed, height)
-    if present == needed and left == right == 0 and step.overread == 0:
+    complete = present == needed and left == right == 0 and step.overread == 0
+    if complete and isinstance(source, np.ndarray):
         return source, needed.first, 0
     array = scratch_of([step], 0, needed.last - needed.first, scratch)
     target = array, present.first - needed.first, left
@@ -189,7 +196,7 @@ def scratch_of(steps: list[Step], number: int, rows: int, scratch: dict[int, np.
     return array
 
 
-def copy_rows(source: np.ndarray, row: int, target: Place, rows: int) -> None:
+def copy_rows(source: RowSource, row: int, target: Place, rows: int) -> None:
     """Copies whole rows into the first channels of the target's."""
     array, to_row, to_column = target
     _, width, channels = source.shape

@@ -41,15 +41,25 @@ class Plan:
     """A graph made ready for inputs of one shape. Making it computes nothing of the image; `run` may be called often,
     also by several threads at once."""
 
-    def __init__(self, graph: Graph, parameters: Parameters, input_shape: Shape, algorithm: str = "auto") -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        parameters: Parameters,
+        input_shape: Shape,
+        algorithm: str = "auto",
+        *,
+        one_run: bool = False,
+    ) -> None:
+        """`one_run`: make runs as long as they can be, so that no volume between them need be stored."""
         self.input_shape, self.algorithm = input_shape, check_name(algorithm)
         shapes = graph.shapes(input_shape)
         self.output_shape = shapes[graph.output]
-        largest = max(shapes.values(), key=math.prod)
-        check_memory(2 * math.prod(largest), f"a volume of {'x'.join(map(str, largest))}")
+        if not one_run:
+            largest = max(shapes.values(), key=math.prod)
+            check_memory(2 * math.prod(largest), f"a volume of {'x'.join(map(str, largest))}")
         operations, output = folded(*operations_of(graph, parameters, shapes))
         self.output = output
-        self.runs = cut(operations, output, algorithm)
+        self.runs = cut(operations, output, algorithm, one_run)
         self.last_use = {used: place for place, run in enumerate(self.runs) for used in run.uses()}
 
     def run(self, batch: np.ndarray, threads: int) -> np.ndarray:
@@ -125,7 +135,7 @@ def folded(operations: list[Operation], output: int) -> tuple[list[Operation], i
     return kept, value[output]
 
 
-def cut(operations: list[Operation], output: int, algorithm: str) -> list[Run]:
+def cut(operations: list[Operation], output: int, algorithm: str, one_run: bool = False) -> list[Run]:
     """The operations as runs. A value that is used twice, or is the output, ends its run, for it must be stored."""
     uses = count_uses(operations, output)
     runs: list[Run] = []
@@ -133,14 +143,14 @@ def cut(operations: list[Operation], output: int, algorithm: str) -> list[Run]:
         if isinstance(step, Convolution):
             choose(step, algorithm)
         run = runs[-1] if runs else None
-        if run is None or run.result != source or uses[source] != 1 or not joins(run.steps, step):
+        if run is None or run.result != source or uses[source] != 1 or not joins(run.steps, step, one_run):
             run = Run(source, algorithm)
             runs.append(run)
         run.append(step, second, number, words)
     return runs
 
 
-def joins(steps: list[AnyStep], step: AnyStep) -> bool:
+def joins(steps: list[AnyStep], step: AnyStep, one_run: bool) -> bool:
     """Whether a step continues a run, or should start one.
 
     Neighbouring bands of a run compute the rows twice that overlapping windows share. That is cheap before a
@@ -149,6 +159,6 @@ def joins(steps: list[AnyStep], step: AnyStep) -> bool:
     if isinstance(step, (Whole, Adaptive)) or isinstance(steps[-1], Whole):
         return False
     row_steps = [s for s in steps if isinstance(s, Step)]
-    heavy = any(s.heavy for s in row_steps)
     overlaps = step.window.extent[0] > step.window.stride[0]
-    return not (heavy and (step.heavy or overlaps)) and row_group([*row_steps, step]) > 0
+    dear = any(s.heavy for s in row_steps) and (step.heavy or overlaps)
+    return (one_run or not dear) and row_group([*row_steps, step]) > 0

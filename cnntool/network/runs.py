@@ -59,7 +59,7 @@ class Run:
             scratch = free.pop() if free else {}
             joined = [None if second is None else second[image] for second in seconds]
             stop = min(start + rows, height)
-            compute_band(chains[image], batch[image], joined, out[image], start, stop, scratch)
+            compute_band(chains[image], batch[image], joined, (out[image], start, 0), start, stop, scratch)
             free.append(scratch)
 
         spread(band, [(image, start) for image in range(len(batch)) for start in range(0, height, rows)])

@@ -1,0 +1,52 @@
+"""Volumes larger than memory: a plan of one run takes rows from a file and gives rows to a file, band after band."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from cnntool.layers.step import Joined, Step
+from cnntool.network.bands import RowSource, band_rows, compute_band
+from cnntool.network.plan import Plan
+
+
+def can_stream(plan: Plan) -> bool:
+    """Whether the plan is one run of row steps. Statistics of the image itself, and branches, need all of it."""
+    steps = plan.runs[0].steps if len(plan.runs) == 1 else []
+    return bool(steps) and all(isinstance(step, Step) and not isinstance(step, Joined) for step in steps)
+
+
+def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], threads: int) -> None:
+    """Computes all rows and hands them to `append` in order. At most `threads` + 1 bands are in memory.
+
+    The values are those that `Plan.run` of the same plan gives.
+    """
+    steps = [step for step in plan.runs[0].steps if isinstance(step, Step)]
+    height = plan.output_shape[0]
+    rows = band_rows(steps, height)
+    free: list[dict[int, np.ndarray]] = []
+
+    def band(first: int) -> np.ndarray:
+        scratch = free.pop() if free else {}
+        last = min(first + rows, height)
+        out = np.empty((last - first, *plan.output_shape[1:]), np.float32)
+        compute_band(steps, source, [None] * len(steps), (out, 0, 0), first, last, scratch)
+        free.append(scratch)
+        return out
+
+    waiting: deque[Future[np.ndarray]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="cnntool-stream") as pool:
+        try:
+            for first in range(0, height, rows):
+                if len(waiting) > threads:
+                    append(waiting.popleft().result())
+                waiting.append(pool.submit(band, first))
+            while waiting:
+                append(waiting.popleft().result())
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
