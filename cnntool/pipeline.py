@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays, Layer
-from cnntool.network.graph import connect
+from cnntool.network.graph import connect, named
 from cnntool.network.parameters import Parameters
 from cnntool.network.summary import summarise
 
@@ -95,10 +95,24 @@ class Pipeline:
 
         `volumes`: a batch N x H x W x C, or a sequence of volumes H x W x C, gone through once for each such layer.
         """
-        from cnntool.learning.fit import fit_volumes
+        from cnntool.learning.fit import Volumes, fit
+        from cnntool.network.threads import available_threads
 
-        fit_volumes(self, volumes, threads)
+        threads = threads or available_threads()
+        data = Volumes(volumes if hasattr(volumes, "__getitem__") else list(volumes), threads)
+        if not len(data):
+            raise CnntoolError("no volumes to learn from: expected at least one")
+        self.input_shape = checked_shape(next(iter(data)).shape)
+        self.set_weights(fit(self.graph, self.parameters, self.input_shape, data, threads))
         return self
+
+    def require_fitted(self) -> None:
+        """A CnntoolError when a layer can compute nothing before `fit`."""
+        for number in self.graph.needed():
+            layer = self.graph.nodes[number].layer
+            if layer.needs_data and not (self.parameters.saved and self.parameters.saved[number]):
+                with named(layer, number):
+                    raise CnntoolError(layer.needs_data)
 
     def until(self, stop: str) -> Pipeline:
         """The same pipeline with the same parameters, ending at a row's number (from 1) or at a mark."""

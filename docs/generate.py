@@ -26,7 +26,6 @@ import click
 import numpy as np
 from PIL import Image
 
-from cnntool.banks import table as banks
 from cnntool.chain.commands import group_of
 from cnntool.cli.main import COMMANDS, cnntool
 from cnntool.declare import MISSING, Flag, fields_of, option_name
@@ -37,6 +36,9 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 PICTURES = DOCS / "pictures"
 WRITTEN = [ROOT / "README.md", DOCS / "guide.md", DOCS / "design.md"]  # by hand; their commands make pictures
+
+BANKS = group_of(layers.load("bank"))  # all the names that `bank` takes
+assert BANKS is not None
 
 NOTICE = "<!-- Written by docs/generate.py from the declarations: change those, not this page. -->"
 TOLERANCE = 4  # mean difference, of 255: what other versions of the encoders and other processors may change
@@ -163,7 +165,7 @@ def layers_page() -> str:
         declared = layers.load(word)
         parts += [f"### {word}", f"`{usage(word, declared)}`", text_of(declared), field_rows(declared)]
         if group_of(declared) is not None:
-            names = ", ".join(f"[`{name}`](banks.md#{name})" for name in banks.BANKS)
+            names = ", ".join(f"[`{name}`](banks.md#{name})" for name in BANKS.table)
             parts.append(f"Names: {names}. Each has [options of its own](banks.md).")
     return joined(parts)
 
@@ -173,15 +175,15 @@ def banks_page() -> str:
     parts = [
         NOTICE,
         "# Filter banks",
-        "A bank is a layer of fixed filters: `bank NAME`, followed by the options of the bank and those of "
-        "[`bank`](layers.md#bank) itself. A bank turns an image into as many maps as it has filters:",
+        "A bank is a layer of filters that training leaves alone: `bank NAME`, followed by the options of the bank and "
+        "those of [`bank`](layers.md#bank) itself. It turns an image into as many maps as it has filters:",
         "```sh\ncnntool run samples/images/brick.png maps.png bank gabor --scales 2 --orientations 4\n```",
         "In the pictures, red is positive, blue negative and white zero, each filter by its own scale. "
         "`cnntool run` draws maps with negative numbers in the same colours.",
     ]
     drawn: dict[bytes, str] = {}
-    for name in banks.BANKS:
-        declared = banks.load(name)
+    for name in BANKS.table:
+        declared = BANKS.load(name)
         parts += [f"## {name}", f"`{usage(f'bank {name}', declared)}`", text_of(declared), field_rows(declared)]
         bank = drawable(name)
         if bank is None:
@@ -251,7 +253,7 @@ PAGES = {"layers.md": layers_page, "banks.md": banks_page, "commands.md": comman
 
 def drawable(name: str) -> Any:
     """The bank of that name with its defaults, or None for one that needs arguments."""
-    declared = banks.load(name)
+    declared = BANKS.load(name)
     if any(field.default is MISSING for field in fields_of(declared)):
         return None
     return declared()

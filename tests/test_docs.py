@@ -8,12 +8,11 @@ from pathlib import Path
 import click
 import pytest
 
-from cnntool.banks import table as banks
 from cnntool.cli.main import COMMANDS, cnntool
 from cnntool.declare import fields_of, option_name
 from cnntool.layers import table as layers
 from docs import generate
-from docs.generate import DOCS, PAGES, PICTURES
+from docs.generate import BANKS, DOCS, PAGES, PICTURES, ROOT
 from tests.documents import cases, run_section, sections
 
 LARGEST_PICTURE, LARGEST_FOLDER = 400_000, 1_500_000
@@ -37,9 +36,9 @@ def test_every_layer_has_help_and_its_words_stand_in_the_page(word: str) -> None
     check(layers.load(word), chapter("layers.md", "###", word))
 
 
-@pytest.mark.parametrize("name", banks.BANKS)
+@pytest.mark.parametrize("name", BANKS.table)
 def test_every_bank_has_help_and_its_words_stand_in_the_page(name: str) -> None:
-    check(banks.load(name), chapter("banks.md", "##", name))
+    check(BANKS.load(name), chapter("banks.md", "##", name))
 
 
 def check(declared: type, text: str) -> None:
@@ -76,7 +75,7 @@ def test_pictures_are_small() -> None:
 
 @pytest.mark.parametrize(("page", "section"), cases("docs/guide.md", "docs/design.md", "docs/banks.md"))
 def test_what_a_section_shows_is_what_comes_out(page: str, section: str, tmp_path: Path) -> None:
-    run_section(sections(generate.ROOT / page)[section], tmp_path)
+    run_section(sections(ROOT / page)[section], tmp_path)
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
@@ -89,3 +88,10 @@ def test_links_lead_somewhere(page: str) -> None:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
             assert anchor in anchors, f"{link}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    "place", sorted(set(re.findall(r"`((?:\w+/)+(?:\w+\.(?:py|md|cnn))?)`", (DOCS / "design.md").read_text())))
+)
+def test_the_places_that_the_design_names_are_there(place: str) -> None:
+    assert (ROOT / place).exists() or (ROOT / "cnntool" / place).exists()

@@ -41,7 +41,7 @@ class Bank(ABC):
     Filters are correlated with the image, not convolved: they are not turned by 180 degrees.
     """
 
-    drawn: ClassVar[bool] = True  # the filters follow from the fields; those that are learned do not
+    needs_data: ClassVar[str] = ""  # where the filters come from when they do not follow from the fields
     padding: ClassVar[str] = "same"  # of the layer, when it is not given
 
     def __post_init__(self) -> None:

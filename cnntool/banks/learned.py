@@ -28,8 +28,7 @@ class Given(Bank):
     number: int = argument(NUMBER, "Number of filters.")
     size: tuple[int, int] = argument(SIZE, "Height and width of the filters.")
 
-    drawn: ClassVar[bool] = False
-    source: ClassVar[str] = "learn it with `cnntool fit INPUT MODEL LAYER...` and take it by -m MODEL"
+    needs_data: ClassVar[str] = "needs data: `cnntool fit INPUT MODEL LAYER...` first, then -m MODEL"
 
     @property
     def kernel_size(self) -> tuple[int, int]:
@@ -43,14 +42,14 @@ class Given(Bank):
         return [f"filter {index}" for index in range(self.number)]
 
     def planes(self) -> Iterable[NDArray[Any]]:
-        raise CnntoolError(f"needs data: {self.source}")
+        raise CnntoolError(self.needs_data)
 
 
 @dataclass(frozen=True)
 class Stored(Given):
     """The K filters of a file, in a saved model; `bank FILE.npy` becomes this there."""
 
-    source: ClassVar[str] = "a saved model holds its filters, take them by -m MODEL"
+    needs_data: ClassVar[str] = "needs its filters, which a saved model holds: expected -m MODEL"
 
 
 @dataclass(frozen=True)

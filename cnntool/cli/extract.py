@@ -50,6 +50,7 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)
+    pipeline.require_fitted()
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
     with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Feature maps of images, as volumes or pictures.",
     "extract": "One feature vector an image, into a table.",
     "shape": "Shapes, parameters, cost and receptive fields, without touching a pixel.",
+    "fit": "Learn whitening and filter banks from images without labels.",
     "layers": "The layer words, and what each of them takes.",
     "doctor": "What this machine is, and how fast it convolves.",
 }

@@ -77,13 +77,20 @@ def options(*decorators: Callable) -> Callable[[Callable], Callable]:
     return decorate
 
 
+pipeline_option = click.option(
+    "-p", "--pipeline", "pipeline_file", metavar="FILE", help="Take the layers from a file of words."
+)
+seed_option = click.option(
+    "--seed", type=Parsed(Integer(), "N"), default=0, show_default=True, metavar="N",
+    help="Draws the parameters that no file gives.",
+)  # fmt: skip
+
 chain_options = options(
-    click.option("-p", "--pipeline", "pipeline_file", metavar="FILE", help="Take the layers from a file of words."),
+    pipeline_option,
     click.option("-m", "--model", metavar="MODEL", help="Take layers and arrays from a saved model."),
     click.option("--until", metavar="ROW|MARK", help="Stop at a row's number, or at a mark."),
-    click.option("--seed", type=Parsed(Integer(), "N"), default=0, show_default=True, metavar="N",
-                 help="Draws the parameters that no file gives."),
-)  # fmt: skip
+    seed_option,
+)
 
 image_options = options(
     click.option("--gray", is_flag=True, help="One channel: 0.299 R + 0.587 G + 0.114 B."),
@@ -95,14 +102,18 @@ image_options = options(
                  help="Subtract and divide, one number for all channels or R,G,B."),
 )  # fmt: skip
 
-work_options = options(
-    click.option("--algorithm", default="auto", metavar="NAME",
-                 help="Of convolutions: direct, winograd, fft, depthwise where it fits; auto: the fastest."),
-    click.option("--explain-plan", is_flag=True, help="How it is computed and why, as a table on stderr."),
+basic_options = options(
     click.option("--files-from", metavar="FILE|-", help="With INPUT -, a list of paths to read."),
     click.option("--overwrite", is_flag=True, help="Replace outputs that are there."),
     click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors."),
     click.option("--quiet", is_flag=True, help="Nothing on stderr but errors."),
+)
+
+work_options = options(
+    click.option("--algorithm", default="auto", metavar="NAME",
+                 help="Of convolutions: direct, winograd, separable, fft, depthwise where it fits; auto: the fastest."),
+    click.option("--explain-plan", is_flag=True, help="How it is computed and why, as a table on stderr."),
+    basic_options,
     click.option("--verbose", is_flag=True, help="The table of shapes on stderr even when that is no terminal."),
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -92,7 +93,7 @@ def console_of(stream: Any) -> Console:
 
 def words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
     """The words that a user types for the layer of a row."""
-    return " ".join(pipeline.graph.nodes[row["row"] - 1].layer.words())
+    return shlex.join(pipeline.graph.nodes[row["row"] - 1].layer.words())
 
 
 def table_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> Table:

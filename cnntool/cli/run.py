@@ -64,6 +64,7 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)
+    pipeline.require_fitted()
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
     with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:

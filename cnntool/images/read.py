@@ -66,21 +66,10 @@ def read_image(source: Source, preparation: Preparation = AS_IT_IS, *, name: str
 
     Raises BadInput, in one line, for a file that cannot be read; CnntoolError for one that is not there.
     """
-    name = name or _name_of(source)
-    with _decoding(name), _opened(source, name) as image:
-        raw = decode.raw_mode(image)
-        height, width = turned_size(image)
-        with _naming(name):
-            size = preparation.resized(height, width)
-            top, left = preparation.corner(*size)
-        box = _draft(image, size)
-        image.load()
-        pixels = decode.flatten_mode(image, raw)
-        pixels = _resized(pixels, size, orientation_of(image), box)
-        if preparation.crop is not None:
-            pixels = pixels.crop((left, top, left + preparation.crop[1], top + preparation.crop[0]))
-        volume = decode.to_array(pixels)
-    return _finished(volume, preparation, name)
+    name = name or name_of(source)
+    with decoding(name), opened(source, name) as image:
+        volume = decode.to_array(prepared(image, preparation, name))
+    return finished(volume, preparation, name)
 
 
 def read_volume(
@@ -93,37 +82,37 @@ def read_volume(
     converted, and `notice` is called with one line that says so. `crop`, `gray`, `rgb` and `normalize` apply to a
     volume; `resize` does not, and is refused.
     """
-    name = name or _name_of(source)
-    content, is_volume = _looked_at(source, name)
+    name = name or name_of(source)
+    content, is_volume = looked_at(source, name)
     if not is_volume:
         return read_image(content, preparation, name=name)
     height, width, channels = volumes.volume_shape(content, name)
-    with _naming(name):
-        rows, columns = _volume_size(preparation, height, width)
+    with naming(name):
+        rows, columns = volume_size(preparation, height, width)
         top, left = preparation.corner(height, width)
         preparation.channels(channels)
     volume = volumes.load(content, name, notice, (slice(top, top + rows), slice(left, left + columns)))
-    return _finished(volume, preparation, name)
+    return finished(volume, preparation, name)
 
 
 def image_shape(
     source: Source, preparation: Preparation = AS_IT_IS, *, name: str | None = None
 ) -> tuple[int, int, int]:
     """(height, width, channels) that `read_volume` would give, from the header alone. Raises as that does."""
-    name = name or _name_of(source)
-    content, is_volume = _looked_at(source, name)
+    name = name or name_of(source)
+    content, is_volume = looked_at(source, name)
     if is_volume:
         height, width, channels = volumes.volume_shape(content, name)
-        with _naming(name):
-            return *_volume_size(preparation, height, width), preparation.channels(channels)
-    with _decoding(name), _opened(content, name) as image:
+        with naming(name):
+            return *volume_size(preparation, height, width), preparation.channels(channels)
+    with decoding(name), opened(content, name) as image:
         channels = decode.channels_of(image.mode)
         height, width = turned_size(image)
-    with _naming(name):
+    with naming(name):
         return *preparation.size(height, width), preparation.channels(channels)
 
 
-def _opened(source: Source, name: str) -> Any:
+def opened(source: Source, name: str) -> Any:
     """The image with its header read and its size checked."""
     file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
     image = Image.open(file, formats=_formats(formats.suffix_of(name)))
@@ -144,6 +133,21 @@ def _formats(suffix: str) -> tuple[str, ...]:
     return tuple(known)
 
 
+def prepared(image: Any, preparation: Preparation, name: str) -> Image.Image:
+    """An image that `opened` gave, loaded: flat as `decode` has it, turned, resized and cropped."""
+    raw = decode.raw_mode(image)
+    height, width = turned_size(image)
+    with naming(name):
+        size = preparation.resized(height, width)
+        top, left = preparation.corner(*size)
+    box = _draft(image, size)
+    image.load()
+    pixels = resized(decode.flatten_mode(image, raw), size, orientation_of(image), box)
+    if preparation.crop is not None:
+        pixels = pixels.crop((left, top, left + preparation.crop[1], top + preparation.crop[0]))
+    return pixels
+
+
 def _draft(image: Any, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """Lets a JPEG decode at 1/2, 1/4 or 1/8 where `size` needs no more; the part of it that holds the whole picture."""
     if image.format not in ("JPEG", "MPO"):
@@ -155,7 +159,7 @@ def _draft(image: Any, size: tuple[int, int]) -> tuple[float, float, float, floa
     return drafted[1] if drafted else None
 
 
-def _resized(
+def resized(
     image: Image.Image, size: tuple[int, int], orientation: int, box: tuple[float, float, float, float] | None
 ) -> Image.Image:
     """The image turned and of `size` (height, width)."""
@@ -168,14 +172,16 @@ def _resized(
     return image if image.size == wanted else image.resize(wanted, Image.Resampling.BILINEAR)
 
 
-def _finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndarray:
+def finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndarray:
     """Gray, RGB and normalisation; the volume is already resized and cropped."""
-    with _naming(name):
+    with naming(name):
         preparation.channels(volume.shape[2])
     if preparation.gray and volume.shape[2] == 3:
-        # Float32 sums of the three weights may end one bit above 1.
-        limit = np.float32(max(1.0, float(volume.max())))
-        luma = sum(volume[:, :, c] * np.float32(weight) for c, weight in enumerate(LUMA))
+        # Float32 sums of the three weights may end one bit above 1. The limit is each pixel's own, so that a band of rows
+        # is what it is in the whole.
+        channels = [volume[:, :, c] for c in range(3)]
+        limit = functools.reduce(np.maximum, channels, np.float32(1))
+        luma = sum(channel * np.float32(weight) for channel, weight in zip(channels, LUMA, strict=True))
         volume = np.minimum(luma, limit)[:, :, np.newaxis]
     elif preparation.rgb and volume.shape[2] == 1:
         volume = np.repeat(volume, 3, axis=2)
@@ -185,26 +191,26 @@ def _finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.nda
     return np.ascontiguousarray(volume)
 
 
-def _volume_size(preparation: Preparation, height: int, width: int) -> tuple[int, int]:
+def volume_size(preparation: Preparation, height: int, width: int) -> tuple[int, int]:
     if preparation.resize is not None:
         raise ValueError("a .npy volume is not resized: leave the resize out, or give the image")
     return preparation.cropped(height, width)
 
 
-def _looked_at(source: Source, name: str) -> tuple[Source, bool]:
+def looked_at(source: Source, name: str) -> tuple[Source, bool]:
     """The source, a stream as its bytes, and whether it begins as a `.npy` file or is called one."""
     if not isinstance(source, str | bytes | os.PathLike):
-        with _decoding(name):
+        with decoding(name):
             source = source.read()
     if isinstance(source, bytes):
         return source, source.startswith(volumes.MAGIC)
     if formats.suffix_of(source) == formats.VOLUME_SUFFIX:
         return source, True
-    with _decoding(name), open(source, "rb") as file:
+    with decoding(name), open(source, "rb") as file:
         return source, file.read(len(volumes.MAGIC)) == volumes.MAGIC
 
 
-def _name_of(source: Source) -> str:
+def name_of(source: Source) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     stream_name = getattr(source, "name", None)
@@ -212,7 +218,7 @@ def _name_of(source: Source) -> str:
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
+def naming(name: str) -> Iterator[None]:
     """Puts the input's name before what does not fit."""
     try:
         yield
@@ -223,7 +229,7 @@ def _naming(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def decoding(name: str) -> Iterator[None]:
     """Turns whatever a decoder raises into one line: a hostile file can make it raise nearly anything."""
     try:
         yield

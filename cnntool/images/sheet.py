@@ -172,3 +172,27 @@ def box_average(values: np.ndarray, size: int) -> np.ndarray:
         sums = np.add.reduceat(np.add.reduceat(values, rows, axis=0, dtype=np.float64), columns, axis=1)
     heights, widths = np.diff(rows, append=values.shape[0]), np.diff(columns, append=values.shape[1])
     return sums / (heights[:, np.newaxis] * widths)
+
+
+def filter_sheet(weight: np.ndarray) -> Sheet:
+    """Filters (height, width, channels, number) in a grid: in colour where they have three channels.
+
+    A colour filter is drawn about middle gray, which is 0, to its largest magnitude. Of other numbers of channels the
+    mean is drawn, in the colours of `contact_sheet`.
+    """
+    height, width, channels, number = weight.shape
+    if channels != 3:
+        return contact_sheet(weight.mean(axis=2))
+    drawn = min(number, MAX_MAPS)
+    layout = lay_out(height, width, drawn)
+    sheet = np.empty((*layout.size, 3), np.uint8)
+    sheet[:] = colours.rgb(DIVERGING_PAGE)
+    for k in range(drawn):
+        values = weight[..., k]
+        levels = 127.5 + 127.5 * np.nan_to_num(values / (np.abs(values).max() or 1))
+        cell = np.rint(levels).astype(np.uint8)
+        cell = cell.repeat(layout.enlargement[0], axis=0).repeat(layout.enlargement[1], axis=1)
+        y, x = layout.corner(k)
+        sheet[y : y + layout.height, x : x + layout.width] = cell
+    note = f"the first {drawn} of {number} filters are drawn" if drawn < number else None
+    return Sheet(Image.fromarray(sheet), note)

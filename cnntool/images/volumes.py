@@ -22,7 +22,7 @@ READERS: dict[tuple[int, int], Any] = {
 
 def volume_shape(source: Any, name: str) -> tuple[int, int, int]:
     """(height, width, channels) of a path or bytes, from the header; raises BadInput for what is no volume."""
-    shape, _, _, _ = _header(source, name)
+    shape, _, _, _ = header(source, name)
     return (*shape, 1) if len(shape) == 2 else shape
 
 
@@ -34,7 +34,7 @@ def load(
     A path of little-endian float32 is mapped copy-on-write: only the pages that are used are read, and the array can
     be written without changing the file. `notice` gets one line when another type is converted.
     """
-    shape, fortran, dtype, offset = _header(source, name)
+    shape, fortran, dtype, offset = header(source, name)
     order: Literal["F", "C"] = "F" if fortran else "C"
     try:
         if isinstance(source, bytes):
@@ -47,14 +47,24 @@ def load(
         array = array[:, :, np.newaxis]
     if part is not None:
         array = array[part]
-    if dtype.newbyteorder("=") != np.float32 and notice is not None:
-        notice(f"{name}: {dtype.name} converted to float32")
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, dtype=np.float32)
+    tell_type(dtype, name, notice)
+    array = to_float32(array)
     return array if array.flags.writeable else array.copy()
 
 
-def _header(source: Any, name: str) -> tuple[Any, bool, np.dtype, int]:
+def tell_type(dtype: np.dtype, name: str, notice: Callable[[str], None] | None) -> None:
+    """One line to `notice` when numbers of `dtype` are not float32 already."""
+    if dtype.newbyteorder("=") != np.float32 and notice is not None:
+        notice(f"{name}: {dtype.name} converted to float32")
+
+
+def to_float32(array: np.ndarray) -> np.ndarray:
+    """C-contiguous float32, the array itself where it is that; what is too large becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def header(source: Any, name: str) -> tuple[Any, bool, np.dtype, int]:
     """Shape, Fortran order, dtype and where the numbers begin; all is checked against the file's length."""
     try:
         if isinstance(source, bytes):

@@ -25,7 +25,8 @@ def transform_filters(weight: np.ndarray, size: int) -> np.ndarray:
     """Filters (kh, kw, in, out) as spectra: blocks of LANES filters, in, size // 2 + 1 (x), size (y), 2, LANES."""
     _, _, channels, filters = weight.shape
     half = size // 2 + 1
-    spectra = np.conj(np.fft.rfft2(weight.astype(np.float64), (size, size), axes=(0, 1)))  # correlation, not convolution
+    # the conjugate makes it a correlation, not a convolution
+    spectra = np.conj(np.fft.rfft2(weight.astype(np.float64), (size, size), axes=(0, 1)))
     blocks = -(-filters // LANES)
     packed = np.zeros((blocks, channels, half, size, 2, LANES), np.float32)
     for block in range(blocks):

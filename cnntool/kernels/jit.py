@@ -53,10 +53,12 @@ def _writable_cache_folder() -> Path | None:
 
 
 CACHE_FOLDER = _writable_cache_folder()
+_KERNELS: set[Callable] = set()
 
 
 def kernel(function: Callable) -> Any:
     """Compiles `function` at its first call with each combination of types, from the cache where it can."""
+    _KERNELS.add(function)
     configured = numba.config.CACHE_DIR
     if CACHE_FOLDER is not None:
         numba.config.CACHE_DIR = str(CACHE_FOLDER)
@@ -78,9 +80,9 @@ class _CompileListener(event.Listener):
         self.tell = tell
 
     def on_start(self, ev: Any) -> None:
-        options = ev.data["dispatcher"].targetoptions
-        if options.get("cache") or CACHE_FOLDER is None:
-            self.tell(ev.data["dispatcher"].py_func.__name__)
+        function = ev.data["dispatcher"].py_func
+        if function in _KERNELS:  # and not one of the helpers that become part of them
+            self.tell(function.__name__)
 
     def on_end(self, ev: Any) -> None:
         pass

@@ -1,7 +1,7 @@
 """Vector registers as values in Numba code: `load`, `store`, `splat`, and + - * between vectors.
 
-For loops that LLVM would not vectorise well by itself: those over few lanes, or over arrays that might overlap as far as
-it can tell. One vector holds LANES float32; addresses are integers (bytes), as `tile.address_of` gives them.
+For loops that LLVM would not vectorise well by itself: those over few lanes, or over arrays that might overlap as far
+as it can tell. One vector holds LANES float32; addresses are integers (bytes), as `tile.address_of` gives them.
 """
 
 from __future__ import annotations

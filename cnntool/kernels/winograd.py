@@ -25,8 +25,15 @@ F = np.float32
 TWO, FOUR, FIVE, EIGHT = F(2), F(4), F(5), F(8)
 
 _G = np.array(
-    [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
-)  # fmt: skip
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
 
 
 def transform_filters(weight: np.ndarray) -> np.ndarray:
@@ -77,7 +84,7 @@ def winograd_input_forward(x, y0, tiles, v, first, half):
 
 @kernel
 def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, rows, columns, half):
-    """out = A^T m A + bias, cut off at `rows` x `columns`; returns a number that is not zero if a result is not finite."""
+    """out = A^T m A + bias, cut off at `rows` x `columns`; returns not zero if a result is not finite."""
     channels = out.shape[2]
     trouble = F(0)
     for t in range(tiles):
@@ -123,8 +130,8 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, row
 def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, flags):
     """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: O; out: rows x columns.
 
-    v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 6, 6, max(C, O); flags[i] becomes 1 for a row of tiles with
-    a result that is not finite.
+    v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 6, 6, max(C, O); flags[i] becomes 1 for a row of tiles
+    with a result that is not finite.
     """
     in_channels, out_channels = x.shape[2], out.shape[2]
     tiles = -(-columns // TILE)

@@ -47,8 +47,8 @@ class Bank(Layer):
         )
 
     @property
-    def needs_data(self) -> bool:
-        return not self.bank.drawn
+    def needs_data(self) -> str:
+        return self.bank.needs_data
 
     def options(self) -> dict[str, Any]:
         return super().options() | {"padding": self.padding or self.bank.padding}

@@ -86,9 +86,9 @@ class Layer:
         return ""
 
     @property
-    def needs_data(self) -> bool:
-        """Whether the layer can compute nothing before `fit` has found its arrays."""
-        return False
+    def needs_data(self) -> str:
+        """Why the layer can compute nothing before `fit` has found its arrays; empty for most, which can."""
+        return ""
 
     def without_files(self) -> Layer:
         """The same layer for a model, which holds the arrays of the files that it names."""

@@ -91,4 +91,4 @@ def write(file: IO[bytes], values: dict[str, Any], arrays: dict[str, np.ndarray]
         "classes": np.array(values["classes"], str),
         "preparation": np.array(json.dumps(values["preparation"])),
     }
-    np.savez(file, allow_pickle=False, **head, **arrays)  # type: ignore[arg-type]
+    np.savez(file, allow_pickle=False, **head, **arrays)

@@ -301,7 +301,7 @@ def test_a_reader_that_had_enough_is_no_error(here: Path) -> None:
     """`cnntool run big.png - | head -c 10`, and a pipe that nobody reads at all."""
     save("big.png", pixels(400, 400))
     process = subprocess.Popen(
-        [*PROGRAM, "run", "big.png", "-", "relu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*PROGRAM, "run", "big.png", "-", "--quiet", "relu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stdout.read(6) == b"\x93NUMPY"

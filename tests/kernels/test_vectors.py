@@ -22,7 +22,7 @@ def test_tiles_fit_into_the_registers():
 
 def test_the_tile_is_that_of_the_processor_s_lanes():
     assert vectors.host_lanes() == vectors.LANES
-    assert (vectors.PIXELS, vectors.VECTORS, vectors.NARROW_PIXELS) == vectors.TILES[vectors.LANES]
+    assert vectors.TILES[vectors.LANES] == (vectors.PIXELS, vectors.VECTORS, vectors.NARROW_PIXELS)
 
 
 @pytest.mark.parametrize(("features", "lanes"), [("+avx,+fma,+avx512f", 16), ("+avx,+fma,-avx512f", 8), ("+sse2", 4)])

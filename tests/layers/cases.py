@@ -16,7 +16,7 @@ import numpy as np
 from cnntool import Pipeline
 from cnntool.layers.base import Arrays, Layer
 from tests.cases.configurations import draw
-from tests.naive import twins
+from tests.naive import descriptors, twins
 from tests.naive.geometry import same_padding
 
 Shape = tuple[int, int, int]
@@ -161,6 +161,10 @@ CASES = [
     Case("globalpool", "globalpool max", (6, 7, 3), plainly("globalpool", how="max")),
     Case("globalpool", "globalpool avg", (6, 7, 3), plainly("globalpool", how="avg")),
     Case("globalpool", "globalpool l2", (6, 7, 3), plainly("globalpool", how="l2")),
+    Case("triangle", "triangle", (5, 6, 7), lambda x, arrays: descriptors.triangle(x)),
+    Case("gridpool", "gridpool 3", (11, 8, 3), lambda x, arrays: descriptors.gridpool(x, 3)),
+    Case("gridpool", "gridpool 1", (7, 4, 5), lambda x, arrays: descriptors.gridpool(x, 1)),
+    Case("gram", "gram", (7, 6, 5), lambda x, arrays: descriptors.gram(x)),
     Case("batchnorm", "batchnorm --eps 0.01", (6, 7, 3), functools.partial(batchnorm, eps=0.01)),
     Case(
         "lrn",

@@ -43,7 +43,9 @@ def test_the_stated_parameters_are_the_arrays_made(case: Case):
             name: wanted for name, wanted in (parameters | buffers).items() if name in made
         }
         assert all(array.dtype == np.float32 for array in made.values())
-    counted = sum(np.prod(shape) for layer, shapes in case.layers for shape in layer.parameter_shapes(*shapes[:1]).values())
+    counted = sum(
+        np.prod(shape) for layer, shapes in case.layers for shape in layer.parameter_shapes(*shapes[:1]).values()
+    )
     assert Pipeline.parse(case.words).shape(case.shape)["totals"]["parameters"] == counted
 
 

@@ -35,7 +35,10 @@ def test_widths_of_channels_may_differ_in_concat():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("mark x conv 4 1 add x", r"add \(layer 2\): the present volume is 5x6x4 and `x` is 5x6x3: expected equal shapes"),
+        (
+            "mark x conv 4 1 add x",
+            r"add \(layer 2\): the present volume is 5x6x4 and `x` is 5x6x3: expected equal shapes",
+        ),
         ("mark x maxpool 2 add x", "expected equal shapes"),
         ("mark x maxpool 2 concat x", r"concat \(layer 2\): .* 2x3x3 and `x` is 5x6x3: expected equal heights"),
     ],

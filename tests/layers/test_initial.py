@@ -41,7 +41,9 @@ def test_filters_before_a_rectifier_are_drawn_as_he_others_as_glorot(words, expe
 
 
 def test_a_convolution_that_joins_another_is_drawn_for_what_follows_the_sum():
-    assert deviation("conv 16 3 --padding 1 mark x conv 64 1 relu") == pytest.approx((2 / (2 * 9 * 16)) ** 0.5, rel=0.05)
+    assert deviation("conv 16 3 --padding 1 mark x conv 64 1 relu") == pytest.approx(
+        (2 / (2 * 9 * 16)) ** 0.5, rel=0.05
+    )
     words = "mark x conv 16 3 --padding 1 add x relu"
     assert deviation(words) == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.05)
 
@@ -78,8 +80,9 @@ def test_layers_of_one_shape_are_drawn_apart():
 
 
 def test_the_size_of_the_pictures_does_not_change_the_weights():
-    pipeline = Pipeline.parse("conv 8 3 relu conv 8 3 globalpool avg fc 5")
-    for small, large in zip(pipeline.weights((9, 9, 3)), pipeline.weights((30, 20, 3)), strict=True):
+    words = "conv 8 3 relu conv 8 3 globalpool avg fc 5"
+    sizes = (Pipeline.parse(words).weights(shape) for shape in ((9, 9, 3), (30, 20, 3)))
+    for small, large in zip(*sizes, strict=True):
         assert small.keys() == large.keys()
         for name in small:
             np.testing.assert_array_equal(small[name], large[name])

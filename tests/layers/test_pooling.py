@@ -28,7 +28,7 @@ def test_an_average_does_not_count_padding_unless_asked():
 
 
 def test_counted_padding_is_clipped_to_the_padded_volume():
-    """5 pixels and a border of 1 under a window of 4 in steps of 3, rounding up: the last one overhangs by 0, of 6 by 2."""
+    """6 pixels and a border of 1 under a window of 4 in steps of 3, rounded up: the last one overhangs by 2."""
     x = np.ones((1, 6, 1))
     counted = run("avgpool 1x4 --stride 3 --padding 0,1,0,1 --count-padding --ceil", x)[0, :, 0]
     np.testing.assert_allclose(counted, [3 / 4, 4 / 4, 1 / 2], rtol=1e-6)

@@ -37,7 +37,17 @@ def squeezenet() -> str:
 def mobilenet() -> str:
     words = ["conv 32 3 --stride 2 --padding 1 --no-bias batchnorm relu"]
     channels = 32
-    for out, stride in [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]:
+    for out, stride in [
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        *[(512, 1)] * 5,
+        (1024, 2),
+        (1024, 1),
+    ]:
         words.append(f"conv {channels} 3 --stride {stride} --padding 1 --groups {channels} --no-bias batchnorm relu")
         words.append(f"conv {out} 1 --no-bias batchnorm relu")
         channels = out

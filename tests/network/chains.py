@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from tests.cases.configurations import Configuration
-from tests.cases.factors import all_windows_hold_pixels
 from tests.cases.evaluation import POOLS, rows_of
+from tests.cases.factors import all_windows_hold_pixels
 from tests.cases.words import parse
 
 MOST_WORK = 2_000_000
@@ -64,7 +64,8 @@ def random_layer(dice: random.Random, current: tuple) -> str:
         return f"conv {current[2]} 3 --padding 1"
     if kind == "pool":
         word, padding = dice.choice(POOLS), dice.choice(["0", "1", "same", "1,0,0,1"])
-        return f"{word} {dice.choice('23')} --stride {dice.choice('123')} --padding {padding} {dice.choice(['', '--ceil'])}"
+        options = f"--stride {dice.choice('123')} --padding {padding} {dice.choice(['', '--ceil'])}"
+        return f"{word} {dice.choice('23')} {options}"
     if kind == "activation":
         return dice.choice(ACTIVATIONS)
     return dice.choice(["batchnorm", "batchnorm", "lrn", "dropout 0.5", "center"])

@@ -71,7 +71,7 @@ def test_until_ends_at_a_row_or_a_mark(stop, output):
 
 @pytest.mark.parametrize("stop", ["0", "4", "-1", "1.5", "c", ""])
 def test_until_names_what_there_is(stop):
-    with pytest.raises(CnntoolError, match="no such row.*expected a number from 1 to 3 or one of the marks alpha, b"):
+    with pytest.raises(CnntoolError, match=r"no such row.*expected a number from 1 to 3 or one of the marks alpha, b"):
         graph("mark alpha relu abs mark b tanh").until(stop)
 
 

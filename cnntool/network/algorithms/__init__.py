@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cnntool.errors import CnntoolError
 from cnntool.layers.step import Convolution
-from cnntool.network.algorithms import direct, fourier, winograd
+from cnntool.network.algorithms import direct, fourier, separable, winograd
 
 
 class Algorithm(NamedTuple):
@@ -45,5 +45,6 @@ ALGORITHMS = {
     "direct": Algorithm(lambda step: True, direct.direct_cost, direct.prepare_direct),
     "depthwise": Algorithm(direct.is_depthwise, direct.depthwise_cost, direct.prepare_depthwise),
     "fft": Algorithm(fourier.fourier_fits, fourier.fourier_cost, fourier.prepare_fourier),
+    "separable": Algorithm(separable.separable_fits, separable.separable_cost, separable.prepare_separable),
     "winograd": Algorithm(winograd.winograd_fits, winograd.winograd_cost, winograd.prepare_winograd),
 }

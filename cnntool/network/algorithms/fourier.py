@@ -23,7 +23,7 @@ def fourier_cost_of(step: Convolution, size: int) -> float:
     """5 n log n operations for a transform of n; the spectra of the filters are read from the third cache."""
     (kh, kw), (height, width, out_channels) = step.window.kernel_size, step.output_shape
     rows, columns = size - kh + 1, size - kw + 1
-    if rows < 1 or columns < 1 or 4 * min(rows, height) * width * out_channels > LARGEST_BAND and size > min(SIZES):
+    if rows < 1 or columns < 1 or (4 * min(rows, height) * width * out_channels > LARGEST_BAND and size > min(SIZES)):
         return math.inf
     lanes, in_channels = kernels.vectors.LANES, step.input_shape[2]
     blocks = step.groups * -(-out_channels // step.groups // lanes)

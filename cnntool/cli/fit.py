@@ -1,0 +1,183 @@
+"""`cnntool fit`: learns what comes from data, without labels, and saves a model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnntool.cli.options import (
+    ChainCommand,
+    basic_options,
+    image_options,
+    pipeline_of,
+    pipeline_option,
+    preparation_of,
+    refuse_layer_as_output,
+    seed_option,
+)
+from cnntool.errors import BadInput, CnntoolError
+from cnntool.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from cnntool.cli.work import Notices
+    from cnntool.images.preparation import Preparation
+    from cnntool.images.sources import Item, Source
+
+
+@click.command(cls=ChainCommand, name="fit")
+@click.argument("input", metavar="INPUT")
+@click.argument("model", metavar="MODEL")
+@pipeline_option
+@seed_option
+@image_options
+@click.option("--show-filters", metavar="FILE", help="Also a picture of the filters of the first learned bank.")
+@basic_options
+def command(input: str, model: str, show_filters: str | None, **values: Any) -> int:
+    """Learn from images without labels, layer by layer, and save a model.
+
+    \b
+    cnntool fit photos/ white.npz whiten
+    cnntool fit photos/ bank.npz --resize 128 bank kmeans 400 6 triangle gridpool 2
+    cnntool extract -m bank.npz photos/ features.npz
+
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+
+    Learned are the statistics of center, standardize, whiten, decorrelate and batchnorm, and the banks kmeans, pca and
+    patches; each layer sees what the layers before it, already fitted, make of the images. MODEL is a .npz or
+    .safetensors that holds layers, arrays and the image options, for -m of the other commands.
+    """
+    from cnntool.cli.work import Notices
+    from cnntool.images.preparation import to_json
+    from cnntool.images.sources import open_source
+    from cnntool.learning.fit import fit, jobs
+    from cnntool.network.threads import available_threads
+
+    refuse_layer_as_output(model)
+    pipeline = pipeline_of(values.pop("words"), values.pop("pipeline_file"), None, values.pop("seed"))
+    preparation = preparation_of(values)
+    check_output(model, values["overwrite"])
+    if show_filters is not None:
+        check_picture(show_filters, values["overwrite"])
+    notices = Notices(values["quiet"], False)
+    threads = values["threads"] or available_threads()
+    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:
+        images = Images(source, preparation, threads, notices)
+        pipeline.input_shape = images.first_shape()
+        if not jobs(pipeline.graph, pipeline.input_shape):
+            notices.say("no layer learns from data: the model holds the layers as they are")
+        with notices.watching_compiler():
+            pipeline.set_weights(fit(pipeline.graph, pipeline.parameters, pipeline.input_shape, images, threads))
+    pipeline.preparation = to_json(preparation)
+    pipeline.save(model)
+    if show_filters is not None:
+        draw_filters(pipeline, show_filters)
+    return 1 if images.failures else 0
+
+
+def check_output(model: str, overwrite: bool) -> None:
+    """Refuses, before any work, a name that cannot be a model's."""
+    from pathlib import Path
+
+    from cnntool.network.saving import suffix_of
+
+    if suffix_of(model) == ".safetensors":
+        from cnntool.network.tensors import package
+
+        package()
+    check_free(Path(model), overwrite)
+
+
+def check_picture(path: str, overwrite: bool) -> None:
+    from pathlib import Path
+
+    from cnntool.images.write import output_format
+
+    if output_format(path) == "npy":
+        raise CnntoolError(f"--show-filters {path}: expected the name of a picture, such as filters.png")
+    check_free(Path(path), overwrite)
+
+
+def check_free(path: Any, overwrite: bool) -> None:
+    if path.is_dir():
+        raise CnntoolError(f"{path} is a folder: expected a file name")
+    if path.exists() and not overwrite:
+        raise CnntoolError(f"{path} is there already: give --overwrite to replace it")
+    if not path.absolute().parent.is_dir():
+        raise CnntoolError(f"{path.parent}: no such folder to write {path.name} into")
+
+
+class Images:
+    """The inputs as data to learn from; one that fails is named once and then left out."""
+
+    def __init__(self, source: Source, preparation: Preparation, threads: int, notices: Notices) -> None:
+        self._source, self._preparation = source, preparation
+        self._threads, self._notices = threads, notices
+        self.failures = 0
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def first_shape(self) -> tuple[int, int, int]:
+        """The shape of the first input that has one."""
+        trouble: CnntoolError | None = None
+        for item in self._source:
+            try:
+                return item.shape(self._preparation)
+            except BadInput as error:
+                trouble = trouble or error
+        assert trouble is not None
+        raise trouble
+
+    def each(
+        self, prefix: Any, look: Callable[[int, Any], Any], add: Callable[[Any], None], doing: str
+    ) -> None:  # fmt: skip
+        from cnntool.cli.work import Progress, volumes
+        from cnntool.images.sources import Source
+
+        failed: set[Item] = set()
+        with Progress(len(self._source), self._notices, doing) as progress:
+
+            def complain(item: Item, error: CnntoolError) -> None:
+                failed.add(item)
+                progress.complain(str(error))
+                progress.advance()
+
+            found = volumes(self._source, prefix, self._preparation, self._threads, self._notices, look, complain)
+            for _, item, result, _ in found:
+                try:
+                    add(result)
+                except ValueError as error:
+                    complain(item, BadInput(f"{item.where}: {error}"))
+                    continue
+                progress.advance()
+        self.failures += len(failed)
+        if len(failed) == len(self._source):
+            raise BadInput("there is nothing to learn from: no image could be used")
+        left = [item for item in self._source if item not in failed]
+        self._source = Source(left, self._source.text, single=self._source.single)
+
+    @contextmanager
+    def rounds(self, total: int, doing: str) -> Any:
+        from cnntool.cli.work import Progress
+
+        with Progress(total, self._notices, doing) as progress:
+            yield progress.advance
+
+
+def draw_filters(pipeline: Pipeline, path: str) -> None:
+    """The filters of the first learned bank as a picture."""
+    from cnntool.banks.learned import Learned
+    from cnntool.images.sheet import filter_sheet
+    from cnntool.images.write import write_picture
+    from cnntool.layers.bank import Bank
+
+    assert pipeline.input_shape is not None
+    for node, arrays in zip(pipeline.graph.nodes, pipeline.weights(pipeline.input_shape), strict=True):
+        if isinstance(node.layer, Bank) and isinstance(node.layer.bank, Learned):
+            write_picture(path, filter_sheet(arrays["weight"]).image)
+            return
+    raise CnntoolError("--show-filters: no layer is a learned bank, such as `bank kmeans 64 6`")

@@ -1,0 +1,213 @@
+"""Rows of images and volumes that need not fit into memory: `rows[a:b]` reads those rows and no others."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnntool.images import decode, volumes
+from cnntool.images.orientation import orientation_of, turned_size
+from cnntool.images.preparation import AS_IT_IS, Preparation
+from cnntool.images.read import (
+    Notice,
+    Source,
+    decoding,
+    finished,
+    looked_at,
+    name_of,
+    naming,
+    opened,
+    prepared,
+    read_volume,
+    resized,
+    volume_size,
+)
+from cnntool.images.strips import RandomFile, Strip, strips_of
+
+
+def open_rows(
+    source: Source, preparation: Preparation = AS_IT_IS, notice: Notice | None = None, *, name: str | None = None
+) -> Rows:
+    """The rows of an image or a `.npy` volume, prepared: `rows[a:b]` is exactly `read_volume(...)[a:b]`.
+
+    What stays in memory between two reads:
+
+    | input | held |
+    | --- | --- |
+    | `.npy` of any real type; uncompressed TIFF, PPM, PGM, PBM, PFM and BMP without a palette | nothing |
+    | other images: compressed, with a palette, turned by EXIF, resized | the pixels of the file, mostly 1 byte a number |
+    | a `.npy` in Fortran order (`notice` is told), or given as bytes | the whole volume in float32 |
+
+    The arguments, and the errors, are those of `read_volume`. A file that is shorter than its header tells is refused
+    here; one that is cut short later, when the missing rows are read. The file must not change while rows are read.
+    """
+    name = name or name_of(source)
+    content, is_volume = looked_at(source, name)
+    if is_volume:
+        return _volume_rows(content, preparation, notice, name)
+    return _image_rows(content, preparation, name)
+
+
+class Rows(abc.ABC):
+    """The rows of one input: `shape` is (height, width, channels), `rows[a:b]` is float32 (b - a) x width x channels.
+
+    Each slice is a new C-contiguous array. Several threads may read. A context manager; leaving it closes the file.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], corner: tuple[int, int], preparation: Preparation, name: str):
+        """`corner` is the row and column of the input where the crop begins."""
+        self.shape, self.name = shape, name
+        self._top, self._left = corner
+        self._preparation = preparation
+        self._closed = False
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """A ValueError for a step, and once the rows are closed; BadInput when the file cannot be read."""
+        if not isinstance(rows, slice):
+            raise TypeError(f"rows[{rows!r}]: expected a slice of rows, such as rows[0:256]")
+        first, last, step = rows.indices(self.shape[0])
+        if step != 1:
+            raise ValueError(f"rows in steps of {step}: expected neighbouring rows, such as rows[0:256]")
+        if self._closed:
+            raise ValueError(f"{self.name}: the rows are closed")
+        if last <= first:
+            return np.empty((0, *self.shape[1:]), np.float32)
+        with decoding(self.name):
+            return self._read(first, last)
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _read(self, first: int, last: int) -> np.ndarray:
+        return finished(self._cropped(first + self._top, last + self._top), self._preparation, self.name)
+
+    @abc.abstractmethod
+    def _cropped(self, first: int, last: int) -> np.ndarray:
+        """float32 of the input's rows `first` to `last` and the columns of the crop; not empty."""
+
+    @property
+    def _columns(self) -> slice:
+        return slice(self._left, self._left + self.shape[1])
+
+
+class _Whole(Rows):
+    """A volume that had to be read whole, prepared already."""
+
+    def __init__(self, volume: np.ndarray, name: str) -> None:
+        super().__init__(volume.shape, (0, 0), AS_IT_IS, name)
+        self._volume = volume
+
+    def _cropped(self, first: int, last: int) -> np.ndarray:
+        return self._volume[first:last].copy()
+
+
+class _OfVolume(Rows):
+    """A `.npy` file in C order. Its rows are read, not mapped: pages of a mapping would count as this process's."""
+
+    def __init__(self, file: RandomFile, header: tuple[Any, bool, np.dtype, int], *rows: Any) -> None:
+        super().__init__(*rows)
+        self._file = file
+        (_, width, *channels), _, self._dtype, self._offset = header
+        self._row = width, *(channels or [1])
+
+    def _cropped(self, first: int, last: int) -> np.ndarray:
+        row_bytes = self._row[0] * self._row[1] * self._dtype.itemsize
+        content = self._file.read(self._offset + first * row_bytes, (last - first) * row_bytes)
+        numbers = content.view(self._dtype).reshape(last - first, *self._row)
+        return volumes.to_float32(numbers[:, self._columns])
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
+
+
+class _OfStrips(Rows):
+    """An image file of plain pixels."""
+
+    def __init__(self, file: RandomFile, strips: list[Strip], image: Any, *rows: Any) -> None:
+        super().__init__(*rows)
+        self._file, self._strips = file, strips
+        self._mode, self._raw = image.mode, decode.raw_mode(image)
+        self._format, self._info = image.format, image.info
+
+    def _cropped(self, first: int, last: int) -> np.ndarray:
+        columns = self._columns
+        volume = np.empty((last - first, self.shape[1], decode.channels_of(self._mode)), np.float32)
+        for strip in self._strips:
+            top, bottom = max(first, strip.top), min(last, strip.bottom)
+            left, right = max(columns.start, strip.left), min(columns.stop, strip.right)
+            if top < bottom and left < right:
+                pixels = strip.pixels(self._file, self._mode, top, bottom)
+                pixels.format, pixels.info = self._format, dict(self._info)
+                piece = decode.to_array(decode.flatten_mode(pixels, self._raw))
+                part = slice(top - first, bottom - first), slice(left - columns.start, right - columns.start)
+                volume[part] = piece[:, left - strip.left : right - strip.left]
+        return volume
+
+    def close(self) -> None:
+        super().close()
+        self._file.close()
+
+
+class _OfPixels(Rows):
+    """An image that Pillow holds, in the mode of its file or flat already; floats are made of the rows that are read."""
+
+    def __init__(self, image: Any, raw: str, format: str | None, *rows: Any) -> None:
+        super().__init__(*rows)
+        self._image, self._raw, self._format = image, raw, format
+
+    def _cropped(self, first: int, last: int) -> np.ndarray:
+        columns = self._columns
+        band = self._image.crop((columns.start, first, columns.stop, last))
+        band.format = self._format
+        return decode.to_array(decode.flatten_mode(band, self._raw))
+
+    def close(self) -> None:
+        super().close()
+        self._image = None
+
+
+def _volume_rows(source: Source, preparation: Preparation, notice: Notice | None, name: str) -> Rows:
+    header = shape, fortran, dtype, _ = volumes.header(source, name)
+    if fortran or isinstance(source, bytes):
+        if fortran and notice is not None:
+            notice(f"{name}: columns first (Fortran order), so the whole volume is held in memory")
+        return _Whole(read_volume(source, preparation, notice, name=name), name)
+    with naming(name):
+        size = volume_size(preparation, *shape[:2])
+        corner = preparation.corner(*shape[:2])
+        channels = preparation.channels(shape[2] if len(shape) == 3 else 1)
+    volumes.tell_type(dtype, name, notice)
+    with decoding(name):
+        file = RandomFile(source, name)
+    return _OfVolume(file, header, (*size, channels), corner, preparation, name)
+
+
+def _image_rows(source: Source, preparation: Preparation, name: str) -> Rows:
+    with decoding(name), opened(source, name) as image:
+        raw = decode.raw_mode(image)
+        height, width = turned_size(image)
+        with naming(name):
+            channels = preparation.channels(decode.channels_of(image.mode))
+            shape = *preparation.size(height, width), channels
+            corner = preparation.corner(height, width)
+        if preparation.resize is not None or orientation_of(image) != 1:
+            flat = prepared(image, preparation, name)
+            return _OfPixels(flat, "", None, shape, (0, 0), preparation, name)
+        strips = None if isinstance(source, bytes) else strips_of(image)
+        if strips is not None:
+            return _OfStrips(RandomFile(source, name), strips, image, shape, corner, preparation, name)
+        image.load()
+        pixels, format = image, image.format
+        if image.size != (width, height):  # an icon may hold another size than it tells
+            pixels = resized(decode.flatten_mode(image, raw), (height, width), 1, None)
+        return _OfPixels(pixels, raw, format, shape, corner, preparation, name)

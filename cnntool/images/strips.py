@@ -1,0 +1,146 @@
+"""Uncompressed pixels of an image file: where each row lies, so that a few are read without the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnntool.errors import BadInput
+
+# Formats whose pixels Pillow leaves as they are after it has unpacked their rows; TGA and SGI may be mirrored then.
+FORMATS = ("TIFF", "PPM", "BMP")
+# Bits of a pixel in the file, by Pillow's name of the raw mode.
+BITS = {
+    "1": 1,
+    "1;I": 1,
+    "L": 8,
+    "L;I": 8,
+    "LA": 16,
+    "I;16": 16,
+    "I;16B": 16,
+    "I;16S": 16,
+    "I;32S": 32,
+    "I;32N": 32,
+    "F;32F": 32,
+    "F;32BF": 32,
+    "RGB": 24,
+    "BGR": 24,
+    "BGRX": 32,
+    "BGRA": 32,
+    "RGBX": 32,
+    "RGBA": 32,
+    "CMYK": 32,
+    "YCbCr": 24,
+    "LAB": 24,
+}
+# What a tile that names less of (raw mode, bytes a row, direction) means; 0 bytes are as many as the pixels need.
+DEFAULTS = ("", 0, 1)
+
+
+class RandomFile:
+    """A file that several threads may read at any place."""
+
+    def __init__(self, path: Any, name: str) -> None:
+        self._file, self._name, self._lock = open(path, "rb", buffering=0), name, threading.Lock()  # noqa: SIM115
+
+    def read(self, offset: int, length: int) -> np.ndarray:
+        """uint8, `length` bytes from `offset`; BadInput when the file has become shorter."""
+        content = np.empty(length, np.uint8)
+        left = memoryview(content)
+        with self._lock:
+            self._file.seek(offset)
+            while len(left):
+                count = self._file.readinto(left)
+                if not count:
+                    raise BadInput(f"{self._name}: truncated while it was read: {len(left)} bytes are missing")
+                left = left[count:]
+        return content
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Strip:
+    """Rows `top` to `bottom` of the columns `left` to `right`: `stride` bytes a row, from `offset` of the file.
+
+    `step` is -1 when the lowest row comes first; `raw` is Pillow's name of what a pixel is in the file.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    offset: int
+    stride: int
+    raw: str
+    step: int
+
+    @property
+    def row_bytes(self) -> int:
+        return ((self.right - self.left) * BITS[self.raw] + 7) // 8
+
+    def place(self, top: int, bottom: int) -> tuple[int, int]:
+        """(offset, length) in the file of the image's rows `top` to `bottom`, which lie in the strip."""
+        before = top - self.top if self.step > 0 else self.bottom - bottom
+        return self.offset + before * self.stride, (bottom - top - 1) * self.stride + self.row_bytes
+
+    def pixels(self, file: RandomFile, mode: str, top: int, bottom: int) -> Image.Image:
+        """The image's rows `top` to `bottom` in Pillow's `mode`, as its own decoder unpacks them."""
+        size = self.right - self.left, bottom - top
+        content = file.read(*self.place(top, bottom))
+        return Image.frombytes(mode, size, content, "raw", self.raw, self.stride, self.step)
+
+
+def strips_of(image: Any) -> list[Strip] | None:
+    """Where the pixels of an image that is not loaded lie; None when they are compressed, or not plain.
+
+    A ValueError for a file that is shorter than its header tells.
+    """
+    if image.format not in FORMATS or image.palette is not None:
+        return None
+    strips: list[Strip] = []
+    for codec, extents, offset, arguments in image.tile:
+        given = (arguments,) if isinstance(arguments, str) else tuple(arguments)
+        if codec != "raw" or given[0] not in BITS:
+            return None
+        strip = Strip(*extents, offset, *given, *DEFAULTS[len(given) :])
+        strip = dataclasses.replace(strip, stride=strip.stride or strip.row_bytes)
+        if strip.stride < strip.row_bytes or strip.step not in (1, -1):
+            return None
+        strips.append(strip)
+    if not _cover(strips, *image.size):
+        return None
+    end = max(sum(strip.place(strip.top, strip.bottom)) for strip in strips)
+    missing = end - Path(image.filename).stat().st_size
+    if missing > 0:
+        raise ValueError(f"truncated, {missing} bytes are missing")
+    return _joined(strips)
+
+
+def _cover(strips: list[Strip], width: int, height: int) -> bool:
+    """Whether the strips, which lie in a grid, are the whole image once: a file may tell a part again, or leave one."""
+    inside = all(0 <= s.left < s.right <= width and 0 <= s.top < s.bottom <= height for s in strips)
+    corners = {(strip.left, strip.top) for strip in strips}
+    area = sum((strip.right - strip.left) * (strip.bottom - strip.top) for strip in strips)
+    return inside and len(corners) == len(strips) and area == width * height
+
+
+def _joined(strips: list[Strip]) -> list[Strip]:
+    """Strips that follow one another, in the image and in the file, as one: many files have one for every few rows."""
+    joined = strips[:1]
+    for strip in strips[1:]:
+        last = joined[-1]
+        after = dataclasses.replace(
+            last, top=last.bottom, bottom=strip.bottom, offset=last.offset + (last.bottom - last.top) * last.stride
+        )
+        if strip == after and strip.step > 0:
+            joined[-1] = dataclasses.replace(last, bottom=strip.bottom)
+        else:
+            joined.append(strip)
+    return joined

@@ -1,0 +1,55 @@
+"""Labelled images in memory, and how they are split and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LEVELS = np.float32(255)
+
+
+class Images(Sequence[np.ndarray]):
+    """Volumes of one shape that fill up one after the other; as bytes while every value is a byte / 255.
+
+    Indexing with an array of numbers gives a float32 batch N x H x W x C.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._values: np.ndarray = np.empty((count, *shape), np.uint8)
+
+    def put(self, place: int, volume: np.ndarray) -> None:
+        if self._values.dtype == np.uint8:
+            with np.errstate(invalid="ignore"):
+                levels = np.rint(volume * LEVELS)
+                bytes_ = levels.astype(np.uint8)
+            if (bytes_.astype(np.float32) / LEVELS == volume).all():
+                self._values[place] = bytes_
+                return
+            self._values = self._values.astype(np.float32) / LEVELS
+        self._values[place] = volume
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Drops all but the images at these places."""
+        if len(places) < len(self._values):
+            self._values = self._values[list(places)]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, places: int | slice | np.ndarray) -> np.ndarray:  # type: ignore[override]
+        chosen = self._values[places]
+        return chosen.astype(np.float32) / LEVELS if chosen.dtype == np.uint8 else chosen
+
+
+def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the images to train on, and of those held back: `share` of each class, at least one if it has two."""
+    rng = np.random.default_rng([seed, 0x5B11])
+    held: list[np.ndarray] = []
+    for label in np.unique(labels):
+        places = rng.permutation(np.flatnonzero(labels == label))
+        count = min(max(round(share * len(places)), 1), len(places) - 1) if share else 0
+        held.append(places[:count])
+    back = np.sort(np.concatenate(held)).astype(np.int64)
+    return np.setdiff1d(np.arange(len(labels)), back), back

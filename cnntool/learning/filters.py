@@ -1,0 +1,74 @@
+"""The learned banks: from a sample of patches to the arrays of the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnntool.banks.learned import KMeans, Learned, Patches, PrincipalComponents
+from cnntool.errors import CnntoolError
+from cnntool.layers.affine import principal_axes
+from cnntool.learning import patches as samples
+from cnntool.learning.kmeans import kmeans
+from cnntool.learning.statistics import part_of
+
+if TYPE_CHECKING:
+    from cnntool.layers.base import Arrays
+
+
+def learn_bank(
+    bank: Learned, patches: np.ndarray, channels: int, rng: np.random.Generator, threads: int,
+    advance: Callable[[], None],
+) -> Arrays:  # fmt: skip
+    """The arrays of a bank, of its `buffer_shapes`, from patches (N, D), which are overwritten.
+
+    `advance` is called after each of `rounds(bank)` rounds of work.
+    """
+    shape = (*bank.size, channels, bank.number)
+    if isinstance(bank, KMeans):
+        require_patches(bank, len(patches), "centroids")
+        samples.normalise_contrast(patches, bank.eps_contrast)
+        mean, whitening = samples.zca(patches, bank.eps_zca)
+        samples.whiten(patches, mean, whitening)
+        centroids = kmeans(patches, bank.number, bank.iterations, bank.spherical, rng, threads, advance)
+        return {"mean": mean, "whitening": whitening, "weight": as_filters(centroids, shape)}
+    if isinstance(bank, PrincipalComponents):
+        remove_mean(patches)
+        part = part_of(patches[None], "covariance")
+        _, axes = principal_axes(part.second / part.positions + np.outer(part.mean, part.mean))
+        return {"weight": as_filters(axes.T[: bank.number], shape)}
+    assert isinstance(bank, Patches)
+    mean, whitening = samples.zca(patches, bank.eps_zca)
+    chosen = patches[rng.permutation(len(patches))]
+    samples.whiten(chosen, mean, whitening)
+    lengths = np.sqrt(np.square(chosen, dtype=np.float64).sum(axis=1))
+    there = np.flatnonzero(lengths > 1e-6 * lengths.max(initial=0))[: bank.number]
+    require_patches(bank, len(there), "different filters")
+    filters = whitening @ (chosen[there] / lengths[there, None]).T
+    return {"weight": as_filters(filters.T, shape), "bias": (-mean @ filters).astype(np.float32)}
+
+
+def rounds(bank: Learned) -> int:
+    return bank.iterations if isinstance(bank, KMeans) else 0
+
+
+def remove_mean(patches: np.ndarray) -> None:
+    """In place: the mean of each patch is taken off."""
+    for first in range(0, len(patches), samples.ROWS):
+        piece = patches[first : first + samples.ROWS]
+        piece -= piece.mean(axis=1, keepdims=True, dtype=np.float64)
+
+
+def as_filters(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Rows (K, D) as filters (kernel_height, kernel_width, channels, K)."""
+    return np.ascontiguousarray(rows.T.reshape(shape), np.float32)
+
+
+def require_patches(bank: Learned, there: int, what: str) -> None:
+    if there < bank.number:
+        raise CnntoolError(
+            f"{bank.number} {what} need at least as many patches, and {there} were found: give more or larger images, "
+            "or make K smaller"
+        )

@@ -1,0 +1,72 @@
+"""k-means: the register tile gives the products of points with centroids, threads share the points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cnntool import kernels
+from cnntool.layers.learned import Product
+from cnntool.network.threads import parallel
+
+SCORES = 2**17  # float32 of products that are looked at while they are in the cache
+PIECES = 64  # of the points: more than threads, and the same for any number of threads
+
+
+def kmeans(
+    points: np.ndarray,
+    number: int,
+    iterations: int,
+    spherical: bool,
+    rng: np.random.Generator,
+    threads: int,
+    advance: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """`number` centroids (K, D), float32, of points (N, D), float32; at least as many points as centroids.
+
+    Plain: each point belongs to the centroid at the least distance, and a centroid is the mean of its points.
+    Spherical: to the centroid with the largest product, and a centroid is the sum of its points, made of length 1.
+    They start as random points; one that has lost all its points starts again as another.
+    """
+    count, length = points.shape
+    room = np.empty((count + kernels.vectors.PIXELS, length), np.float32)  # a tile may read past the last point
+    room[:count] = points
+    centroids = points[rng.choice(count, number, replace=False)].astype(np.float64)
+    nearest = np.full(count, -1)
+    for _ in range(iterations):
+        if spherical:
+            centroids /= np.maximum(np.sqrt(np.square(centroids).sum(axis=1, keepdims=True)), 1e-12)
+        found = assigned(room, count, centroids, spherical, threads)
+        advance()
+        if np.array_equal(found, nearest):
+            break
+        nearest = found
+        sums, sizes = np.zeros((number, length)), np.zeros(number, np.int64)
+        kernels.clusters.cluster_sums_forward(points, nearest, 0, count, sums, sizes)
+        empty = np.flatnonzero(sizes == 0)
+        sums[empty] = points[rng.integers(count, size=len(empty))]
+        centroids = sums if spherical else sums / np.maximum(sizes, 1)[:, None]
+    if spherical:
+        centroids /= np.maximum(np.sqrt(np.square(centroids).sum(axis=1, keepdims=True)), 1e-12)
+    return centroids.astype(np.float32)
+
+
+def assigned(room: np.ndarray, count: int, centroids: np.ndarray, spherical: bool, threads: int) -> np.ndarray:
+    """For each point the number of its centroid. |x - c|^2 is least where x.c - |c|^2 / 2 is largest."""
+    number = len(centroids)
+    offsets = np.zeros(number) if spherical else -np.square(centroids).sum(axis=1) / 2
+    product = Product(centroids.T, offsets)
+    nearest = np.empty(count, np.int64)
+    rows = max(kernels.vectors.PIXELS, SCORES // number)
+
+    def piece(span: tuple[int, int]) -> None:
+        scores = np.empty((1, rows, number), np.float32)
+        for first in range(*span, rows):
+            here = min(rows, span[1] - first)
+            product.into(room[None, first:], scores, 0, 0, 1, here)
+            kernels.clusters.nearest_forward(scores[0], first, here, nearest)
+
+    each = -(-count // PIECES)
+    parallel(threads, piece, [(first, min(first + each, count)) for first in range(0, count, each)])
+    return nearest

@@ -1,0 +1,130 @@
+"""A graph of layers made ready for training: its forward pass over a batch, and back through it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnntool.errors import CnntoolError
+from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.geometry import Shape
+from cnntool.layers.training import Training
+from cnntool.learning.losses import Loss, cross_entropy
+from cnntool.network.graph import INPUT, Graph, named
+from cnntool.network.parameters import check_memory
+from cnntool.network.threads import parallel
+
+
+class Network:
+    """`arrays` of each node are changed by what trains it: the parameters by an optimiser, the buffers by `step`.
+
+    A softmax at the end is left out, for the loss takes it in. Batch normalisation computes the rectifier that follows
+    it: two passes over memory less in each direction.
+    """
+
+    def __init__(self, graph: Graph, input_shape: Shape, arrays: Sequence[Arrays], threads: int, seed: int) -> None:
+        self.graph, self.seed = graph, seed
+        self.output = scores_of(graph)
+        self.shapes = graph.shapes(input_shape)
+        self.order = [number for number in graph.needed() if number <= self.output]
+        self.arrays = list(arrays)
+        self.trained = {
+            number: list(graph.nodes[number].layer.parameter_shapes(self.shapes[graph.nodes[number].inputs[0]]))
+            for number in self.order
+        }
+        self.learns = {INPUT: False}  # whether anything at or before a node is trained, so that gradients go there
+        for number in self.order:
+            self.learns[number] = bool(self.trained[number]) or any(map(self.learns.get, graph.nodes[number].inputs))
+        if not self.learns[self.output]:
+            raise CnntoolError("no layer has anything to train: expected conv, fc, batchnorm or prelu among the layers")
+        self.rectifiers = self._rectifiers()
+        spread = functools.partial(parallel, threads)
+        self.passes = {number: self._pass(number, spread) for number in self.order}
+
+    def _rectifiers(self) -> dict[int, int]:
+        """For each rectifier that batch normalisation takes over, the node of the normalisation."""
+        users = [node for number in self.order for node in self.graph.nodes[number].inputs]
+        found = {}
+        for number in self.order:
+            before = self.graph.nodes[number].inputs[0]
+            if before != INPUT and self.graph.nodes[before].layer.word == "batchnorm" and users.count(before) == 1:
+                if slope_of(self.graph.nodes[number].layer) is not None and before != self.output:
+                    found[number] = before
+        return found
+
+    def _pass(self, number: int, spread: Any) -> Training:
+        needs_input = any(self.learns[i] for i in self.graph.nodes[number].inputs)
+        after = next((r for r, before in self.rectifiers.items() if before == number), None)
+        slope = 1.0 if after is None else slope_of(self.graph.nodes[after].layer)
+        assert slope is not None
+        return Training(spread, needs_input=needs_input, slope=slope)
+
+    def memory(self, images: int) -> int:
+        """About how many numbers a step over so many images keeps: outputs and their gradients."""
+        return 2 * images * sum(int(np.prod(self.shapes[number])) for number in self.order)
+
+    def parameters(self) -> Arrays:
+        """All that is trained, as `row.name` with rows from 1: the arrays themselves."""
+        return {
+            f"{number + 1}.{name}": self.arrays[number][name]
+            for number, names in self.trained.items()
+            for name in names
+            if name in self.arrays[number]
+        }
+
+    def step(self, batch: np.ndarray, labels: np.ndarray, step: int) -> tuple[Loss, Arrays]:
+        """The loss of a batch N x H x W x C and the gradients of all parameters. `step` draws what is random."""
+        check_memory(self.memory(len(batch)), f"a training step over {len(batch)} images")
+        values, saved = self.forward(batch, step)
+        output = values[self.output]
+        loss = cross_entropy(output.reshape(len(batch), -1), labels)
+        return loss, self.backward(loss.d_scores.reshape(output.shape), saved)
+
+    def forward(self, batch: np.ndarray, step: int) -> tuple[dict[int, np.ndarray], dict[int, Any]]:
+        values, saved = {INPUT: batch}, {}
+        for number in self.order:
+            layer, inputs = self.graph.nodes[number]
+            if number in self.rectifiers:
+                values[number] = values[inputs[0]]
+                continue
+            training = self.passes[number]
+            training.seed = int(np.random.SeedSequence([self.seed, step, number]).generate_state(1)[0])
+            with named(layer, number):
+                given = [values[i] for i in inputs]
+                values[number], saved[number] = layer.train(given, self.arrays[number], training)
+        return values, saved
+
+    def backward(self, d_scores: np.ndarray, saved: dict[int, Any]) -> Arrays:
+        d_values = {self.output: d_scores}
+        gradients: Arrays = {}
+        for number in reversed(self.order):
+            if not self.learns[number] or number not in d_values:
+                continue
+            layer, inputs = self.graph.nodes[number]
+            d_output = d_values.pop(number)
+            if number in self.rectifiers:
+                d_values[inputs[0]] = d_output
+                continue
+            with named(layer, number):
+                d_inputs, d_arrays = layer.gradient(d_output, saved[number], self.arrays[number], self.passes[number])
+            gradients |= {f"{number + 1}.{name}": array for name, array in d_arrays.items()}
+            for source, d_input in zip(inputs, d_inputs, strict=True):
+                if self.learns[source] and d_input is not None:
+                    d_values[source] = d_values[source] + d_input if source in d_values else d_input
+        return gradients
+
+
+def scores_of(graph: Graph) -> int:
+    """The node whose output goes into the softmax of the loss: the last one, or the one before a last softmax."""
+    layer, inputs = graph.nodes[graph.output]
+    return inputs[0] if layer.word == "softmax" and inputs[0] != INPUT else graph.output
+
+
+def slope_of(layer: Layer) -> float | None:
+    """The slope of a rectifier below zero; None for any other layer."""
+    if layer.word == "relu":
+        return 0.0
+    return getattr(layer, "slope", None) if layer.word == "leaky-relu" else None

@@ -1,0 +1,80 @@
+"""How the arrays of a network follow their gradients, and how fast as training goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from cnntool.layers.base import Arrays
+
+DECAYED = "weight"  # what regularisation draws to zero: weights, but no bias, slope, scale or shift
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "step": lambda progress: 0.1 ** ((progress >= 0.5) + (progress >= 0.75)),
+    "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),
+}
+"""From progress, 0 to 1, to the share of the learning rate; `step` divides by 10 at a half and at three quarters."""
+
+
+class Optimiser:
+    """Base: takes the gradients of a step in. `state` is all that it remembers, for checkpoints."""
+
+    def __init__(self, weight_decay: float = 0.0, l1: float = 0.0) -> None:
+        self.weight_decay, self.l1 = weight_decay, l1
+        self.state: Arrays = {}
+        self.steps = 0
+
+    def step(self, parameters: Arrays, gradients: Arrays, rate: float) -> None:
+        """Changes the parameters in place. Both are named alike; a name ends in the array's own, as `3.weight`."""
+        self.steps += 1
+        for name, gradient in gradients.items():
+            value = parameters[name]
+            if name.endswith(DECAYED):
+                if self.weight_decay:
+                    gradient = gradient + np.float32(self.weight_decay) * value
+                if self.l1:
+                    gradient = gradient + np.float32(self.l1) * np.sign(value)
+            self.update(name, value, gradient, rate)
+
+    def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        raise NotImplementedError
+
+    def memory(self, name: str, like: np.ndarray) -> np.ndarray:
+        if name not in self.state:
+            self.state[name] = np.zeros_like(like)
+        return self.state[name]
+
+
+class Sgd(Optimiser):
+    """v = momentum v + gradient; value -= rate v, as PyTorch has it (without Nesterov's step ahead)."""
+
+    def __init__(self, momentum: float = 0.9, weight_decay: float = 0.0, l1: float = 0.0) -> None:
+        super().__init__(weight_decay, l1)
+        self.momentum = momentum
+
+    def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        velocity = self.memory(f"{name}.velocity", value)
+        velocity *= np.float32(self.momentum)
+        velocity += gradient
+        value -= np.float32(rate) * velocity
+
+
+class Adam(Optimiser):
+    """Steps of about the learning rate, by running means of the gradient and its square (D. Kingma, J. Ba 2015)."""
+
+    BETAS, EPS = (0.9, 0.999), 1e-8
+
+    def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        mean, square = self.memory(f"{name}.mean", value), self.memory(f"{name}.square", value)
+        for average, new, beta in zip((mean, square), (gradient, gradient * gradient), self.BETAS, strict=True):
+            average *= np.float32(beta)
+            average += np.float32(1 - beta) * new
+        corrections = [1 - beta**self.steps for beta in self.BETAS]
+        root = np.sqrt(square / np.float32(corrections[1])) + np.float32(self.EPS)
+        value -= np.float32(rate / corrections[0]) * mean / root
+
+
+def optimiser_of(name: str, momentum: float, weight_decay: float, l1: float) -> Optimiser:
+    return Adam(weight_decay, l1) if name == "adam" else Sgd(momentum, weight_decay, l1)

@@ -1,0 +1,78 @@
+"""`python -m tests.benchmarks`: cnntool beside other libraries, in one run and with equal threads.
+
+Only measures: the exit code is 0, whatever comes out. Times are medians in milliseconds; a ratio is the time of the
+best peer over ours; an error is relative to the largest output of a float64 reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+for _library in ("OPENBLAS", "BLIS", "VECLIB"):  # numpy's; nobody here uses it, and its idle threads only disturb
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+from tests.benchmarks import growth, machine, peers, table, whole
+from tests.benchmarks.cases import CASES, MEANS
+from tests.benchmarks.race import Result, race
+
+
+def main() -> None:
+    """Measures what `--only` wants of the cases, the whole processes and the growth."""
+    options = arguments()
+    told = machine.describe()
+    print("\n".join(f"{name:12} {value}" for name, value in told.items()))
+    for name, package in peers.missing().items():
+        print(f"{name} is left out: {package} is not installed")
+    cases = [case for case in CASES if case.is_wanted(options.only)]
+    processes = [process for process in whole.PROCESSES if re.search(options.only, process.name)]
+    width = max((len(case.name) for case in (*cases, *processes)), default=0)
+    results: list[Result] = []
+    for case in cases:
+        for threads in options.threads:
+            results.append(race(case, threads, options.repeats))
+            table.print_result(results[-1], width)
+    for result in whole.run_all(processes, max(options.threads), max(1, options.repeats // 2)):
+        results.append(result)
+        table.print_result(result, width)
+    lines = table.geometric_means(results, MEANS)
+    print("\n".join(lines))
+    grown = growth.measure_all(options.only, max(options.threads), options.repeats)
+    if grown:
+        print(table.plain(growth.HEAD, growth.rows(grown)))
+    if options.markdown:
+        options.markdown.write_text(as_markdown(told, results, lines, grown), encoding="utf-8")
+    if options.json:
+        table.write_json(options.json, told, results, grown)
+
+
+def as_markdown(told: dict[str, str], results: list[Result], lines: list[str], grown: list[dict]) -> str:
+    """The page: the machine, the table of cases, the means, the whole processes with their memory, and the growth."""
+    inside = [result for result in results if not isinstance(result, whole.ProcessResult)]
+    processes = [result for result in results if isinstance(result, whole.ProcessResult)]
+    parts = ["; ".join(f"{name} {value}" for name, value in told.items()) + "\n"]
+    if inside:
+        parts.append(table.markdown(table.HEAD, [table.row_of(result) for result in inside]))
+    if lines:
+        parts.append("".join(f"- {line}\n" for line in lines))
+    if processes:
+        parts.append(table.markdown(whole.HEAD, [row for result in processes for row in whole.rows(result)]))
+    if grown:
+        parts.append(table.markdown(growth.HEAD, growth.rows(grown)))
+    return "\n".join(parts)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", default="", metavar="PATTERN", help="cases whose name matches, such as '^mixed: conv 64'")
+    parser.add_argument("--threads", default=[1, 2], metavar="1,2", type=lambda text: [*map(int, text.split(","))])
+    parser.add_argument("--repeats", default=9, metavar="N", type=int, help="rounds; half of it for whole processes")
+    parser.add_argument("--markdown", metavar="FILE", type=Path)
+    parser.add_argument("--json", metavar="FILE", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""Every layer's forward pass in training and its gradients, against the naive twins, torch, and themselves."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import pytest
+
+from cnntool import Pipeline
+from cnntool.layers.training import Training
+from cnntool.network.threads import parallel
+from tests.cases.gradients import LAYERS, arrays_of, backward, batch_of, configurations, forward
+from tests.oracles.registry import installed
+
+TOLERANCE = 1e-4  # of the largest gradient
+IMAGES = 3
+
+
+def training(threads: int = 1, seed: int = 0) -> Training:
+    return Training(functools.partial(parallel, threads), seed)
+
+
+def layer_of(words: str):
+    return Pipeline.parse(words).layers[0]
+
+
+def close(actual: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
+    assert actual.dtype == np.float32
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).max() <= tolerance * max(np.abs(expected).max(), 1e-3)
+
+
+def float32(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array.astype(np.float32) for name, array in values.items()}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_gradients_are_those_of_the_twin(layer):
+    for row, rng in configurations(layer, 17):
+        arrays, x = arrays_of(row, rng), batch_of(row, rng, IMAGES)
+        given, single = x.astype(np.float32), float32(arrays)
+        before = {name: array.copy() for name, array in single.items()}
+        made = layer_of(words_of(row))
+        pass_ = training(threads=2)
+        output, saved = made.train([given], single, pass_)
+        y = forward(row, x, arrays)
+        close(output, y)
+        d_y = rng.standard_normal(y.shape).astype(np.float32)
+        kept = d_y.copy()
+        (d_x,), d_arrays = made.gradient(d_y, saved, single, pass_)
+        expected, d_expected = backward(row, d_y.astype(np.float64), x, arrays)
+        close(d_x, expected)
+        assert set(d_arrays) == set(arrays)
+        for name, gradient in d_arrays.items():
+            close(gradient, d_expected[name])
+        np.testing.assert_array_equal(given, x)
+        np.testing.assert_array_equal(d_y, kept)
+        for name, array in before.items():
+            np.testing.assert_array_equal(single[name], array)
+
+
+def words_of(row) -> str:
+    layer = row.layer
+    return " ".join([layer.word, *layer.arguments, *(w for option in layer.options.items() for w in option if w)])
+
+
+@pytest.mark.parametrize("words", [
+    "conv 20 3 --padding 1", "conv 6 3 --groups 6", "fc 9", "batchnorm", "prelu --per-channel", "maxpool 2", "gelu",
+    "lrn", "dropout 0.4", "l2pool 3 --stride 1", "globalpool avg",
+])  # fmt: skip
+def test_any_number_of_threads_gives_the_same_bits(words):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((37, 9, 11, 6)).astype(np.float32)
+    layer = layer_of(words)
+    results = []
+    for threads in (1, 2, 5):
+        pass_ = training(threads, seed=7)
+        arrays = layer.initial((9, 11, 6), np.random.default_rng(1), True)
+        output, saved = layer.train([x], arrays, pass_)
+        (d_x,), d_arrays = layer.gradient(np.cos(output), saved, arrays, pass_)
+        results.append([output, d_x, *d_arrays.values(), *arrays.values()])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_memory_is_used_again():
+    x = np.ones((4, 5, 5, 2), np.float32)
+    layer, pass_ = layer_of("relu"), training()
+    first, _ = layer.train([x], {}, pass_)
+    second, _ = layer.train([2 * x], {}, pass_)
+    assert np.shares_memory(first, second)
+
+
+def test_batch_normalisation_normalises_the_batch_and_keeps_unbiased_running_statistics():
+    rng = np.random.default_rng(0)
+    layer, arrays = layer_of("batchnorm"), layer_of("batchnorm").initial((4, 5, 3), None, True)
+    mean, var = np.zeros(3), np.ones(3)
+    for _ in range(3):
+        x = (100 + 3 * rng.standard_normal((6, 4, 5, 3))).astype(np.float32)
+        output, _ = layer.train([x], arrays, training())
+        np.testing.assert_allclose(output.mean(axis=(0, 1, 2)), 0, atol=1e-4)
+        np.testing.assert_allclose(output.std(axis=(0, 1, 2)), 1, rtol=1e-3)
+        mean = 0.9 * mean + 0.1 * x.mean(axis=(0, 1, 2), dtype=np.float64)
+        var = 0.9 * var + 0.1 * x.var(axis=(0, 1, 2), dtype=np.float64, ddof=1)
+    np.testing.assert_allclose(arrays["running_mean"], mean, rtol=1e-5)
+    np.testing.assert_allclose(arrays["running_var"], var, rtol=1e-5)
+
+
+def test_gamma_of_the_deviation_and_beta_of_the_mean_give_the_batch_back():
+    x = np.random.default_rng(0).standard_normal((5, 6, 7, 4)).astype(np.float32)
+    axes = (0, 1, 2)
+    arrays = {"gamma": np.sqrt(x.var(axis=axes) + 1e-5), "beta": x.mean(axis=axes)}
+    output, _ = layer_of("batchnorm").train([x], arrays, training())
+    np.testing.assert_allclose(output, x, atol=1e-5)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+def test_a_rectifier_taken_into_batch_normalisation_changes_nothing(slope):
+    rng = np.random.default_rng(0)
+    x, d_y = (rng.standard_normal((4, 5, 6, 3)).astype(np.float32) for _ in range(2))
+    arrays = {"gamma": np.float32([1, -2, 0.5]), "beta": np.float32([0, 0.1, -0.3])}
+    normalise, rectify = layer_of("batchnorm"), layer_of(f"leaky-relu --slope {slope}")
+    together = Training(functools.partial(parallel, 1), slope=slope)
+    y, saved = normalise.train([x], dict(arrays), together)
+    (d_x,), d_arrays = normalise.gradient(d_y, saved, arrays, together)
+    z, saved_z = normalise.train([x], dict(arrays), training())
+    apart, saved_y = rectify.train([z], {}, training())
+    (d_z,), _ = rectify.gradient(d_y, saved_y, {}, training())
+    (expected,), d_expected = normalise.gradient(d_z, saved_z, arrays, training())
+    close(y, apart, 1e-6)
+    close(d_x, expected, 1e-6)
+    for name in d_arrays:
+        close(d_arrays[name], d_expected[name], 1e-6)
+
+
+def test_dropout_drops_its_share_scales_the_rest_and_passes_the_same_gradient():
+    x = np.ones((50, 10, 10, 4), np.float32)
+    layer = layer_of("dropout 0.3")
+    output, saved = layer.train([x], {}, training(seed=5))
+    (d_x,), _ = layer.gradient(x, saved, {}, training(seed=5))
+    np.testing.assert_array_equal(d_x, output)
+    assert set(np.unique(output)) == {0.0, np.float32(1 / 0.7)}
+    share, deviation = (output == 0).mean(), math.sqrt(0.3 * 0.7 / x.size)
+    assert abs(share - 0.3) < 5 * deviation
+    other, _ = layer.train([x], {}, training(seed=6))
+    both = ((output == 0) & (other == 0)).mean()
+    assert abs(both - 0.09) < 5 * math.sqrt(0.09 * 0.91 / x.size)
+
+
+LINEAR = [
+    "center", "standardize", "whiten", "whiten std", "whiten pca", "decorrelate", "flatten", "bank gabor",
+    "bank gabor --per-channel", "bank dct --size 4 --padding valid", "bank schmid --stride 2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("words", LINEAR)
+def test_the_gradient_of_a_linear_layer_is_its_transpose(words, channels):
+    """<d_y, f(x + v) - f(x)> = <d_x, v>, whatever v; statistics are saved, so that they are constants."""
+    rng = np.random.default_rng(0)
+    x, v = (rng.standard_normal((3, 12, 13, channels)).astype(np.float32) for _ in range(2))
+    layer = layer_of(words)
+    shape = x.shape[1:]
+    arrays = layer.initial(shape, rng, False)
+    if layer.statistics:
+        arrays = {n: rng.standard_normal(s).astype(np.float32) for n, s in layer.buffer_shapes(shape).items()}
+        if words == "whiten std":
+            arrays["matrix"] = np.diag(np.diag(arrays["matrix"]))
+    if layer.word == "bank" and layer.bank.reduce is not None:
+        pytest.skip("the bank joins its responses, which is not linear")
+    first, second = (layer.train([value], arrays, training())[0] for value in (x, x + v))
+    output, saved = layer.train([x], arrays, training())
+    d_y = rng.standard_normal(output.shape).astype(np.float32)
+    (d_x,), d_arrays = layer.gradient(d_y, saved, arrays, training())
+    assert d_arrays == {}
+    change = (d_y * (second.astype(np.float64) - first)).sum()
+    assert abs(change - (d_x * v.astype(np.float64)).sum()) < 1e-4 * np.abs(d_x * v).sum()
+
+
+@pytest.mark.parametrize("words", ["bank gabor --energy", "bank sobel --magnitude", "bank mr8"])
+def test_gradient_through_joined_responses(words):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 11, 12, 2)).astype(np.float32)
+    layer = layer_of(words)
+    arrays = layer.initial(x.shape[1:], rng, False)
+    output, saved = layer.train([x], arrays, training())
+    d_y = rng.standard_normal(output.shape).astype(np.float32)
+    (d_x,), _ = layer.gradient(d_y, saved, arrays, training())
+    v = 1e-2 * rng.standard_normal(x.shape).astype(np.float32)
+    above, below = (layer.train([x + step * v], arrays, training())[0].astype(np.float64) for step in (0.5, -0.5))
+    change = (d_y * (above - below)).sum()
+    assert abs(change - (d_x * v).sum()) < 2e-2 * np.abs(d_x * v).sum()
+
+
+def test_statistics_of_each_image_count_as_constants():
+    x = np.random.default_rng(0).standard_normal((2, 6, 7, 3)).astype(np.float32)
+    layer = layer_of("standardize")
+    _, saved = layer.train([x], {}, training())
+    (d_x,), _ = layer.gradient(np.ones_like(x), saved, {}, training())
+    np.testing.assert_allclose(d_x[1, 0, 0], 1 / x[1].std(axis=(0, 1)), rtol=1e-5)
+
+
+def test_branches_share_and_split_the_gradient():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 3, 3, 4)), rng.standard_normal((2, 3, 3, 4))
+    a, b = a.astype(np.float32), b.astype(np.float32)
+    add, concat = (Pipeline.parse(f"mark m {word} m").layers[1] for word in ("add", "concat"))
+    output, saved = add.train([a, b], {}, training())
+    np.testing.assert_array_equal(output, a + b)
+    assert [d is output for d in add.gradient(output, saved, {}, training())[0]] == [True, True]
+    output, saved = concat.train([a, b], {}, training())
+    np.testing.assert_array_equal(output, np.concatenate([a, b], axis=3))
+    d_a, d_b = concat.gradient(output, saved, {}, training())[0]
+    np.testing.assert_array_equal(d_a, a)
+    np.testing.assert_array_equal(d_b, b)
+
+
+@pytest.mark.skipif("torch" not in installed(), reason="torch is not installed")
+@pytest.mark.parametrize(
+    "layer", ["conv", "conv depthwise", "batchnorm", "lrn", "prelu --per-channel", "softmax", "fc 7"]
+)
+def test_gradients_are_those_of_torch(layer):
+    import torch
+    from torch.nn import functional as F
+
+    for row, rng in list(configurations(layer, 12))[:20]:
+        arrays, x = float32(arrays_of(row, rng)), batch_of(row, rng, IMAGES).astype(np.float32)
+        orders = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # from ours to torch's: out, in, kh, kw
+        tensors = {
+            name: torch.tensor(array.astype(np.float64).transpose(orders[array.ndim]).copy(), requires_grad=True)
+            for name, array in arrays.items()
+        }
+        given = torch.tensor(x.astype(np.float64), requires_grad=True)
+        image, options = given.permute(0, 3, 1, 2), dict(row.options)
+        if row.operation == "conv":
+            top, left, bottom, right = options.pop("padding")
+            padded = F.pad(image, (left, right, top, bottom))
+            y = F.conv2d(padded, tensors["weight"], tensors.get("bias"), padding=0, **options)
+        elif row.operation == "batchnorm":
+            y = F.batch_norm(image, None, None, tensors["gamma"], tensors["beta"], training=True)
+        elif row.operation == "fc":
+            y = F.linear(given.flatten(1), tensors["weight"], tensors["bias"])[:, :, None, None]
+        elif row.operation == "prelu":
+            y = F.prelu(image, tensors["alpha"])
+        else:
+            y = F.softmax(image, 1) if row.operation == "softmax" else F.local_response_norm(image, 5)
+        made, pass_ = layer_of(words_of(row)), training(2)
+        output, saved = made.train([x], arrays, pass_)
+        close(output, y.permute(0, 2, 3, 1).detach().numpy())
+        d_y = rng.standard_normal(output.shape).astype(np.float32)
+        y.backward(torch.tensor(d_y.astype(np.float64)).permute(0, 3, 1, 2))
+        (d_x,), d_arrays = made.gradient(d_y, saved, arrays, pass_)
+        close(d_x, given.grad.numpy())
+        for name, gradient in d_arrays.items():
+            order = orders[gradient.ndim]
+            close(gradient, tensors[name].grad.numpy().transpose(np.argsort(order)))
