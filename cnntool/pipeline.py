@@ -175,6 +175,21 @@ class Pipeline:
         self.algorithm = check_name(name)
         self._plans = {}
 
+    def stream_plan(self, input_shape: tuple[int, ...]) -> Plan | None:
+        """A plan whose volumes need not fit into memory, for `network.stream`; None where the whole image is needed.
+
+        It is None for statistics of the image itself, global pools, full connections and branches.
+        """
+        from cnntool.network.plan import Plan
+        from cnntool.network.stream import can_stream
+
+        shape = checked_shape(input_shape)
+        for algorithm in (self.algorithm, "direct"):  # tiles of rows may not fit together; direct has none
+            plan = Plan(self.graph, self.parameters, shape, algorithm, one_run=True)
+            if can_stream(plan):
+                return plan
+        return None
+
     def plan(self, input_shape: tuple[int, ...]) -> Plan:
         """How an input of (height, width, channels) is computed, made once for each shape."""
         plan = self._plans.get(input_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -24,8 +25,12 @@ from cnntool.errors import CnntoolError
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.cli.work import Notices
+    from cnntool.images.preparation import Preparation
     from cnntool.images.sources import Source
     from cnntool.pipeline import Pipeline
+
+LARGE_BYTES = 2**28  # of a volume; larger ones are computed from file to file, a band of rows at a time
 
 
 @click.command(cls=ChainCommand, name="run")
@@ -83,9 +88,12 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                     errors.add(item.name, error)
                 progress.advance()
 
-            for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
-                shape = shape or found
-                progress.advance()
+            if (streamed := large_into_file(pipeline, source, preparation, targets)) is not None:
+                shape = run_large(pipeline, *streamed, preparation, threads, notices)
+            else:
+                for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
+                    shape = shape or found
+                    progress.advance()
     if shape is not None:
         notices.table(pipeline, shape)
         if values["explain_plan"]:
@@ -93,6 +101,43 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
     if errors is not None and errors.count:
         notices.failures(errors, len(source))
     return 1 if failures else 0
+
+
+def large_into_file(
+    pipeline: Pipeline, source: Source, preparation: Preparation, targets: list[Path] | IO[bytes]
+) -> tuple[str, Path] | None:
+    """The input's and the output's file, where volumes so large lie between them that rows should be streamed."""
+    from cnntool.images.write import output_format
+
+    if len(source) != 1 or source[0].path is None or not isinstance(targets, list):
+        return None
+    if output_format(targets[0]) != "npy":
+        return None
+    try:
+        summary = pipeline.shape(source[0].shape(preparation))
+    except CnntoolError:  # to be told where all other inputs are told
+        return None
+    largest = max(math.prod(summary["input"]), *(row["output_bytes"] // 4 for row in summary["layers"]))
+    return (source[0].path, targets[0]) if 4 * largest > LARGE_BYTES else None
+
+
+def run_large(
+    pipeline: Pipeline, path: str, target: Path, preparation: Preparation, threads: int, notices: Notices
+) -> tuple[int, ...]:
+    """Streams rows from file to file if the pipeline allows it; returns the input's shape."""
+    from cnntool.images.rows import open_rows
+    from cnntool.images.stream import VolumeWriter
+    from cnntool.images.write import write_volume
+    from cnntool.network.stream import stream
+
+    with open_rows(path, preparation, notices.say) as rows:
+        plan = pipeline.stream_plan(rows.shape)
+        if plan is None:
+            write_volume(target, pipeline.run(rows[: rows.shape[0]], threads=threads), make_folders=True)
+        else:
+            with VolumeWriter(target, plan.output_shape, make_folders=True) as writer:
+                stream(plan, rows, writer.append, threads)
+        return rows.shape
 
 
 def targets_of(source: Source, output: str, form: str | None, overwrite: bool) -> list[Path] | IO[bytes]:

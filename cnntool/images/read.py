@@ -177,11 +177,11 @@ def finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndar
     with naming(name):
         preparation.channels(volume.shape[2])
     if preparation.gray and volume.shape[2] == 3:
-        # Float32 sums of the three weights may end one bit above 1. The limit is each pixel's own, so that a band of rows
-        # is what it is in the whole.
-        channels = [volume[:, :, c] for c in range(3)]
-        limit = functools.reduce(np.maximum, channels, np.float32(1))
-        luma = sum(channel * np.float32(weight) for channel, weight in zip(channels, LUMA, strict=True))
+        # Float32 sums of the three weights may end one bit above 1. The limit is each pixel's own, which makes a band of
+        # rows what it is in the whole.
+        red, green, blue = (volume[:, :, c] for c in range(3))
+        limit = np.maximum(np.maximum(red, green), np.maximum(blue, 1))
+        luma = sum(volume[:, :, c] * np.float32(weight) for c, weight in enumerate(LUMA))
         volume = np.minimum(luma, limit)[:, :, np.newaxis]
     elif preparation.rgb and volume.shape[2] == 1:
         volume = np.repeat(volume, 3, axis=2)

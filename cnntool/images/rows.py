@@ -6,7 +6,6 @@ import abc
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cnntool.images import decode, volumes
 from cnntool.images.orientation import orientation_of, turned_size
@@ -38,7 +37,7 @@ def open_rows(
     | input | held |
     | --- | --- |
     | `.npy` of any real type; uncompressed TIFF, PPM, PGM, PBM, PFM and BMP without a palette | nothing |
-    | other images: compressed, with a palette, turned by EXIF, resized | the pixels of the file, mostly 1 byte a number |
+    | other images: compressed, with a palette, turned, resized | the pixels, mostly in 1 byte a number |
     | a `.npy` in Fortran order (`notice` is told), or given as bytes | the whole volume in float32 |
 
     The arguments, and the errors, are those of `read_volume`. A file that is shorter than its header tells is refused
@@ -159,7 +158,7 @@ class _OfStrips(Rows):
 
 
 class _OfPixels(Rows):
-    """An image that Pillow holds, in the mode of its file or flat already; floats are made of the rows that are read."""
+    """An image that Pillow holds, in the mode of its file or flat already; only the rows that are read become floats."""
 
     def __init__(self, image: Any, raw: str, format: str | None, *rows: Any) -> None:
         super().__init__(*rows)

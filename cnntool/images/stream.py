@@ -30,7 +30,7 @@ class VolumeWriter:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(atomic(self.path, make_folders=self._make_folders))
             with writing(self.path):
-                self._file = open(temporary, "wb")  # noqa: SIM115 it is closed by the stack
+                self._file = open(temporary, "wb")
                 stack.callback(self._abandon)
                 header = {"descr": "<f4", "fortran_order": False, "shape": tuple(map(int, self.shape))}
                 np.lib.format.write_array_header_1_0(self._file, header)

@@ -51,7 +51,7 @@ class RandomFile:
     def read(self, offset: int, length: int) -> np.ndarray:
         """uint8, `length` bytes from `offset`; BadInput when the file has become shorter."""
         content = np.empty(length, np.uint8)
-        left = memoryview(content)
+        left = content.data
         with self._lock:
             self._file.seek(offset)
             while len(left):
@@ -109,9 +109,10 @@ def strips_of(image: Any) -> list[Strip] | None:
         given = (arguments,) if isinstance(arguments, str) else tuple(arguments)
         if codec != "raw" or given[0] not in BITS:
             return None
-        strip = Strip(*extents, offset, *given, *DEFAULTS[len(given) :])
-        strip = dataclasses.replace(strip, stride=strip.stride or strip.row_bytes)
-        if strip.stride < strip.row_bytes or strip.step not in (1, -1):
+        raw, stride, step = (*given, *DEFAULTS[len(given) :])
+        strip = Strip(*extents, offset, stride, raw, step)
+        strip = dataclasses.replace(strip, stride=stride or strip.row_bytes)
+        if strip.stride < strip.row_bytes or step not in (1, -1):
             return None
         strips.append(strip)
     if not _cover(strips, *image.size):

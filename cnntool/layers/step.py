@@ -63,10 +63,9 @@ class Affine(InPlace):
         channels = shape[2]
         self.mean, self.scale, self.shift = mean, scale, shift
         rounded = mean.astype(np.float32)
+        # what float32 cannot hold of the mean goes into the shift; nothing of an infinite one
         with np.errstate(invalid="ignore"):
-            lost = np.nan_to_num(
-                (rounded - mean) * scale
-            )  # of a mean that float32 cannot hold; none of an infinite one
+            lost = np.nan_to_num((rounded - mean) * scale)
         super().__init__(shape, kernel, *(period(values, channels) for values in (rounded, scale, shift + lost)))
 
 

@@ -7,12 +7,8 @@ best peer over ours; an error is relative to the largest output of a float64 ref
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from pathlib import Path
-
-for _library in ("OPENBLAS", "BLIS", "VECLIB"):  # numpy's; nobody here uses it, and its idle threads only disturb
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 from tests.benchmarks import growth, machine, peers, table, whole
 from tests.benchmarks.cases import CASES, MEANS
@@ -66,7 +62,9 @@ def as_markdown(told: dict[str, str], results: list[Result], lines: list[str], g
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--only", default="", metavar="PATTERN", help="cases whose name matches, such as '^mixed: conv 64'")
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="cases whose name matches, such as '^mixed: conv 64'"
+    )
     parser.add_argument("--threads", default=[1, 2], metavar="1,2", type=lambda text: [*map(int, text.split(","))])
     parser.add_argument("--repeats", default=9, metavar="N", type=int, help="rounds; half of it for whole processes")
     parser.add_argument("--markdown", metavar="FILE", type=Path)

@@ -9,14 +9,13 @@ import numpy as np
 
 from cnntool import Pipeline
 from cnntool.layers.geometry import Shape, Window
-from cnntool.network.graph import INPUT
 from tests.benchmarks.cases import Case
 
 IDENTITIES = ("dropout",)
 
 
 class Node(NamedTuple):
-    """One operation. Values are numbered as in the pipeline's graph, the network's input is INPUT.
+    """One operation. Values are numbered as in the pipeline's graph, the network's input is `network.graph.INPUT`.
 
     arrays: `weight` out x in x height x width of a convolution and out x in of a full connection, whose inputs are in
     the order channels, height, width; `bias`; of a batch norm `gamma`, `beta`, `mean`, `var`.

@@ -62,9 +62,11 @@ def measure(series: Series, threads: int, rounds: int) -> list[dict[str, Any]]:
         pipeline = Pipeline.parse(series.words.format(value))
         volume = np.random.default_rng(0).standard_normal((side, side, series.channels), np.float32)
         used = value if series.by_threads else threads
-        maps = math.prod(pipeline.shape(volume.shape)["output"]["shape"][2:])
+        maps = pipeline.shape(volume.shape)["layers"][-1]["output_shape"][2]
         seconds = median(pipeline, volume, used, rounds)
-        points.append({"series": series.name, "value": value, "ms": 1e3 * seconds, "ns": 1e9 * seconds / side**2 / maps})
+        points.append(
+            {"series": series.name, "value": value, "ms": 1e3 * seconds, "ns": 1e9 * seconds / side**2 / maps}
+        )
     return points
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,8 @@ def race(case: Case, threads: int, rounds: int) -> Result:
     volumes = {name: contender.volume(contender.call()) for name, contender in contenders.items()}
     own = volumes.pop("ours")
     scale = float(np.abs(own).max())
-    differences = {name: float(np.abs(volume - own).max()) / scale for name, volume in volumes.items()}
+    off = {name: float(np.abs(volume - own).max()) / scale for name, volume in volumes.items()}
+    differences = {name: math.inf if math.isnan(value) else value for name, value in off.items()}
     error = None if expected is None else float(np.abs(own - expected).max() / np.abs(expected).max())
     del volumes, own
 

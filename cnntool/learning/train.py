@@ -1,0 +1,169 @@
+"""Training a classifier: epochs of steps, the best one kept, a checkpoint after each.
+
+All that is drawn at random follows from the seed and the numbers of the epoch and the step, so that training which was
+stopped and resumed reaches the same bits as training that was not, with any number of threads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from cnntool.errors import BadInput, CnntoolError
+from cnntool.layers.base import Arrays
+from cnntool.learning.augmentation import augmented
+from cnntool.learning.data import Images, split
+from cnntool.learning.losses import cross_entropy
+from cnntool.learning.network import Network, scores_of
+from cnntool.learning.optimisers import SCHEDULES, optimiser_of
+from cnntool.network.graph import Graph
+from cnntool.network.parameters import Parameters
+from cnntool.network.plan import Plan
+from cnntool.pipeline import Pipeline
+
+DEFAULT_RATES = {"sgd": 0.05, "adam": 0.001}
+EVALUATED = 256  # images at a time when nothing is learned
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to train. `rate` None is the optimiser's default; `early_stop` 0 never stops before the last epoch."""
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    rate: float | None = None
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    schedule: str = "cosine"
+    validation: float = 0.1
+    augment: tuple[str, ...] = ()
+    early_stop: int = 0
+    seed: int = 0
+
+
+class Watcher(Protocol):
+    """Who is told how training goes."""
+
+    def batch(self, epoch: int, done: int, total: int, loss: float, accuracy: float) -> None: ...
+    def epoch(self, row: dict[str, Any], best: bool) -> None: ...
+
+
+class Trainer:
+    """Trains the arrays of a pipeline on labelled images. `arrays` are the present ones, `best` those to keep.
+
+    `labels`: one of 0 .. K - 1 an image, where K is the number of the network's outputs.
+    """
+
+    def __init__(self, pipeline: Pipeline, images: Images, labels: np.ndarray, options: Options, threads: int) -> None:
+        self.pipeline, self.images, self.labels = pipeline, images, labels
+        self.options, self.threads = options, threads
+        shape = images.shape
+        check_fitted(pipeline, shape)
+        given = pipeline.weights(shape)  # type: ignore[arg-type]
+        arrays = [{name: array.copy() for name, array in node.items()} for node in given]
+        self.network = Network(pipeline.graph, shape, arrays, threads, options.seed)  # type: ignore[arg-type]
+        self.optimiser = optimiser_of(options.optimizer, options.momentum, options.weight_decay, options.l1)
+        self.training, self.held = split(labels, options.validation, options.seed)
+        self.history: list[dict[str, Any]] = []
+        self.best: list[Arrays] | None = None
+        self.best_epoch = 0
+
+    @property
+    def arrays(self) -> list[Arrays]:
+        return self.network.arrays
+
+    @property
+    def rate(self) -> float:
+        return DEFAULT_RATES[self.options.optimizer] if self.options.rate is None else self.options.rate
+
+    def run(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:
+        """All epochs that are left. `finished(best)` is called after each, for whoever saves the model."""
+        while len(self.history) < self.options.epochs and not self.stalled:
+            row = self.epoch(len(self.history) + 1, watcher)
+            best = self.best is None or merit(row) > merit(self.history[self.best_epoch - 1])
+            self.history.append(row)
+            if best:
+                self.best_epoch = len(self.history)
+                self.best = [{name: array.copy() for name, array in node.items()} for node in self.arrays]
+            watcher.epoch(row, best)
+            finished(best)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether so many epochs in a row were no better that training stops early."""
+        patience = self.options.early_stop
+        return bool(patience) and len(self.history) - self.best_epoch >= patience
+
+    def epoch(self, number: int, watcher: Watcher) -> dict[str, Any]:
+        """One pass over the training images in an order of its own; returns the row of the history."""
+        options, begun = self.options, time.perf_counter()
+        order = np.random.default_rng([options.seed, number]).permutation(self.training)
+        batches = [order[first : first + options.batch_size] for first in range(0, len(order), options.batch_size)]
+        schedule = SCHEDULES[options.schedule]
+        total, right, done, rate = 0.0, 0, 0, self.rate
+        for place, chosen in enumerate(batches):
+            step = (number - 1) * len(batches) + place
+            rate = self.rate * schedule(step / (options.epochs * len(batches)))
+            batch = self.images[chosen]
+            if options.augment:
+                batch = augmented(batch, options.augment, np.random.default_rng([options.seed, number, place]))
+            loss, gradients = self.network.step(batch, self.labels[chosen], step)
+            if not math.isfinite(loss.total):
+                raise BadInput(
+                    f"the loss is no finite number any more (epoch {number}, step {place + 1}): "
+                    f"expected a smaller --lr than {self.rate:g}, or inputs that are finite"
+                )
+            self.optimiser.step(self.network.parameters(), gradients, rate)
+            total, right, done = total + loss.total, right + loss.right, done + len(chosen)
+            watcher.batch(number, done, len(order), total / done, right / done)
+        seconds = time.perf_counter() - begun
+        row = {"epoch": number, "rate": rate, "loss": total / done, "accuracy": right / done}
+        if len(self.held):
+            row["validation_loss"], row["validation_accuracy"] = self.evaluate(self.held)
+        return row | {"seconds": seconds, "images_per_second": done / seconds}
+
+    def evaluate(self, places: np.ndarray) -> tuple[float, float]:
+        """Mean loss and accuracy of some of the images, as the saved model would see them."""
+        graph = self.network.graph
+        scores = Graph(graph.nodes, graph.marks, scores_of(graph))
+        plan = Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)  # type: ignore[arg-type]
+        total, right = 0.0, 0
+        for first in range(0, len(places), EVALUATED):
+            chosen = places[first : first + EVALUATED]
+            found = plan.run(self.images[chosen], self.threads).reshape(len(chosen), -1)
+            loss = cross_entropy(found, self.labels[chosen])
+            total, right = total + loss.total, right + loss.right
+        return total / len(places), right / len(places)
+
+
+def merit(row: dict[str, Any]) -> tuple[float, float]:
+    """What makes an epoch better: accuracy, and of equal ones the loss; on the images held back, if there are any."""
+    prefix = "validation_" if "validation_loss" in row else ""
+    return row[f"{prefix}accuracy"], -row[f"{prefix}loss"]
+
+
+def check_classes(pipeline: Pipeline, shape: tuple[int, int, int], classes: list[str]) -> None:
+    """A CnntoolError unless the network gives one number a class."""
+    shapes = pipeline.graph.shapes(shape)
+    outputs = math.prod(shapes[scores_of(pipeline.graph)])
+    if outputs != len(classes):
+        raise CnntoolError(
+            f"the last layer has {outputs} outputs, and there are {len(classes)} classes "
+            f"({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}): end the layers with `fc {len(classes)}`"
+        )
+
+
+def check_fitted(pipeline: Pipeline, shape: tuple[int, ...]) -> None:
+    for number, (layer, _) in enumerate(pipeline.graph.nodes):
+        if layer.needs_data and pipeline.parameters.saved is None:
+            raise CnntoolError(
+                f"{' '.join(layer.words())} (layer {number + 1}) is learned without labels: `cnntool fit` it first, and "
+                "train on the table that `extract -m MODEL --labels` writes"
+            )
