@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cnntool.banks.table import BANKS
-from cnntool.banks.table import load as load_bank
+from cnntool.chain.commands import group_of
 from cnntool.declare import Flag, fields_of, help_of, option_name
-from cnntool.layers.table import LAYERS
-from cnntool.layers.table import load as load_layer
+from cnntool.layers.table import LAYERS, load
 
 PACKAGE = Path(__file__).parents[1] / "cnntool"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -123,7 +121,9 @@ def test_the_public_api_is_explained() -> None:
                 assert getattr(public, method).__doc__, f"{name}.{method}"
 
 
-DECLARED = {word: load_layer(word) for word in LAYERS} | {f"bank {word}": load_bank(word) for word in BANKS}
+BANKS = group_of(load("bank"))
+assert BANKS is not None
+DECLARED = {word: load(word) for word in LAYERS} | {f"bank {name}": BANKS.load(name) for name in BANKS.table}
 
 
 @pytest.mark.parametrize("word", DECLARED)

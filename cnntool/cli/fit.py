@@ -92,6 +92,7 @@ def check_output(model: str, overwrite: bool) -> None:
 
 
 def check_picture(path: str, overwrite: bool) -> None:
+    """Refuses, before any work, a name under which no picture can be written."""
     from pathlib import Path
 
     from cnntool.images.write import output_format
@@ -102,6 +103,7 @@ def check_picture(path: str, overwrite: bool) -> None:
 
 
 def check_free(path: Any, overwrite: bool) -> None:
+    """Refuses, before any work, an output that is there already or has no folder to lie in."""
     if path.is_dir():
         raise CnntoolError(f"{path} is a folder: expected a file name")
     if path.exists() and not overwrite:

@@ -21,6 +21,9 @@ COMMANDS = {
     "extract": "One feature vector an image, into a table.",
     "shape": "Shapes, parameters, cost and receptive fields, without touching a pixel.",
     "fit": "Learn whitening and filter banks from images without labels.",
+    "train": "Train a classifier of images, one sub-folder a class.",
+    "predict": "The most likely classes of images.",
+    "evaluate": "Accuracy, precision, recall and confusion matrix of a classifier.",
     "layers": "The layer words, and what each of them takes.",
     "doctor": "What this machine is, and how fast it convolves.",
 }

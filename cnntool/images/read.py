@@ -177,8 +177,8 @@ def finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndar
     with naming(name):
         preparation.channels(volume.shape[2])
     if preparation.gray and volume.shape[2] == 3:
-        # Float32 sums of the three weights may end one bit above 1. The limit is each pixel's own, which makes a band of
-        # rows what it is in the whole.
+        # Float32 sums of the three weights may end one bit above 1. The limit is each pixel's own, so that a band
+        # of rows is what it is in the whole.
         red, green, blue = (volume[:, :, c] for c in range(3))
         limit = np.maximum(np.maximum(red, green), np.maximum(blue, 1))
         luma = sum(volume[:, :, c] * np.float32(weight) for c, weight in enumerate(LUMA))

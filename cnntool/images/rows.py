@@ -158,7 +158,7 @@ class _OfStrips(Rows):
 
 
 class _OfPixels(Rows):
-    """An image that Pillow holds, in the mode of its file or flat already; only the rows that are read become floats."""
+    """An image that Pillow holds, in the mode of its file or flat already; floats are made of single bands."""
 
     def __init__(self, image: Any, raw: str, format: str | None, *rows: Any) -> None:
         super().__init__(*rows)

@@ -105,12 +105,12 @@ def strips_of(image: Any) -> list[Strip] | None:
     if image.format not in FORMATS or image.palette is not None:
         return None
     strips: list[Strip] = []
-    for codec, extents, offset, arguments in image.tile:
-        given = (arguments,) if isinstance(arguments, str) else tuple(arguments)
+    for codec, (left, top, right, bottom), offset, arguments in image.tile:
+        given: tuple[Any, ...] = (arguments,) if isinstance(arguments, str) else tuple(arguments)
         if codec != "raw" or given[0] not in BITS:
             return None
-        raw, stride, step = (*given, *DEFAULTS[len(given) :])
-        strip = Strip(*extents, offset, stride, raw, step)
+        raw, stride, step = given + DEFAULTS[len(given) :]
+        strip = Strip(left, top, right, bottom, offset, stride, raw, step)
         strip = dataclasses.replace(strip, stride=stride or strip.row_bytes)
         if strip.stride < strip.row_bytes or step not in (1, -1):
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event
+from numba.core import caching, event
 
 # NaN and infinity must go through as IEEE says, so neither `nnan` nor `ninf` is among these.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+
+FOLDERS_KEPT = 4  # with the present one: of earlier versions, and of other environments that share the cache
 
 
 def user_cache_folder() -> Path:
@@ -42,14 +45,30 @@ def source_hash() -> str:
 
 
 def _writable_cache_folder() -> Path | None:
+    """The folder of the present sources' machine code, made if need be; those of a few earlier sources are kept."""
     try:
         folder = user_cache_folder() / f"kernels-{source_hash()}"
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            others = sorted(folder.parent.glob("kernels-*"), key=lambda other: other.stat().st_mtime)
+            for old in others[:-FOLDERS_KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
         # os.access says yes to root on a read-only file system; only writing tells.
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except (OSError, RuntimeError):  # no home folder is a RuntimeError
         return None
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's cache on disk, but a damaged file counts as missing and is written anew."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # unpickling a damaged file can raise anything
+            self.flush()
+            return None
 
 
 CACHE_FOLDER = _writable_cache_folder()
@@ -59,15 +78,14 @@ _KERNELS: set[Callable] = set()
 def kernel(function: Callable) -> Any:
     """Compiles `function` at its first call with each combination of types, from the cache where it can."""
     _KERNELS.add(function)
-    configured = numba.config.CACHE_DIR
+    dispatcher = numba.njit(nogil=True, fastmath=FASTMATH, error_model="numpy", boundscheck=False)(function)
     if CACHE_FOLDER is not None:
-        numba.config.CACHE_DIR = str(CACHE_FOLDER)
-    try:
-        return numba.njit(
-            nogil=True, cache=CACHE_FOLDER is not None, fastmath=FASTMATH, error_model="numpy", boundscheck=False
-        )(function)
-    finally:
-        numba.config.CACHE_DIR = configured
+        configured, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(CACHE_FOLDER)
+        try:
+            dispatcher._cache = _Cache(function)
+        finally:
+            numba.config.CACHE_DIR = configured
+    return dispatcher
 
 
 def inlined(function: Callable) -> Any:

@@ -118,7 +118,8 @@ class Moments:
 
         blocks = row_blocks(self.batch.shape[1])
         pieces = self.parallel(piece, [(image, block) for image in range(len(self.batch)) for block in blocks])
-        return np.sum(pieces, axis=0)
+        with np.errstate(invalid="ignore"):  # of both infinities
+            return np.sum(pieces, axis=0)
 
 
 def inverse_deviation(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:

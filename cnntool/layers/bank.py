@@ -106,7 +106,9 @@ class Bank(Layer):
         x, output = saved
         if not training.needs_input:
             return [None], {}
-        require(not isinstance(self.bank, KMeans), "distances to centroids have no gradient: train only layers behind it")
+        require(
+            not isinstance(self.bank, KMeans), "distances to centroids have no gradient: train only layers behind it"
+        )
         if isinstance(self.bank, Learned):
             return [input_gradient(d_output, self.window(x.shape[1:]), arrays["weight"], 1, x.shape, training)], {}
         repeats, channels = self.repeats(x.shape[1:]), x.shape[3]

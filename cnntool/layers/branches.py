@@ -62,8 +62,11 @@ class Add(Join):
         return shape
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        import numpy as np
+
         def combine(out: np.ndarray, other: np.ndarray) -> None:
-            out += other
+            with np.errstate(all="ignore"):  # infinities and NaN are results, not mishaps
+                out += other
 
         return [Joined(shapes[0], shapes[0], combine)]
 

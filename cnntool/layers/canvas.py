@@ -81,6 +81,7 @@ def weight_gradient(
 
 
 def bias_gradient(d_output: np.ndarray, training: Training) -> np.ndarray:
+    """The sum of `d_output` (N, H, W, C) over all positions of the batch: C numbers."""
     backward = kernels.convolution_backward.conv_bias_backward
 
     def block(first: int, last: int, total: np.ndarray) -> None:

@@ -111,7 +111,8 @@ class Gram(Layer):
                 return out[upper]
 
             pieces = parallel(piece, [(image, block) for image in range(len(batch)) for block in blocks])
-            sums = np.stack(pieces).reshape(len(batch), len(blocks), -1).sum(axis=1)
+            with np.errstate(invalid="ignore"):  # of both infinities
+                sums = np.stack(pieces).reshape(len(batch), len(blocks), -1).sum(axis=1)
             return (sums / (height * width)).astype(np.float32)[:, None, None, :]
 
         return [Whole(shapes[0], self.output_shape(shapes[0]), compute)]

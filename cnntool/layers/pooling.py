@@ -234,6 +234,7 @@ def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:
     if how == "max":
         result = joined.max(axis=1)  # NaN comes through
     else:
-        total = joined.sum(axis=1)
+        with np.errstate(invalid="ignore"):  # of both infinities
+            total = joined.sum(axis=1)
         result = total / (height * width) if how == "avg" else np.sqrt(total)
     return result.astype(np.float32).reshape(images, 1, 1, channels)

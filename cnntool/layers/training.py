@@ -107,9 +107,7 @@ def run_steps(steps: Sequence[AnyStep], inputs: list[np.ndarray], training: Trai
             batch = convolved(batch, step.window, step.weight, step.bias, step.groups, training, name)
         else:
             results = training.array(name, (len(batch), *step.output_shape))
-            chains = (
-                step.resolve(batch, training.parallel) if isinstance(step, Adaptive) else [[step]] * len(batch)
-            )
+            chains = step.resolve(batch, training.parallel) if isinstance(step, Adaptive) else [[step]] * len(batch)
             batch = _each_image(chains, batch, inputs[-1], results, training)
     return batch
 

@@ -71,7 +71,7 @@ def read_checkpoint(path: Path, trainer: Trainer) -> None:
 
 def identity(trainer: Trainer) -> dict[str, Any]:
     """What must be the same for the result to be the same."""
-    words = [word for layer in trainer.pipeline.layers for word in layer.words()]
+    words = [word for layer, _ in trainer.network.graph.nodes for word in layer.words()]
     options = dataclasses.asdict(trainer.options) | {"augment": ",".join(trainer.options.augment)}
     return options | {"layers": " ".join(words), "images": len(trainer.images), "shape": list(trainer.images.shape)}
 
@@ -81,6 +81,7 @@ def flat(arrays: list[Arrays]) -> Arrays:
 
 
 def nested(arrays: Arrays, rows: int) -> list[Arrays]:
+    """The arrays of each row again, from the names that `flat` gives them."""
     found: list[Arrays] = [{} for _ in range(rows)]
     for name, array in arrays.items():
         row, _, rest = name.partition(".")

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnntool.layers.geometry import Shape
+
 LEVELS = np.float32(255)
 
 
 class Images(Sequence[np.ndarray]):
     """Volumes of one shape that fill up one after the other; as bytes while every value is a byte / 255.
 
-    Indexing with an array of numbers gives a float32 batch N x H x W x C.
+    Indexing with an array of numbers gives a float32 batch N x H x W x C. Only one thread may `put`.
     """
 
-    def __init__(self, count: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, count: int, shape: Shape) -> None:
         self.shape = shape
         self._values: np.ndarray = np.empty((count, *shape), np.uint8)
 
@@ -30,10 +32,9 @@ class Images(Sequence[np.ndarray]):
             self._values = self._values.astype(np.float32) / LEVELS
         self._values[place] = volume
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Drops all but the images at these places."""
-        if len(places) < len(self._values):
-            self._values = self._values[list(places)]
+    def shorten(self, count: int) -> None:
+        """Drops all but the first images."""
+        self._values = self._values[:count]
 
     def __len__(self) -> int:
         return len(self._values)

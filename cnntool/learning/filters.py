@@ -67,6 +67,7 @@ def as_filters(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def require_patches(bank: Learned, there: int, what: str) -> None:
+    """Refuses to learn more filters than there are patches to learn from."""
     if there < bank.number:
         raise CnntoolError(
             f"{bank.number} {what} need at least as many patches, and {there} were found: give more or larger images, "

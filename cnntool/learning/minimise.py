@@ -19,17 +19,17 @@ def minimise(
     """The point where the gradient has become `tolerance` of what it was at `start`, or that `iterations` reach."""
     point = start.astype(np.float64)
     value, gradient = function(point)
-    enough = tolerance * np.linalg.norm(gradient)
+    enough = tolerance * float(np.linalg.norm(gradient))
     steps: list[tuple[np.ndarray, np.ndarray]] = []  # of points and of gradients
     for _ in range(iterations):
-        if not np.linalg.norm(gradient) > enough:
+        if not float(np.linalg.norm(gradient)) > enough:
             break
         direction = -inverse_hessian_times(gradient, steps)
         slope = gradient @ direction
         if not slope < 0:  # rounding has spoilt what was remembered
             steps.clear()
             direction, slope = -gradient, -(gradient @ gradient)
-        length = 1.0 if steps else min(1.0, 1 / np.linalg.norm(gradient))
+        length = 1.0 if steps else min(1.0, 1 / float(np.linalg.norm(gradient)))
         while True:
             new_value, new_gradient = function(point + length * direction)
             if new_value <= value + ENOUGH * length * slope or length < SHORTEST:

@@ -16,6 +16,7 @@ import numpy as np
 
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays
+from cnntool.layers.geometry import Shape
 from cnntool.learning.augmentation import augmented
 from cnntool.learning.data import Images, split
 from cnntool.learning.losses import cross_entropy
@@ -24,7 +25,6 @@ from cnntool.learning.optimisers import SCHEDULES, optimiser_of
 from cnntool.network.graph import Graph
 from cnntool.network.parameters import Parameters
 from cnntool.network.plan import Plan
-from cnntool.pipeline import Pipeline
 
 DEFAULT_RATES = {"sgd": 0.05, "adam": 0.001}
 EVALUATED = 256  # images at a time when nothing is learned
@@ -56,19 +56,17 @@ class Watcher(Protocol):
 
 
 class Trainer:
-    """Trains the arrays of a pipeline on labelled images. `arrays` are the present ones, `best` those to keep.
+    """Trains the arrays of a graph on labelled images. `arrays` are the present ones, `best` those to keep.
 
     `labels`: one of 0 .. K - 1 an image, where K is the number of the network's outputs.
     """
 
-    def __init__(self, pipeline: Pipeline, images: Images, labels: np.ndarray, options: Options, threads: int) -> None:
-        self.pipeline, self.images, self.labels = pipeline, images, labels
-        self.options, self.threads = options, threads
-        shape = images.shape
-        check_fitted(pipeline, shape)
-        given = pipeline.weights(shape)  # type: ignore[arg-type]
-        arrays = [{name: array.copy() for name, array in node.items()} for node in given]
-        self.network = Network(pipeline.graph, shape, arrays, threads, options.seed)  # type: ignore[arg-type]
+    def __init__(
+        self, graph: Graph, arrays: list[Arrays], images: Images, labels: np.ndarray, options: Options, threads: int
+    ) -> None:
+        self.images, self.labels, self.options, self.threads = images, labels, options, threads
+        arrays = [{name: array.copy() for name, array in node.items()} for node in arrays]
+        self.network = Network(graph, images.shape, arrays, threads, options.seed)
         self.optimiser = optimiser_of(options.optimizer, options.momentum, options.weight_decay, options.l1)
         self.training, self.held = split(labels, options.validation, options.seed)
         self.history: list[dict[str, Any]] = []
@@ -133,7 +131,7 @@ class Trainer:
         """Mean loss and accuracy of some of the images, as the saved model would see them."""
         graph = self.network.graph
         scores = Graph(graph.nodes, graph.marks, scores_of(graph))
-        plan = Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)  # type: ignore[arg-type]
+        plan = Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)
         total, right = 0.0, 0
         for first in range(0, len(places), EVALUATED):
             chosen = places[first : first + EVALUATED]
@@ -149,10 +147,9 @@ def merit(row: dict[str, Any]) -> tuple[float, float]:
     return row[f"{prefix}accuracy"], -row[f"{prefix}loss"]
 
 
-def check_classes(pipeline: Pipeline, shape: tuple[int, int, int], classes: list[str]) -> None:
+def check_classes(graph: Graph, shape: Shape, classes: list[str]) -> None:
     """A CnntoolError unless the network gives one number a class."""
-    shapes = pipeline.graph.shapes(shape)
-    outputs = math.prod(shapes[scores_of(pipeline.graph)])
+    outputs = math.prod(graph.shapes(shape)[scores_of(graph)])
     if outputs != len(classes):
         raise CnntoolError(
             f"the last layer has {outputs} outputs, and there are {len(classes)} classes "
@@ -160,9 +157,10 @@ def check_classes(pipeline: Pipeline, shape: tuple[int, int, int], classes: list
         )
 
 
-def check_fitted(pipeline: Pipeline, shape: tuple[int, ...]) -> None:
-    for number, (layer, _) in enumerate(pipeline.graph.nodes):
-        if layer.needs_data and pipeline.parameters.saved is None:
+def check_fitted(graph: Graph, arrays: list[Arrays]) -> None:
+    """Refuses to train on top of layers whose arrays only `fit` can find."""
+    for number, ((layer, _), found) in enumerate(zip(graph.nodes, arrays, strict=True)):
+        if layer.needs_data and not found:
             raise CnntoolError(
                 f"{' '.join(layer.words())} (layer {number + 1}) is learned without labels: `cnntool fit` it first, and "
                 "train on the table that `extract -m MODEL --labels` writes"

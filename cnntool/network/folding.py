@@ -30,6 +30,7 @@ def scaled_outputs(convolution: Convolution, affine: Affine) -> Convolution:
 
 
 def scaled_inputs(affine: Affine, convolution: Convolution) -> Convolution | None:
+    """The convolution that takes in the affine step before it; None where zero padding forbids the shift."""
     offset = affine.shift - affine.mean * affine.scale
     padded = any(convolution.window.padding)
     if padded and offset.any():

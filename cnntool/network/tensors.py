@@ -17,6 +17,7 @@ FLOATS = {"F32": np.float32, "F64": np.float64}
 
 
 def package() -> Any:
+    """The module `safetensors.numpy`; a CnntoolError tells how to install it."""
     try:
         import safetensors.numpy
     except ImportError:

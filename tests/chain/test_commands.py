@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 import pytest
 
-from cnntool.banks.table import BANKS
 from cnntool.chain.commands import command_of, group_of, help_page
 from cnntool.declare import Flag, fields_of, help_of, option_name
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import LAYERS, load
 
-PAGES = [(word, "") for word in LAYERS] + [("bank", name) for name in BANKS]
+GROUP = group_of(load("bank"))
+assert GROUP is not None
+PAGES = [(word, "") for word in LAYERS] + [("bank", name) for name in GROUP.table]
 
 
 def page_of(word: str, nested: str, width: int = 100) -> str:
@@ -41,7 +42,7 @@ def test_the_page_holds_all_that_was_declared(word: str, nested: str) -> None:
 
 def test_the_page_of_the_group_lists_its_names() -> None:
     page = page_of("bank", "")
-    assert all(f"  {name} " in page for name in BANKS)
+    assert all(f"  {name} " in page for name in GROUP.table)
 
 
 @pytest.mark.parametrize(("word", "nested"), PAGES)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnntool.banks.table import BANKS
+from cnntool.chain.commands import group_of
 from cnntool.chain.grammar import parse_words
 from cnntool.declare import (
     MISSING,
@@ -41,6 +41,8 @@ def filters(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 FILES: dict[str, str] = {}
+BANKS = group_of(load("bank"))
+assert BANKS is not None
 
 
 def values_of(kind: Kind, default: Any) -> list[Any]:
@@ -120,9 +122,9 @@ def test_every_option_of_a_layer_was_given(word: str) -> None:
     assert {option_name(field) for field in fields} <= given
 
 
-@pytest.mark.parametrize("name", BANKS)
+@pytest.mark.parametrize("name", BANKS.table)
 def test_every_option_of_a_bank_was_given(name: str) -> None:
-    bank = Nested("NAME", BANKS, "file").load(name)
+    bank = BANKS.load(name)
     given = {word for one in objects_of(bank) for word in words_of(one) if word.startswith("--")}
     assert {option_name(field) for field in fields_of(bank) if not field.metadata["argument"]} <= given
 
@@ -146,7 +148,7 @@ def shuffled(layer: Layer, rng: random.Random) -> list[str]:
             pieces.append([one])
         else:
             pieces[-1] = [f"{pieces[-1][0]}={one}"] if rng.random() < 0.5 else [pieces[-1][0], one]
-    fixed = 1 if word == "bank" and arguments[0] in BANKS else 0  # a bank's name tells which options there are
+    fixed = 1 if word == "bank" and arguments[0] in BANKS.table else 0  # a bank's name tells which options there are
     for piece in pieces:
         arguments.insert(rng.randint(fixed, len(arguments)), " ".join(piece))
     return [word, *(part for one in arguments for part in (one.split(" ") if one.startswith("--") else [one]))]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from cnntool.banks.table import BANKS
+from cnntool.chain.commands import group_of
 from cnntool.declare import help_of
 from cnntool.layers.table import LAYERS, load
 from tests.cli.conftest import Tool
+
+BANKS = group_of(load("bank"))
+assert BANKS is not None
 
 
 def test_the_list_names_every_layer(cnntool: Tool) -> None:
@@ -21,7 +24,7 @@ def test_the_list_names_every_layer(cnntool: Tool) -> None:
         assert help_of(load(word)) in running
 
 
-@pytest.mark.parametrize("words", [(word,) for word in LAYERS] + [("bank", name) for name in BANKS], ids=" ".join)
+@pytest.mark.parametrize("words", [(word,) for word in LAYERS] + [("bank", name) for name in BANKS.table], ids=" ".join)
 def test_every_page(cnntool: Tool, words: tuple[str, ...]) -> None:
     result = cnntool("layers", *words)
     assert (result.code, result.err) == (0, "")

@@ -147,7 +147,9 @@ def test_a_home_that_is_not_there_is_no_error(monkeypatch: pytest.MonkeyPatch) -
     assert jit._writable_cache_folder() is None
 
 
-def test_compiling_is_told_by_name() -> None:
+def test_compiling_is_told_by_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jit, "CACHE_FOLDER", here)  # where no former run of this test left anything
+
     def doubled(x):
         return x + x
 
@@ -170,3 +172,25 @@ def test_nan_and_infinity_are_not_optimised_away() -> None:
 
     assert np.isnan(total(np.inf, np.inf))
     assert np.isnan(total(np.nan, 1.0))
+
+
+@pytest.mark.parametrize("suffix", ["nbc", "nbi"])
+def test_a_damaged_cache_file_counts_as_missing(here: Path, suffix: str) -> None:
+    cache = here / "cache"
+    run("whole.npy", "relu", CNNTOOL_CACHE_DIR=str(cache))
+    for file in cache.rglob(f"*.{suffix}"):
+        file.write_bytes(file.read_bytes()[:50])
+    assert run("damaged.npy", "relu", CNNTOOL_CACHE_DIR=str(cache)) == COMPILING
+    assert run("mended.npy", "relu", CNNTOOL_CACHE_DIR=str(cache)) == ""
+    assert Path("whole.npy").read_bytes() == Path("mended.npy").read_bytes()
+
+
+def test_the_caches_of_old_sources_are_removed(here: Path) -> None:
+    cache = here / "cache"
+    for number in range(9):
+        (cache / f"kernels-{number}").mkdir(parents=True)
+        os.utime(cache / f"kernels-{number}", (number, number))
+    run("o.npy", "relu", CNNTOOL_CACHE_DIR=str(cache))
+    left = sorted(path.name for path in cache.iterdir())
+    assert len(left) == jit.FOLDERS_KEPT
+    assert left[:3] == ["kernels-6", "kernels-7", "kernels-8"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -111,14 +112,23 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(case: Case):
 def test_what_is_no_number_goes_through_as_in_the_twin(case: Case, bad: float):
     x = case.volume()
     x[2, 3 % case.shape[1], 0] = bad
-    with np.errstate(invalid="ignore"):
-        found = case.pipeline().run(x)
+    found = case.pipeline().run(x)
     if case.word in STATISTICS and case.shape[2] > 2:
         # the twin's eigenvectors need finite numbers
         assert np.isnan(found[2, 3, 0])
         assert not np.isfinite(found[..., 0]).any()
     else:
         assert_near(found, case.expected(x), 3e-6)
+
+
+@every_case
+@pytest.mark.parametrize("threads", [1, 2])
+def test_infinities_and_overflow_are_results_and_no_warnings(case: Case, threads: int):
+    pipeline, x = case.pipeline(), case.volume()
+    x[0, 0, 0], x[2, 3, 0], x[1, 1, 0] = 3e38, np.inf, -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipeline.run(x, threads)
 
 
 @every_case

@@ -25,6 +25,7 @@ def direct_cost(step: Convolution) -> float:
 
 
 def prepare_direct(step: Convolution) -> None:
+    """Packs the filters for the register tile, and gives the step the kernel that uses them."""
     (kh, kw), (sy, sx), (dy, dx), _ = step.window
     groups, out_channels = step.groups, step.output_shape[2]
     convolution = kernels.convolution
@@ -55,6 +56,7 @@ def depthwise_cost(step: Convolution) -> float:
 
 
 def prepare_depthwise(step: Convolution) -> None:
+    """Gives the step the kernel for one filter a channel, vectorised over channels."""
     (kh, kw), (sy, sx), (dy, dx), _ = step.window
     channels = step.output_shape[2]
     packed = np.ascontiguousarray(step.weight.reshape(kh, kw, channels), np.float32)

@@ -45,6 +45,7 @@ def fourier_cost(step: Convolution) -> float:
 
 
 def prepare_fourier(step: Convolution) -> None:
+    """Transforms the filters, and gives the step the kernel that multiplies spectra of tiles."""
     fourier, size = kernels.fourier, fourier_size(step)
     (kh, kw), (_, width, out_channels) = step.window.kernel_size, step.output_shape
     tall, wide = size - kh + 1, size - kw + 1  # outputs of a tile

@@ -55,6 +55,7 @@ def separable_cost(step: Convolution) -> float:
 
 
 def prepare_separable(step: Convolution) -> None:
+    """Packs the filters' factors, and gives the step the kernel that goes along rows, then along columns."""
     (kh, kw), (sy, sx), _, _ = step.window
     terms = terms_of(step.weight)
     rank, filters = terms.rows.shape[1:]

@@ -31,6 +31,7 @@ def winograd_cost(step: Convolution) -> float:
 
 
 def prepare_winograd(step: Convolution) -> None:
+    """Transforms the filters, and gives the step the kernel that works on tiles of outputs."""
     winograd = kernels.winograd
     _, width, out_channels = step.output_shape
     in_channels = step.input_shape[2]

@@ -1,0 +1,104 @@
+"""What `predict` and `evaluate` share: a classifier, and its probabilities for inputs of any kind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnntool.cli.options import preparation_of
+from cnntool.cli.work import Notices, Progress, volumes
+from cnntool.errors import BadInput, CnntoolError
+from cnntool.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROWS = 1024  # of a table at a time
+
+
+class Classified(NamedTuple):
+    """An input, the name of its folder where it has one, and a probability for each class."""
+
+    name: str
+    label: str | None
+    probabilities: np.ndarray
+
+
+def load_classifier(path: str) -> Pipeline:
+    pipeline = Pipeline.load(path)
+    if not pipeline.classes:
+        raise CnntoolError(f"{path} knows no classes: expected a model that `cnntool train` wrote")
+    return pipeline
+
+
+def classified(
+    pipeline: Pipeline, input: str, values: dict[str, Any], doing: str, labels: bool, failed: Callable[[], Any]
+) -> Iterator[Classified]:
+    """All inputs that can be read, in order; each other one is named on stderr, and `failed` is called."""
+    from cnntool.images.sources import open_source
+    from cnntool.network.threads import available_threads
+
+    notices = Notices(values["quiet"], False)
+    threads = values["threads"] or available_threads()
+    if input.lower().endswith(".npz"):
+        yield from rows_of_table(pipeline, input, threads)
+        return
+    preparation = preparation_of(values, pipeline)
+    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:
+        check_labels(pipeline, source.labels if labels else [])
+        with Progress(len(source), notices, doing) as progress, notices.watching_compiler():
+
+            def complain(item: Any, error: CnntoolError) -> None:
+                progress.complain(str(error))
+                progress.advance()
+                failed()
+
+            def finish(number: int, volume: np.ndarray) -> np.ndarray:
+                return probabilities(pipeline, volume.reshape(1, -1))[0]
+
+            for _, item, found, _ in volumes(source, pipeline, preparation, threads, notices, finish, complain):
+                progress.advance()
+                yield Classified(item.name, item.label, found)
+
+
+def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Classified]:
+    """The rows of a table that `extract` wrote, for a model that was trained on such a one."""
+    from cnntool.learning.linear import read_table
+
+    table = read_table(path)
+    shape = pipeline.input_shape
+    if shape is None or shape[:2] != (1, 1) or shape[2] != table.features.shape[1]:
+        raise CnntoolError(
+            f"{path} has {table.features.shape[1]} features a row, and the model takes "
+            f"{'x'.join(map(str, shape or ()))}: expected images, or the table of the same layers"
+        )
+    check_labels(pipeline, sorted(set(table.labels) - {""}))
+    for first in range(0, len(table.features), ROWS):
+        rows = table.features[first : first + ROWS]
+        found = probabilities(pipeline, pipeline.run(rows[:, None, None], threads).reshape(len(rows), -1))
+        for place, row in enumerate(found, first):
+            yield Classified(table.paths[place], table.labels[place] or None, row)
+
+
+def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
+    """The outputs of the network (N, K) themselves when a softmax gave them, or through one."""
+    from cnntool.learning.losses import softmax
+
+    if outputs.shape[1] != len(pipeline.classes):
+        raise BadInput(
+            f"the network gives {outputs.shape[1]} numbers for {len(pipeline.classes)} classes: "
+            "expected an image of the size the model was trained on; give --resize"
+        )
+    ends = pipeline.graph.nodes[pipeline.graph.output].layer.word
+    return outputs if ends == "softmax" else softmax(outputs)
+
+
+def check_labels(pipeline: Pipeline, labels: list[str]) -> None:
+    """Refuses folders that are no class of the model."""
+    strangers = [label for label in labels if label not in pipeline.classes]
+    if strangers:
+        raise CnntoolError(
+            f"the folder {strangers[0]!r} is no class of the model: expected "
+            f"{', '.join(pipeline.classes[:5])}{', ...' if len(pipeline.classes) > 5 else ''}"
+        )

@@ -1,0 +1,136 @@
+"""`cnntool evaluate`: how good a classifier is."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnntool.cli.classify import classified, load_classifier
+from cnntool.cli.fit import check_free
+from cnntool.cli.options import basic_options, image_options
+from cnntool.errors import BadInput, CnntoolError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WIDEST_MATRIX = 20  # classes of a confusion matrix that is still shown as a table
+
+
+@click.command(name="evaluate")
+@click.argument("model", metavar="MODEL")
+@click.argument("folder", metavar="FOLDER|TABLE")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--csv", "csv_file", metavar="FILE", help="The confusion matrix as a .csv.")
+@click.option("--picture", metavar="FILE", help="The confusion matrix as a picture (needs the extra plots).")
+@image_options
+@basic_options
+def command(
+    model: str, folder: str, as_json: bool, csv_file: str | None, picture: str | None, **values: Any
+) -> int:  # fmt: skip
+    """Accuracy, precision and recall of each class, and the confusion matrix, on labelled images.
+
+    \b
+    cnntool evaluate m.npz test/
+    cnntool evaluate m.npz test.zip --json --csv confusion.csv
+
+    FOLDER holds one folder a class, or is an archive of them, or, for a model of a table, such a table with labels.
+    Precision: of the images that were given a class, the share that has it. Recall: of those that have it, the share
+    that was given it. F1: their harmonic mean. Rows of the confusion matrix are true classes, columns given ones.
+    """
+    import numpy as np
+
+    pipeline = load_classifier(model)
+    for file in (csv_file, picture):
+        if file is not None:
+            check_free(Path(file), values["overwrite"])
+    if picture is not None:
+        from cnntool.cli.plots import check_matplotlib
+
+        check_matplotlib("--picture")
+    classes = pipeline.classes
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    failures = 0
+
+    def failed() -> None:
+        nonlocal failures
+        failures += 1
+
+    for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed):
+        if label is None:
+            raise CnntoolError(f"{name}: no label: expected a table that `extract --labels` wrote")
+        confusion[classes.index(label), int(found.argmax())] += 1
+    if not confusion.any():
+        raise BadInput(f"{folder}: no image could be classified")
+    result = summary_of(confusion, classes)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        show(result, confusion, classes)
+    if csv_file is not None:
+        write_matrix(Path(csv_file), confusion, classes)
+    if picture is not None:
+        from cnntool.cli.plots import draw_confusion
+
+        draw_confusion(picture, confusion, classes)
+    return 1 if failures else 0
+
+
+def summary_of(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
+    """What --json prints; a share of nothing is 0."""
+    right, true, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+
+    def share(part: int, whole: int) -> float:
+        return part / whole if whole else 0.0
+
+    rows = []
+    for place, name in enumerate(classes):
+        hits, has, got = int(right[place]), int(true[place]), int(given[place])
+        rows.append({
+            "class": name, "images": has, "precision": share(hits, got), "recall": share(hits, has),
+            "f1": share(2 * hits, has + got),
+        })  # fmt: skip
+    images = int(confusion.sum())
+    return {
+        "accuracy": int(right.sum()) / images, "images": images, "classes": rows, "confusion": confusion.tolist()
+    }  # fmt: skip
+
+
+def show(result: dict[str, Any], confusion: np.ndarray, classes: list[str]) -> None:
+    """Tables on stdout."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from cnntool.cli.report import console_of
+
+    console = console_of(sys.stdout)
+    table = Table("class", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for title in ("images", "precision", "recall", "f1"):
+        table.add_column(title, justify="right")
+    for row in result["classes"]:
+        shares = (f"{row[key]:.1%}" for key in ("precision", "recall", "f1"))
+        table.add_row(Text(row["class"]), f"{row['images']:,}", *shares)
+    console.print(table)
+    if len(classes) <= WIDEST_MATRIX:
+        matrix = Table("true \\ given", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        for name in classes:
+            matrix.add_column(Text(name), justify="right")
+        for name, line in zip(classes, confusion, strict=True):
+            matrix.add_row(Text(name), *(str(count) if count else "." for count in line))
+        console.print(matrix)
+    console.print(f"accuracy {result['accuracy']:.2%} on {result['images']:,} images")
+
+
+def write_matrix(path: Path, confusion: np.ndarray, classes: list[str]) -> None:
+    """A row a true class, a column a given one."""
+    from cnntool.files import atomic, writing
+
+    with atomic(path) as temporary, writing(path), open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["true", *classes])
+        writer.writerows([name, *map(int, line)] for name, line in zip(classes, confusion, strict=True))

@@ -1,0 +1,115 @@
+"""Labelled images from a folder or an archive into memory, for training and evaluation."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnntool.cli.work import AHEAD, Notices, Progress
+from cnntool.errors import BadInput, CnntoolError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnntool.images.preparation import Preparation
+    from cnntool.images.sources import Item, Source
+    from cnntool.learning.data import Images
+
+SHARE_OF_MEMORY = 0.5
+
+
+class Labelled(NamedTuple):
+    """Images with the numbers of their classes, and how many more could not be read."""
+
+    images: Images
+    labels: np.ndarray
+    failures: int
+
+
+def first_shape(source: Source, preparation: Preparation) -> tuple[int, int, int]:
+    """The shape of the first image that has one."""
+    trouble: CnntoolError | None = None
+    for item in source:
+        try:
+            return item.shape(preparation)
+        except BadInput as error:
+            trouble = trouble or error
+    assert trouble is not None
+    raise trouble
+
+
+def read_labelled(
+    source: Source, classes: list[str], shape: tuple[int, int, int], preparation: Preparation, threads: int,
+    notices: Notices,
+) -> Labelled:  # fmt: skip
+    """Decodes all images, by threads. One that is broken is named and left out; one of another size is an error."""
+    import numpy as np
+
+    from cnntool.learning.data import Images
+
+    check_room(len(source), shape)
+    images = Images(len(source), shape)
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels: list[int] = []
+    failures = 0
+    with Progress(len(source), notices, "read") as progress:
+        for item, volume in decoded(source, preparation, threads, notices):
+            progress.advance()
+            if isinstance(volume, CnntoolError):
+                failures += 1
+                progress.complain(str(volume))
+                continue
+            if volume.shape != shape:
+                raise CnntoolError(
+                    f"{item.where} is {'x'.join(map(str, volume.shape))} and the first image "
+                    f"{'x'.join(map(str, shape))}: expected images of one size; give --resize HEIGHTxWIDTH, --gray or --rgb"
+                )
+            images.put(len(labels), volume)
+            labels.append(numbers[item.label or ""])
+    if not labels:
+        raise BadInput(f"{source.text}: none of its {len(source)} images can be read")
+    images.shorten(len(labels))
+    return Labelled(images, np.array(labels), failures)
+
+
+def decoded(
+    source: Source, preparation: Preparation, threads: int, notices: Notices
+) -> Iterator[tuple[Item, Any]]:
+    """Each item with its volume, or with the error that it gave, in order."""
+
+    def read(item: Item) -> Any:
+        try:
+            return item.read(preparation, notices.say)
+        except CnntoolError as error:
+            return error
+
+    waiting: deque[tuple[Item, Any]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
+        try:
+            for item in source:
+                waiting.append((item, pool.submit(read, item)))
+                if len(waiting) > 8 * AHEAD * threads:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            for item, future in waiting:
+                yield item, future.result()
+        except BaseException:
+            for _, future in waiting:
+                future.cancel()
+            raise
+
+
+def check_room(count: int, shape: tuple[int, int, int]) -> None:
+    """Refuses images that would not fit into memory as float32."""
+    import math
+
+    from cnntool.network.parameters import physical_memory
+
+    needed, limit = 4 * count * math.prod(shape), SHARE_OF_MEMORY * physical_memory()
+    if needed > limit:
+        raise CnntoolError(
+            f"{count} images of {'x'.join(map(str, shape))} need {needed / 2**30:.1f} GiB, and {limit / 2**30:.1f} GiB "
+            "are used at most: give a smaller --resize, or `fit` and `extract` features and train on their table"
+        )

@@ -1,0 +1,112 @@
+"""`cnntool predict`: classes and scores of images."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from cnntool.cli.classify import Classified, classified, load_classifier
+from cnntool.cli.fit import check_free
+from cnntool.cli.options import Parsed, basic_options, image_options
+from cnntool.declare import Integer
+from cnntool.errors import CnntoolError
+
+FORMATS = ("table", "csv", "jsonl")
+Top = list[tuple[str, float]]
+
+
+@click.command(name="predict")
+@click.argument("model", metavar="MODEL")
+@click.argument("input", metavar="INPUT")
+@click.argument("output", metavar="[OUTPUT]", required=False)
+@click.option("--top", type=Parsed(Integer(1), "N"), default=5, show_default=True, metavar="N", help="Classes an image.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Default: by OUTPUT's suffix; table for stdout.")
+@image_options
+@basic_options
+def command(model: str, input: str, output: str | None, top: int, form: str | None, **values: Any) -> int:
+    """The most likely classes of images, with their scores.
+
+    \b
+    cnntool predict m.npz photo.jpg
+    cnntool predict m.npz photos/ classes.csv --top 1
+
+    MODEL is what `cnntool train` wrote; the image options it was trained with are taken from it. INPUT is an image, a
+    folder, a quoted glob, @list.txt, an archive, - for stdin, or, for a model of a table, such a table. OUTPUT is a .csv
+    (path, class1, score1, ...) or a .jsonl. Scores are the softmax of the network's outputs, and sum to 1 over all classes.
+    """
+    pipeline = load_classifier(model)
+    form = form or ("table" if output in (None, "-") else Path(str(output)).suffix[1:].lower())
+    if form not in FORMATS:
+        raise CnntoolError(f"{output}: expected a name ending in .csv or .jsonl, or --format {'|'.join(FORMATS)}")
+    if output not in (None, "-"):
+        check_free(Path(str(output)), values["overwrite"])
+    top = min(top, len(pipeline.classes))
+    failures = 0
+
+    def failed() -> None:
+        nonlocal failures
+        failures += 1
+
+    with opened(output) as stream:
+        write = WRITERS[form](stream, top)
+        for found in classified(pipeline, input, values, "predict", False, failed):
+            write(found.name, best_of(found, pipeline.classes, top))
+    return 1 if failures else 0
+
+
+def best_of(found: Classified, classes: list[str], top: int) -> Top:
+    order = (-found.probabilities).argsort(kind="stable")[:top]
+    return [(classes[place], float(found.probabilities[place])) for place in order]
+
+
+@contextlib.contextmanager
+def opened(output: str | None) -> Iterator[IO[str]]:
+    """Standard output, or a file that appears when all is written."""
+    if output in (None, "-"):
+        yield sys.stdout
+        return
+    from cnntool.files import atomic, writing
+
+    path = str(output)
+    with (
+        atomic(path) as temporary,
+        writing(path),
+        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        yield stream
+
+
+def table_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+    def write(name: str, best: Top) -> None:
+        stream.write(f"{name}  " + "  ".join(f"{label} {score:.1%}" for label, score in best) + "\n")
+
+    return write
+
+
+def csv_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+    """A row an image: its path, then classes and scores in turn."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["path", *(f"{what}{place}" for place in range(1, top + 1) for what in ("class", "score"))])
+
+    def write(name: str, best: Top) -> None:
+        writer.writerow([name, *(value for label, score in best for value in (label, f"{score:.6f}"))])
+
+    return write
+
+
+def lines_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+    def write(name: str, best: Top) -> None:
+        classes = [{"class": label, "score": round(score, 6)} for label, score in best]
+        stream.write(json.dumps({"path": name, "classes": classes}) + "\n")
+
+    return write
+
+
+WRITERS = {"table": table_writer, "csv": csv_writer, "jsonl": lines_writer}

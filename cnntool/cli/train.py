@@ -1,0 +1,205 @@
+"""`cnntool train`: trains a classifier, one sub-folder a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnntool.cli.fit import check_output
+from cnntool.cli.options import (
+    CHAIN,
+    ChainCommand,
+    Parsed,
+    chain_options,
+    image_options,
+    options,
+    pipeline_of,
+    preparation_of,
+    refuse_layer_as_output,
+)
+from cnntool.declare import Choice, Integer, Real
+from cnntool.errors import CnntoolError
+
+if TYPE_CHECKING:
+    from cnntool.cli.work import Notices
+    from cnntool.learning.train import Trainer
+    from cnntool.pipeline import Pipeline
+
+INTERRUPTED = 130
+RATE = Parsed(Real(0, open_below=True), "X")
+SHARE = Parsed(Real(0, 1, open_above=True), "X")
+STRENGTH = Parsed(Real(0), "X")
+
+
+def _augmentation(text: str) -> tuple[str, ...]:
+    from cnntool.learning.augmentation import parse_augmentation
+
+    return parse_augmentation(text)
+
+
+training_options = options(
+    click.option("--epochs", type=Parsed(Integer(1), "N"), default=10, show_default=True, metavar="N",
+                 help="How often all images are gone through."),
+    click.option("--batch-size", type=Parsed(Integer(1), "N"), default=128, show_default=True, metavar="N",
+                 help="Images a step."),
+    click.option("--optimizer", type=click.Choice(["sgd", "adam"]), default="sgd", show_default=True,
+                 help="Gradient descent with momentum, or Adam."),
+    click.option("--lr", "rate", type=RATE, metavar="X", help="Learning rate. Default: 0.05 for sgd, 0.001 for adam."),
+    click.option("--momentum", type=SHARE, default=0.9, show_default=True, metavar="X", help="Of sgd."),
+    click.option("--weight-decay", type=STRENGTH, default=0.0, show_default=True, metavar="X",
+                 help="L2: X times the weight is added to its gradient; not for biases, slopes and scales."),
+    click.option("--l1", type=STRENGTH, default=0.0, show_default=True, metavar="X",
+                 help="L1: X times the weight's sign."),
+    click.option("--schedule", type=click.Choice(["constant", "step", "cosine"]), default="cosine", show_default=True,
+                 help="How the rate falls; step divides it by 10 at a half and three quarters."),
+    click.option("--validation", type=SHARE, default=0.1, show_default=True, metavar="X",
+                 help="Share of each class that is held back, to choose the best epoch by."),
+    click.option("--augment", type=Parsed(_augmentation, "NAMES"), default="", metavar="NAMES",
+                 help="flip, vflip, crop, shift, erase, separated by commas: random changes of each image."),
+    click.option("--early-stop", type=Parsed(Integer(0), "N"), default=0, metavar="N",
+                 help="Stop after N epochs without a better one."),
+    click.option("--resume", is_flag=True, help="Go on from the checkpoint that a stopped run left."),
+    click.option("--curves", metavar="FILE", help="A picture of loss and accuracy (needs the extra plots)."),
+    click.option("--head", type=Parsed(Choice("logistic", "l2svm"), "NAME"), metavar="logistic|l2svm",
+                 help="For a table: the kind of linear classifier. Default: l2svm."),
+    click.option("--c", type=RATE, metavar="X", help="For a table: how much errors weigh against large weights."),
+)  # fmt: skip
+
+
+@click.command(cls=ChainCommand, name="train")
+@click.argument("folder", metavar="FOLDER|TABLE")
+@click.argument("model", metavar="MODEL")
+@training_options
+@chain_options
+@image_options
+@click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
+@click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors.")
+@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+def command(folder: str, model: str, **values: Any) -> int:
+    """Train a classifier of images, one sub-folder a class.
+
+    \b
+    cnntool train photos/ m.npz --gray --resize 28x28 conv 16 3 batchnorm relu maxpool 2 fc 10
+    cnntool train photos/ m.npz --augment flip,crop --epochs 30 -p network.cnn
+    cnntool train features.npz m.npz --head l2svm --c 100
+
+    FOLDER holds one folder a class, or is a .tar, .tar.gz or .zip of them; all images must have one size. The last
+    layer gives one number a class; the loss is cross-entropy after a softmax, and a `softmax` at the end is left out
+    while training. TABLE is a .npz that `extract --labels` wrote: then there are no layers, and a linear classifier is
+    trained on its features.
+
+    MODEL holds the best epoch by the images held back. Beside it lie MODEL.history.csv, a line an epoch, and while it
+    trains MODEL.checkpoint.npz. Ctrl-C keeps what there is; the same command with --resume then goes on, and reaches
+    the very result of a run that was not stopped.
+    """
+    refuse_layer_as_output(model)
+    if values["curves"] is not None:
+        from cnntool.cli.plots import check_matplotlib
+
+        check_matplotlib("--curves")
+    check_output(model, values["overwrite"] or values["resume"])
+    head, c = values.pop("head"), values.pop("c")
+    if folder.lower().endswith(".npz"):
+        return train_table(folder, model, head or "l2svm", c, values)
+    if head is not None or c is not None:
+        raise CnntoolError(f"--head and --c train on a table: expected a .npz of features, not {folder}")
+    pipeline = pipeline_of(**{name: values[name] for name in CHAIN})
+    return train_images(pipeline, folder, model, values)
+
+
+def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, Any]) -> int:
+    """Reads, trains, saves; the exit code."""
+    from cnntool.cli.labelled import first_shape, read_labelled
+    from cnntool.cli.work import Notices
+    from cnntool.images.preparation import to_json
+    from cnntool.images.sources import open_source
+    from cnntool.learning.checkpoint import checkpoint_path, read_checkpoint
+    from cnntool.learning.train import Options, Trainer, check_classes, check_fitted
+    from cnntool.network.threads import available_threads
+
+    notices = Notices(values.pop("quiet"), False)
+    threads = values["threads"] or available_threads()
+    preparation = preparation_of(values, pipeline)
+    chosen = Options(**{name: values[name] for name in Options.__dataclass_fields__})
+    with open_source(folder, labels=True) as source:
+        pipeline.classes = source.labels
+        if len(pipeline.classes) < 2:
+            raise CnntoolError(f"{folder}: one class only: expected two or more sub-folders of images")
+        shape = pipeline.input_shape = first_shape(source, preparation)
+        check_classes(pipeline.graph, shape, pipeline.classes)
+        arrays = pipeline.weights(shape)
+        check_fitted(pipeline.graph, arrays)
+        images, labels, failures = read_labelled(source, pipeline.classes, shape, preparation, threads, notices)
+    pipeline.preparation = to_json(preparation)
+    trainer = Trainer(pipeline.graph, arrays, images, labels, chosen, threads)
+    if values["resume"]:
+        read_checkpoint(checkpoint_path(model), trainer)
+    with notices.watching_compiler():
+        stopped = train(trainer, pipeline, model, notices)
+    if values["curves"]:
+        from cnntool.cli.plots import draw_curves
+
+        draw_curves(values["curves"], trainer.history)
+    return INTERRUPTED if stopped else 1 if failures else 0
+
+
+def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) -> bool:
+    """Trains with a display, saving after each epoch; whether it was interrupted."""
+    from cnntool.cli.watch import Watch, write_history
+    from cnntool.learning.checkpoint import checkpoint_path, write_checkpoint
+
+    checkpoint, history = checkpoint_path(model), Path(model).with_suffix(".history.csv")
+
+    def finished(best: bool) -> None:
+        write_history(history, trainer.history)
+        if best and trainer.best is not None:
+            save(pipeline, trainer.best, model)
+        write_checkpoint(checkpoint, trainer)
+
+    try:
+        with Watch(trainer.options.epochs, len(trainer.history), notices) as watch:
+            trainer.run(watch, finished)
+    except KeyboardInterrupt:
+        if trainer.best is None:
+            save(pipeline, trainer.arrays, model)
+            click.echo(f"cnntool train: interrupted in the first epoch; {model} holds the arrays of that moment", err=True)
+        else:
+            click.echo(
+                f"cnntool train: interrupted; {model} holds epoch {trainer.best_epoch}; --resume goes on", err=True
+            )
+        return True
+    checkpoint.unlink(missing_ok=True)
+    row = trainer.history[trainer.best_epoch - 1]
+    kind = "validation_accuracy" if "validation_accuracy" in row else "accuracy"
+    notices.say(f"{model} holds epoch {trainer.best_epoch}, {kind.replace('_', ' ')} {row[kind]:.2%}")
+    return False
+
+
+def save(pipeline: Pipeline, arrays: list[dict[str, Any]], model: str) -> None:
+    pipeline.set_weights([dict(node) for node in arrays])
+    pipeline.save(model)
+
+
+def train_table(table: str, model: str, head: str, c: float | None, values: dict[str, Any]) -> int:
+    """A linear classifier of features that `extract --labels` wrote."""
+    from cnntool.cli.work import Notices
+    from cnntool.learning.linear import train_head
+
+    if values["words"] or values["pipeline_file"] or values["model"]:
+        raise CnntoolError(f"{table} is a table: a linear classifier is trained on it, without layers")
+    notices = Notices(values["quiet"], False)
+    given = {} if c is None else {"c": c}
+    validation = values["validation"] if was_given("validation") else 0.0
+    found = train_head(table, model, head=head, validation=validation, seed=values["seed"], **given)
+    text = f"{model}: {len(found['classes'])} classes, {found['rows']} rows, accuracy {found['accuracy']:.2%}"
+    if found["validation_accuracy"] is not None:
+        text += f", on the rows held back {found['validation_accuracy']:.2%}"
+    notices.say(text)
+    return 0
+
+
+def was_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
