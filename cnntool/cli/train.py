@@ -70,14 +70,14 @@ training_options = options(
 
 @click.command(cls=ChainCommand, name="train")
 @click.argument("folder", metavar="FOLDER|TABLE")
-@click.argument("model", metavar="MODEL")
+@click.argument("target", metavar="MODEL")
 @training_options
 @chain_options
 @image_options
 @click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
 @click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors.")
 @click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
-def command(folder: str, model: str, **values: Any) -> int:
+def command(folder: str, target: str, **values: Any) -> int:
     """Train a classifier of images, one sub-folder a class.
 
     \b
@@ -94,19 +94,19 @@ def command(folder: str, model: str, **values: Any) -> int:
     trains MODEL.checkpoint.npz. Ctrl-C keeps what there is; the same command with --resume then goes on, and reaches
     the very result of a run that was not stopped.
     """
-    refuse_layer_as_output(model)
+    refuse_layer_as_output(target)
     if values["curves"] is not None:
         from cnntool.cli.plots import check_matplotlib
 
         check_matplotlib("--curves")
-    check_output(model, values["overwrite"] or values["resume"])
+    check_output(target, values["overwrite"] or values["resume"])
     head, c = values.pop("head"), values.pop("c")
     if folder.lower().endswith(".npz"):
-        return train_table(folder, model, head or "l2svm", c, values)
+        return train_table(folder, target, head or "l2svm", c, values)
     if head is not None or c is not None:
         raise CnntoolError(f"--head and --c train on a table: expected a .npz of features, not {folder}")
     pipeline = pipeline_of(**{name: values[name] for name in CHAIN})
-    return train_images(pipeline, folder, model, values)
+    return train_images(pipeline, folder, target, values)
 
 
 def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, Any]) -> int:

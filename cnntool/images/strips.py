@@ -102,7 +102,7 @@ def strips_of(image: Any) -> list[Strip] | None:
 
     A ValueError for a file that is shorter than its header tells.
     """
-    if image.format not in FORMATS or image.palette is not None:
+    if image.format not in FORMATS:
         return None
     strips: list[Strip] = []
     for codec, (left, top, right, bottom), offset, arguments in image.tile:

@@ -10,6 +10,8 @@ import numpy as np
 
 from cnntool.layers.step import Affine, AnyStep, Convolution
 
+LARGEST_OFFSET = 1000.0  # in deviations; beyond, subtracting it after the products would lose digits of float32
+
 
 def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
     """One step that does what the two do one after the other, where that is exact and costs no more."""
@@ -33,7 +35,7 @@ def scaled_inputs(affine: Affine, convolution: Convolution) -> Convolution | Non
     """The convolution that takes in the affine step before it; None where zero padding forbids the shift."""
     offset = affine.shift - affine.mean * affine.scale
     padded = any(convolution.window.padding)
-    if padded and offset.any():
+    if (padded and offset.any()) or np.abs(offset).max() > LARGEST_OFFSET:
         return None
     groups, (_, _, per_group, out_channels) = convolution.groups, convolution.weight.shape
     # for each filter the input channels that it sees: (in // groups, out)

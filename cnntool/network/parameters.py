@@ -7,7 +7,7 @@ import math
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape
-from cnntool.network.graph import Graph, named
+from cnntool.network.graph import INPUT, Graph, named
 
 # What stands between a convolution and the activation that decides how it is initialised.
 TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}
@@ -29,6 +29,14 @@ class Parameters:
             with named(layer, number):
                 self._made[key] = self._make(number, layer, shape, wanted)
         return self._made.get(key, {})
+
+    def check_memory(self, shapes: dict[int, Shape]) -> None:
+        """Refuses parameters that the machine cannot hold before any of them is drawn; `shapes` as `Graph.shapes`."""
+        wanted = (
+            layer.parameter_shapes(shapes[inputs[0]]) | layer.buffer_shapes(shapes[inputs[0]])
+            for layer, inputs in (self.graph.nodes[number] for number in shapes if number != INPUT)
+        )
+        check_memory(sum(sum(map(math.prod, arrays.values())) for arrays in wanted), "its parameters")
 
     def _make(self, number: int, layer: Layer, shape: Shape, wanted: dict[str, tuple[int, ...]]) -> Arrays:
         import numpy as np

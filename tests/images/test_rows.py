@@ -192,6 +192,15 @@ def test_an_animation_and_a_book_give_the_first_frame(tmp_path):
         check(saved(tmp_path / name, frames[0], save_all=True, append_images=frames[1:]))
 
 
+def test_an_icon_that_holds_another_size_than_it_tells(tmp_path):
+    picture = saved(tmp_path / "a.png", COLOUR).read_bytes()
+    path = tmp_path / "a.icns"  # ic07 is a picture of 128 x 128
+    path.write_bytes(struct.pack(">4sI4sI", b"icns", len(picture) + 16, b"ic07", len(picture) + 8) + picture)
+    assert image_shape(path) == (128, 128, 3)
+    for preparation in PREPARATIONS:
+        check(path, preparation)
+
+
 @pytest.mark.parametrize("name", ["a.npy", "gray_strips.tif", "colour.bmp", "palette_alpha.png", "turned.tif"])
 def test_threads_read_at_once(tmp_path, name):
     path = tmp_path / name

@@ -61,6 +61,15 @@ def test_rows_that_do_not_fit(tmp_path, bands, reason):
     assert os.listdir(tmp_path) == []
 
 
+def test_rows_too_many_are_refused_before_they_are_written(tmp_path):
+    with VolumeWriter(tmp_path / "a.npy", VOLUME.shape) as writer:
+        writer.append(VOLUME[:8])
+        with pytest.raises(CnntoolError, match="10 rows came"):
+            writer.append(VOLUME[:2])
+        writer.append(VOLUME[8:])
+    assert np.array_equal(np.load(tmp_path / "a.npy"), VOLUME)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full")
 @pytest.mark.parametrize("rows", [1, 9])
 def test_a_full_disk_is_one_line(rows):

@@ -191,6 +191,6 @@ def test_the_caches_of_old_sources_are_removed(here: Path) -> None:
         (cache / f"kernels-{number}").mkdir(parents=True)
         os.utime(cache / f"kernels-{number}", (number, number))
     run("o.npy", "relu", CNNTOOL_CACHE_DIR=str(cache))
-    left = sorted(path.name for path in cache.iterdir())
+    left = {path.name for path in cache.iterdir()}
     assert len(left) == jit.FOLDERS_KEPT
-    assert left[:3] == ["kernels-6", "kernels-7", "kernels-8"]
+    assert {"kernels-6", "kernels-7", "kernels-8"} < left
