@@ -21,7 +21,6 @@ from cnntool.images.read import (
     opened,
     prepared,
     read_volume,
-    resized,
     volume_size,
 )
 from cnntool.images.strips import RandomFile, Strip, strips_of
@@ -160,14 +159,14 @@ class _OfStrips(Rows):
 class _OfPixels(Rows):
     """An image that Pillow holds, in the mode of its file or flat already; floats are made of single bands."""
 
-    def __init__(self, image: Any, raw: str, format: str | None, *rows: Any) -> None:
+    def __init__(self, image: Any, raw: str, *rows: Any) -> None:
         super().__init__(*rows)
-        self._image, self._raw, self._format = image, raw, format
+        self._image, self._raw = image, raw
 
     def _cropped(self, first: int, last: int) -> np.ndarray:
         columns = self._columns
         band = self._image.crop((columns.start, first, columns.stop, last))
-        band.format = self._format
+        band.format = self._image.format
         return decode.to_array(decode.flatten_mode(band, self._raw))
 
     def close(self) -> None:
@@ -197,16 +196,16 @@ def _image_rows(source: Source, preparation: Preparation, name: str) -> Rows:
         height, width = turned_size(image)
         with naming(name):
             channels = preparation.channels(decode.channels_of(image.mode))
-            shape = *preparation.size(height, width), channels
-            corner = preparation.corner(height, width)
+            size = preparation.size(height, width)
+            corner = preparation.corner(*preparation.resized(height, width))
+        pixels = image
         if preparation.resize is not None or orientation_of(image) != 1:
-            flat = prepared(image, preparation, name)
-            return _OfPixels(flat, "", None, shape, (0, 0), preparation, name)
-        strips = None if isinstance(source, bytes) else strips_of(image)
-        if strips is not None:
-            return _OfStrips(RandomFile(source, name), strips, image, shape, corner, preparation, name)
-        image.load()
-        pixels, format = image, image.format
-        if image.size != (width, height):  # an icon may hold another size than it tells
-            pixels = resized(decode.flatten_mode(image, raw), (height, width), 1, None)
-        return _OfPixels(pixels, raw, format, shape, corner, preparation, name)
+            pixels, corner = prepared(image, preparation, name), (0, 0)
+        elif not isinstance(source, bytes) and (strips := strips_of(image)) is not None:
+            file = RandomFile(source, name)
+            return _OfStrips(file, strips, image, (*size, channels), corner, preparation, name)
+        pixels.load()
+        with naming(name):
+            # The picture in an icon may have other channels than the icon's header tells.
+            channels = preparation.channels(decode.channels_of(pixels.mode))
+        return _OfPixels(pixels, raw, (*size, channels), corner, preparation, name)

@@ -11,6 +11,7 @@ import numpy as np
 from cnntool.kernels.jit import kernel
 
 F = np.float32
+NONE = F(1e-13)  # of the square of a mean: rounding of float32
 NEAR = F(0.02)  # distances whose square is less than this part of |w|^2 are computed again, from the differences
 
 
@@ -18,7 +19,7 @@ NEAR = F(0.02)  # distances whose square is less than this part of |w|^2 are com
 def patches_normalised_forward(x, x_row, patches, rows, columns, kh, kw, stride_y, stride_x, eps):
     """x: H, W, C padded; patches: rows * columns, D; patches[i] = (p - mean p) / sqrt(var p + eps) of the window p
 
-    A patch without any variance becomes zero, also when eps is 0.
+    Where that variance is no more than rounding of the mean, the patch becomes zero.
     """
     channels = x.shape[2]
     length, line = kh * kw * channels, kw * channels
@@ -38,8 +39,8 @@ def patches_normalised_forward(x, x_row, patches, rows, columns, kh, kw, stride_
             for i in range(length):
                 patch[i] -= mean
                 squares += patch[i] * patch[i]
-            spread = np.sqrt(squares / F(length) + eps)
-            scale = F(1) / spread if spread != F(0) else F(0)
+            spread = squares / F(length) + eps
+            scale = F(0) if spread <= NONE * mean * mean else F(1) / np.sqrt(spread)
             for i in range(length):
                 patch[i] *= scale
 

@@ -63,6 +63,8 @@ class Bank(Layer):
         return shape[2] if self.per_channel else 1
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:
+        if isinstance(self.bank, Learned):
+            self.bank.patch_length(shape[2])
         return *output_size(self.window(shape), shape[:2]), self.bank.outputs * self.repeats(shape)
 
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:

@@ -54,13 +54,14 @@ class Sample:
 
 
 def normalise_contrast(patches: np.ndarray, eps: float) -> None:
-    """In place: p = (p - mean p) / sqrt(var p + eps) for each row p; zero for a patch without variance."""
+    """In place: p = (p - mean p) / sqrt(var p + eps) for each row p, as `kernels.clusters` does it."""
     for first in range(0, len(patches), ROWS):
         piece = patches[first : first + ROWS].astype(np.float64)
-        piece -= piece.mean(axis=1, keepdims=True)
-        spread = np.sqrt(np.square(piece).mean(axis=1, keepdims=True) + eps)
-        piece /= np.where(spread == 0, 1, spread)
-        patches[first : first + ROWS] = piece
+        mean = piece.mean(axis=1, keepdims=True)
+        piece -= mean
+        spread = np.square(piece).mean(axis=1, keepdims=True) + eps
+        none = spread <= 1e-13 * mean * mean
+        patches[first : first + ROWS] = np.where(none, 0, piece / np.sqrt(np.where(none, 1, spread)))
 
 
 def zca(patches: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -30,14 +30,6 @@ class Parameters:
                 self._made[key] = self._make(number, layer, shape, wanted)
         return self._made.get(key, {})
 
-    def check_memory(self, shapes: dict[int, Shape]) -> None:
-        """Refuses parameters that the machine cannot hold before any of them is drawn; `shapes` as `Graph.shapes`."""
-        wanted = (
-            layer.parameter_shapes(shapes[inputs[0]]) | layer.buffer_shapes(shapes[inputs[0]])
-            for layer, inputs in (self.graph.nodes[number] for number in shapes if number != INPUT)
-        )
-        check_memory(sum(sum(map(math.prod, arrays.values())) for arrays in wanted), "its parameters")
-
     def _make(self, number: int, layer: Layer, shape: Shape, wanted: dict[str, tuple[int, ...]]) -> Arrays:
         import numpy as np
 
@@ -72,6 +64,16 @@ def physical_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # not told on this system
         return 2**36
+
+
+def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
+    """Refuses parameters that the machine cannot hold before any of them is drawn; `shapes` as `Graph.shapes`."""
+    total = 0
+    for number in graph.needed():
+        layer, inputs = graph.nodes[number]
+        arrays = layer.parameter_shapes(shapes[inputs[0]]) | layer.buffer_shapes(shapes[inputs[0]])
+        total += sum(map(math.prod, arrays.values()))
+    check_memory(total, "its parameters")
 
 
 def check_memory(numbers: int, what: str) -> None:

@@ -23,7 +23,7 @@ from cnntool.network.algorithms import check_name, choose
 from cnntool.network.bands import row_group
 from cnntool.network.folding import fold
 from cnntool.network.graph import INPUT, Graph, named
-from cnntool.network.parameters import Parameters, check_memory
+from cnntool.network.parameters import Parameters, check_memory, check_parameters
 from cnntool.network.runs import Run
 from cnntool.network.threads import parallel
 
@@ -57,7 +57,7 @@ class Plan:
         if not one_run:
             largest = max(shapes.values(), key=math.prod)
             check_memory(2 * math.prod(largest), f"a volume of {'x'.join(map(str, largest))}")
-        parameters.check_memory(shapes)
+        check_parameters(graph, shapes)
         operations, output = folded(*operations_of(graph, parameters, shapes))
         self.output = output
         self.runs = cut(operations, output, algorithm, one_run)

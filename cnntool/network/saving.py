@@ -2,7 +2,7 @@
 
 A model holds `format` (a number), `words` (of the chain), `input_shape` (height, width, channels), `classes` (their
 names, or none), `preparation` (what is done to an image, as JSON) and the arrays, `<row>.<name>` with rows from 1. A
-`.npz` keeps each as an array; a `.safetensors` keeps the first five as JSON in its header.
+`.npz` keeps each as an array, a `.safetensors` the first five as one JSON text in its header.
 
 A file is believed in nothing: its words are parsed as a user's are, and what they declare says which arrays there must
 be, of which shapes. An array is read once that fits, so a model never takes more memory than its file has bytes.

@@ -1,6 +1,7 @@
 """A model as `.safetensors`, by the package of that name: its header is checked there, and holds no code by design.
 
-The header's `__metadata__` is a table of texts; each entry of the head is there as JSON.
+The header's `__metadata__` is a table of texts. It has one entry, `cnntool`, with the head as JSON: the package writes
+several entries in no fixed order, and equal models should be equal files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from cnntool.errors import CnntoolError
 from cnntool.network.saving import parsed_json
 
+ENTRY = "cnntool"
 FLOATS = {"F32": np.float32, "F64": np.float64}
 
 
@@ -37,7 +39,10 @@ class TensorStore:
         del self._file
 
     def head(self) -> dict[str, Any]:
-        return {name: parsed_json(text) for name, text in (self._file.metadata() or {}).items()}
+        head = parsed_json((self._file.metadata() or {}).get(ENTRY, "{}"))
+        if not isinstance(head, dict):
+            raise ValueError("its metadata are no object")
+        return head
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         found = {}
@@ -53,5 +58,4 @@ class TensorStore:
 
 
 def write(file: IO[bytes], values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    metadata = {name: json.dumps(value) for name, value in values.items()}
-    file.write(package().numpy.save(arrays, metadata=metadata))
+    file.write(package().numpy.save(arrays, metadata={ENTRY: json.dumps(values)}))
