@@ -53,7 +53,7 @@ def gradient_of_filters(total: np.ndarray) -> np.ndarray:
 @inlined
 def _scratch(places, tiles, channels):
     size = places * tiles * channels
-    return np.zeros(size + PIXELS * channels, np.float32)[:size].reshape(places, tiles, channels)
+    return np.empty(size + PIXELS * channels, np.float32)[:size].reshape(places, tiles, channels)
 
 
 @kernel

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 BLOCKS = 16
 FLAT = 2**15  # numbers that one thread takes at a time where positions do not matter
-PARTIAL_BYTES = 2**26  # for the sums of all blocks together
+PARTIAL = 2**19  # numbers in the sums of all blocks together, which are added up in the end
 
 
 class Training:
@@ -77,7 +77,7 @@ class Training:
         """float32 of `shape`: the sum of what `work(first, last, total)` adds to each block's zeros."""
         import numpy as np
 
-        count = max(4, min(BLOCKS, PARTIAL_BYTES // (4 * math.prod(shape))))
+        count = max(4, min(BLOCKS, PARTIAL // math.prod(shape)))
         parts = self.array("parts", (count, *shape), dtype)
 
         def block(task: tuple[int, tuple[int, int]]) -> None:
@@ -87,7 +87,7 @@ class Training:
 
         pieces = list(enumerate(blocks(images, count)))
         self.parallel(block, pieces)
-        return parts[: len(pieces)].sum(axis=0, dtype=np.float64).astype(np.float32)
+        return parts[: len(pieces)].sum(axis=0).astype(np.float32)
 
 
 def blocks(images: int, count: int = BLOCKS) -> list[tuple[int, int]]:

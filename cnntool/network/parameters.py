@@ -7,7 +7,7 @@ import math
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape
-from cnntool.network.graph import INPUT, Graph, named
+from cnntool.network.graph import Graph, named
 
 # What stands between a convolution and the activation that decides how it is initialised.
 TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}
