@@ -73,7 +73,8 @@ def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
         layer, inputs = graph.nodes[number]
         arrays = layer.parameter_shapes(shapes[inputs[0]]) | layer.buffer_shapes(shapes[inputs[0]])
         total += sum(map(math.prod, arrays.values()))
-    check_memory(total, "its parameters")
+        with named(layer, number):
+            check_memory(total, "the parameters up to here")
 
 
 def check_memory(numbers: int, what: str) -> None:
