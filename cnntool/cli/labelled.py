@@ -64,7 +64,8 @@ def read_labelled(
             if volume.shape != shape:
                 raise CnntoolError(
                     f"{item.where} is {'x'.join(map(str, volume.shape))} and the first image "
-                    f"{'x'.join(map(str, shape))}: expected images of one size; give --resize HEIGHTxWIDTH, --gray or --rgb"
+                    f"{'x'.join(map(str, shape))}: expected images of one size; give --resize HEIGHTxWIDTH, --gray or "
+                    "--rgb"
                 )
             images.put(len(labels), volume)
             labels.append(numbers[item.label or ""])
@@ -74,9 +75,7 @@ def read_labelled(
     return Labelled(images, np.array(labels), failures)
 
 
-def decoded(
-    source: Source, preparation: Preparation, threads: int, notices: Notices
-) -> Iterator[tuple[Item, Any]]:
+def decoded(source: Source, preparation: Preparation, threads: int, notices: Notices) -> Iterator[tuple[Item, Any]]:
     """Each item with its volume, or with the error that it gave, in order."""
 
     def read(item: Item) -> Any:

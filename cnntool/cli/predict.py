@@ -26,7 +26,8 @@ Top = list[tuple[str, float]]
 @click.argument("model", metavar="MODEL")
 @click.argument("input", metavar="INPUT")
 @click.argument("output", metavar="[OUTPUT]", required=False)
-@click.option("--top", type=Parsed(Integer(1), "N"), default=5, show_default=True, metavar="N", help="Classes an image.")
+@click.option("--top", type=Parsed(Integer(1), "N"), default=5, show_default=True, metavar="N",
+              help="Classes an image.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Default: by OUTPUT's suffix; table for stdout.")
 @image_options
 @basic_options
@@ -38,8 +39,9 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
     cnntool predict m.npz photos/ classes.csv --top 1
 
     MODEL is what `cnntool train` wrote; the image options it was trained with are taken from it. INPUT is an image, a
-    folder, a quoted glob, @list.txt, an archive, - for stdin, or, for a model of a table, such a table. OUTPUT is a .csv
-    (path, class1, score1, ...) or a .jsonl. Scores are the softmax of the network's outputs, and sum to 1 over all classes.
+    folder, a quoted glob, @list.txt, an archive, - for stdin, or, for a model of a table, such a table. OUTPUT is a
+    .csv (path, class1, score1, ...) or a .jsonl. Scores are the softmax of the network's outputs: over all classes they
+    sum to 1.
     """
     pipeline = load_classifier(model)
     form = form or ("table" if output in (None, "-") else Path(str(output)).suffix[1:].lower())

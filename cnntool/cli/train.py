@@ -164,11 +164,10 @@ def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) ->
     except KeyboardInterrupt:
         if trainer.best is None:
             save(pipeline, trainer.arrays, model)
-            click.echo(f"cnntool train: interrupted in the first epoch; {model} holds the arrays of that moment", err=True)
+            held = "the arrays of that moment"
         else:
-            click.echo(
-                f"cnntool train: interrupted; {model} holds epoch {trainer.best_epoch}; --resume goes on", err=True
-            )
+            held = f"epoch {trainer.best_epoch}; --resume goes on after epoch {len(trainer.history)}"
+        click.echo(f"cnntool train: interrupted; {model} holds {held}", err=True)
         return True
     checkpoint.unlink(missing_ok=True)
     row = trainer.history[trainer.best_epoch - 1]
@@ -190,7 +189,7 @@ def train_table(table: str, model: str, head: str, c: float | None, values: dict
     if values["words"] or values["pipeline_file"] or values["model"]:
         raise CnntoolError(f"{table} is a table: a linear classifier is trained on it, without layers")
     notices = Notices(values["quiet"], False)
-    given = {} if c is None else {"c": c}
+    given: dict[str, Any] = {} if c is None else {"c": c}
     validation = values["validation"] if was_given("validation") else 0.0
     found = train_head(table, model, head=head, validation=validation, seed=values["seed"], **given)
     text = f"{model}: {len(found['classes'])} classes, {found['rows']} rows, accuracy {found['accuracy']:.2%}"

@@ -132,8 +132,9 @@ def conv_weight_backward(
         for ky in range(kh):
             if groups == 1 and dx == 1:  # a row of the filter is one contiguous piece
                 outer(
-                    address_of(canvas) + 4 * dy * ky * x_line, d_at, address_of(d_weight) + 4 * ky * kw * depth * out_channels,
-                    rows, columns, sy * x_line, sx * channels, d_line, out_channels, kw * depth, out_channels, out_channels,
+                    address_of(canvas) + 4 * dy * ky * x_line, d_at,
+                    address_of(d_weight) + 4 * ky * kw * depth * out_channels, rows, columns, sy * x_line,
+                    sx * channels, d_line, out_channels, kw * depth, out_channels, out_channels,
                 )  # fmt: skip
                 continue
             for kx in range(kw):

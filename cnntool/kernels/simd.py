@@ -1,4 +1,4 @@
-"""Vector registers as values in Numba code: `load`, `store`, `splat`, and + - * between vectors.
+"""Vector registers as values in Numba code: loads, stores, `splat`, and + - * between vectors.
 
 For loops that LLVM would not vectorise well by itself: those over few lanes, or over arrays that might overlap as far
 as it can tell. One vector holds LANES float32; addresses are integers (bytes), as `tile.address_of` gives them.
@@ -91,26 +91,42 @@ def load_splat(typingctx, address):
     return VECTOR(types.int64), codegen
 
 
+def _first_lanes(b: ir.IRBuilder, count: ir.Value) -> ir.Value:
+    numbers = ir.VectorType(ir.IntType(32), LANES)
+    undefined = ir.Constant(numbers, ir.Undefined)
+    first = b.insert_element(undefined, b.trunc(count, ir.IntType(32)), ir.Constant(ir.IntType(32), 0))
+    counts = b.shuffle_vector(first, undefined, ir.Constant(numbers, [0] * LANES))
+    return b.icmp_signed("<", ir.Constant(numbers, list(range(LANES))), counts)
+
+
 @intrinsic
 def store_first(typingctx, address, value, count):
     """Writes the first `count` lanes of a vector to an address."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        to, vector, n = values
-        bits, numbers = ir.VectorType(ir.IntType(1), LANES), ir.VectorType(ir.IntType(32), LANES)
-        undefined = ir.Constant(numbers, ir.Undefined)
-        first = b.insert_element(undefined, b.trunc(n, ir.IntType(32)), ir.Constant(ir.IntType(32), 0))
-        counts = b.shuffle_vector(first, undefined, ir.Constant(numbers, [0] * LANES))
-        mask = b.icmp_signed("<", ir.Constant(numbers, list(range(LANES))), counts)
-        masked_store = cgutils.get_or_insert_function(
-            b.module,
-            ir.FunctionType(ir.VoidType(), [IR_VECTOR, IR_VECTOR.as_pointer(), ir.IntType(32), bits]),
-            f"llvm.masked.store.v{LANES}f32.p0",
-        )
-        b.call(masked_store, [vector, _pointer(b, to), ir.Constant(ir.IntType(32), 4), mask])
+        kinds = [IR_VECTOR, IR_VECTOR.as_pointer(), ir.IntType(32), ir.VectorType(ir.IntType(1), LANES)]
+        function = ir.FunctionType(ir.VoidType(), kinds)
+        masked_store = cgutils.get_or_insert_function(b.module, function, f"llvm.masked.store.v{LANES}f32.p0")
+        mask = _first_lanes(b, values[2])
+        b.call(masked_store, [values[1], _pointer(b, values[0]), ir.Constant(ir.IntType(32), 4), mask])
         return context.get_dummy_value()
 
     return types.void(types.int64, VECTOR, types.int64), codegen
+
+
+@intrinsic
+def load_first(typingctx, address, count):
+    """A vector whose first `count` lanes are read from an address; the others are zero and not read."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        kinds = [IR_VECTOR.as_pointer(), ir.IntType(32), ir.VectorType(ir.IntType(1), LANES), IR_VECTOR]
+        function = ir.FunctionType(IR_VECTOR, kinds)
+        masked_load = cgutils.get_or_insert_function(b.module, function, f"llvm.masked.load.v{LANES}f32.p0")
+        zero = ir.Constant(IR_VECTOR, [0.0] * LANES)
+        mask = _first_lanes(b, values[1])
+        return b.call(masked_load, [_pointer(b, values[0]), ir.Constant(ir.IntType(32), 4), mask, zero])
+
+    return VECTOR(types.int64, types.int64), codegen
 
 
 def _binary(name: str) -> Any:

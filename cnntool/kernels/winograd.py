@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntool.kernels.convolution import BLOCK, dense_row, pack_filters
 from cnntool.kernels.jit import inlined, kernel
+from cnntool.kernels.simd import load, load_first, splat, store, store_first
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES, VECTORS
 
@@ -22,7 +23,8 @@ PATCH = TILE + 2  # inputs that it sees
 PLACES = PATCH * PATCH
 TILES_AT_ONCE = 28  # two register tiles; more would leave the second cache
 F = np.float32
-TWO, FOUR, FIVE, EIGHT = F(2), F(4), F(5), F(8)
+BYTES = 4 * LANES
+ZERO, TWO, FOUR, FIVE, EIGHT = F(0), F(2), F(4), F(5), F(8)
 
 _G = np.array(
     [
@@ -45,92 +47,124 @@ def transform_filters(weight: np.ndarray) -> np.ndarray:
 
 @inlined
 def _input_line(d0, d1, d2, d3, d4, d5):
-    return (
-        FOUR * d0 - FIVE * d2 + d4,
-        d4 + d3 - FOUR * (d1 + d2),
-        FOUR * (d1 - d2) + d4 - d3,
-        TWO * (d3 - d1) + d4 - d2,
-        TWO * (d1 - d3) + d4 - d2,
-        FOUR * d1 - FIVE * d3 + d5,
-    )
+    two, four, five = splat(TWO), splat(FOUR), splat(FIVE)
+    low, high = d4 - four * d2, d3 - four * d1
+    near, far = d4 - d2, two * (d3 - d1)
+    return four * d0 - five * d2 + d4, low + high, low - high, near + far, near - far, four * d1 - five * d3 + d5
 
 
 @inlined
 def _output_line(m0, m1, m2, m3, m4, m5):
+    two, four, eight = splat(TWO), splat(FOUR), splat(EIGHT)
     a, b, c, d = m1 + m2, m1 - m2, m3 + m4, m3 - m4
-    return m0 + a + c, b + TWO * d, a + FOUR * c, b + EIGHT * d + m5
+    return m0 + a + c, b + two * d, a + four * c, b + eight * d + m5
+
+
+@inlined
+def _load_six(at, step, count):
+    if count == LANES:
+        return (
+            load(at), load(at + step), load(at + 2 * step), load(at + 3 * step), load(at + 4 * step),
+            load(at + 5 * step),
+        )  # fmt: skip
+    return (
+        load_first(at, count), load_first(at + step, count), load_first(at + 2 * step, count),
+        load_first(at + 3 * step, count), load_first(at + 4 * step, count), load_first(at + 5 * step, count),
+    )  # fmt: skip
+
+
+@inlined
+def _store_one(at, value, count):
+    if count == LANES:
+        store(at, value)
+    else:
+        store_first(at, value, count)
+
+
+@inlined
+def _load_one(at, count):
+    return load(at) if count == LANES else load_first(at, count)
 
 
 @kernel
 def winograd_input_forward(x, y0, tiles, v, first, half):
-    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 tile of x at (y0, 4 t); `half`: 6, 6, C for the rows' sums."""
+    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 tile of x at (y0, 4 t); `half`: 36, LANES of scratch."""
     channels = x.shape[2]
+    pixel, line, place = 4 * channels, 4 * x.shape[1] * channels, 4 * v.shape[1] * channels
+    half_at, row = address_of(half), PATCH * BYTES
     for t in range(tiles):
-        x0 = TILE * t
-        for j in range(PATCH):
-            p0, p1, p2 = x[y0, x0 + j], x[y0 + 1, x0 + j], x[y0 + 2, x0 + j]
-            p3, p4, p5 = x[y0 + 3, x0 + j], x[y0 + 4, x0 + j], x[y0 + 5, x0 + j]
-            h0, h1, h2, h3, h4, h5 = half[0, j], half[1, j], half[2, j], half[3, j], half[4, j], half[5, j]
-            for c in range(channels):
-                h0[c], h1[c], h2[c], h3[c], h4[c], h5[c] = _input_line(p0[c], p1[c], p2[c], p3[c], p4[c], p5[c])
-        for i in range(PATCH):
-            h0, h1, h2, h3, h4, h5 = half[i, 0], half[i, 1], half[i, 2], half[i, 3], half[i, 4], half[i, 5]
-            at = first + t
-            v0, v1, v2 = v[PATCH * i, at], v[PATCH * i + 1, at], v[PATCH * i + 2, at]
-            v3, v4, v5 = v[PATCH * i + 3, at], v[PATCH * i + 4, at], v[PATCH * i + 5, at]
-            for c in range(channels):
-                v0[c], v1[c], v2[c], v3[c], v4[c], v5[c] = _input_line(h0[c], h1[c], h2[c], h3[c], h4[c], h5[c])
+        for c in range(0, channels, LANES):
+            count = min(LANES, channels - c)
+            x_at = address_of(x) + y0 * line + TILE * t * pixel + 4 * c
+            v_at = address_of(v) + (first + t) * pixel + 4 * c
+            for j in range(PATCH):
+                d0, d1, d2, d3, d4, d5 = _load_six(x_at + j * pixel, line, count)
+                h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
+                at = half_at + j * BYTES
+                store(at, h0)
+                store(at + row, h1)
+                store(at + 2 * row, h2)
+                store(at + 3 * row, h3)
+                store(at + 4 * row, h4)
+                store(at + 5 * row, h5)
+            for i in range(PATCH):
+                d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
+                h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
+                at = v_at + i * PATCH * place
+                _store_one(at, h0, count)
+                _store_one(at + place, h1, count)
+                _store_one(at + 2 * place, h2, count)
+                _store_one(at + 3 * place, h3, count)
+                _store_one(at + 4 * place, h4, count)
+                _store_one(at + 5 * place, h5, count)
 
 
 @kernel
 def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, rows, columns, half):
     """out = A^T m A + bias, cut off at `rows` x `columns`; returns not zero if a result is not finite."""
     channels = out.shape[2]
-    trouble = F(0)
+    pixel, line, place = 4 * channels, 4 * out.shape[1] * channels, 4 * m.shape[1] * channels
+    half_at, row = address_of(half), PATCH * BYTES
+    trouble = splat(ZERO)
     for t in range(tiles):
-        at = first + t
-        for j in range(PATCH):
-            m0, m1, m2 = m[j, at], m[PATCH + j, at], m[2 * PATCH + j, at]
-            m3, m4, m5 = m[3 * PATCH + j, at], m[4 * PATCH + j, at], m[5 * PATCH + j, at]
-            h0, h1, h2, h3 = half[0, j], half[1, j], half[2, j], half[3, j]
-            for o in range(channels):
-                h0[o], h1[o], h2[o], h3[o] = _output_line(m0[o], m1[o], m2[o], m3[o], m4[o], m5[o])
-        x0 = out_column + TILE * t
         wide = min(TILE, columns - TILE * t)
-        for i in range(min(TILE, rows)):
-            h0, h1, h2, h3, h4, h5 = half[i, 0], half[i, 1], half[i, 2], half[i, 3], half[i, 4], half[i, 5]
-            if wide == TILE:
-                y0, y1, y2, y3 = (
-                    out[out_row + i, x0],
-                    out[out_row + i, x0 + 1],
-                    out[out_row + i, x0 + 2],
-                    out[out_row + i, x0 + 3],
-                )
-                for o in range(channels):
-                    a, b, c, d = _output_line(h0[o], h1[o], h2[o], h3[o], h4[o], h5[o])
-                    y0[o], y1[o], y2[o], y3[o] = a + bias[o], b + bias[o], c + bias[o], d + bias[o]
-                    trouble += ((a + b) + (c + d)) * F(0)
-            else:
-                y0, y1, y2 = (
-                    out[out_row + i, x0],
-                    out[out_row + i, x0 + min(1, wide - 1)],
-                    out[out_row + i, x0 + wide - 1],
-                )
-                for o in range(channels):
-                    a, b, c, d = _output_line(h0[o], h1[o], h2[o], h3[o], h4[o], h5[o])
-                    # the last assignment wins where fewer than three columns are left
-                    y2[o] = (c if wide == 3 else b if wide == 2 else a) + bias[o]
-                    y1[o] = (b if wide > 1 else a) + bias[o]
-                    y0[o] = a + bias[o]
-                    trouble += ((a + b) + (c + d)) * F(0)
-    return trouble
+        for o in range(0, channels, LANES):
+            count = min(LANES, channels - o)
+            m_at = address_of(m) + (first + t) * pixel + 4 * o
+            y_at = address_of(out) + out_row * line + (out_column + TILE * t) * pixel + 4 * o
+            for j in range(PATCH):
+                d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * place, PATCH * place, count)
+                h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
+                at = half_at + j * BYTES
+                store(at, h0)
+                store(at + row, h1)
+                store(at + 2 * row, h2)
+                store(at + 3 * row, h3)
+            offset = _load_one(address_of(bias) + 4 * o, count)
+            for i in range(min(TILE, rows)):
+                d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
+                h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
+                trouble = trouble + ((h0 + h1) + (h2 + h3)) * splat(ZERO)
+                at = y_at + i * line
+                _store_one(at, h0 + offset, count)
+                if wide > 1:
+                    _store_one(at + pixel, h1 + offset, count)
+                if wide > 2:
+                    _store_one(at + 2 * pixel, h2 + offset, count)
+                if wide > 3:
+                    _store_one(at + 3 * pixel, h3 + offset, count)
+    store(half_at, trouble)
+    total = ZERO
+    for lane in range(LANES):
+        total += half[0, lane]
+    return total
 
 
 @kernel
 def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, flags):
     """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: O; out: rows x columns.
 
-    v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 6, 6, max(C, O); flags[i] becomes 1 for a row of tiles
+    v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 36, LANES; flags[i] becomes 1 for a row of tiles
     with a result that is not finite.
     """
     in_channels, out_channels = x.shape[2], out.shape[2]

@@ -49,10 +49,10 @@ class Network:
         users = [node for number in self.order for node in self.graph.nodes[number].inputs]
         found = {}
         for number in self.order:
-            before = self.graph.nodes[number].inputs[0]
-            if before != INPUT and self.graph.nodes[before].layer.word == "batchnorm" and users.count(before) == 1:
-                if slope_of(self.graph.nodes[number].layer) is not None and before != self.output:
-                    found[number] = before
+            layer, (before, *_) = self.graph.nodes[number]
+            alone = before != INPUT and users.count(before) == 1
+            if alone and self.graph.nodes[before].layer.word == "batchnorm" and slope_of(layer) is not None:
+                found[number] = before
         return found
 
     def _pass(self, number: int, spread: Any) -> Training:

@@ -162,6 +162,6 @@ def check_fitted(graph: Graph, arrays: list[Arrays]) -> None:
     for number, ((layer, _), found) in enumerate(zip(graph.nodes, arrays, strict=True)):
         if layer.needs_data and not found:
             raise CnntoolError(
-                f"{' '.join(layer.words())} (layer {number + 1}) is learned without labels: `cnntool fit` it first, and "
-                "train on the table that `extract -m MODEL --labels` writes"
+                f"{' '.join(layer.words())} (layer {number + 1}) is learned without labels: `cnntool fit` it first, "
+                "and train on the table that `extract -m MODEL --labels` writes"
             )

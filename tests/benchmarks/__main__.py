@@ -35,6 +35,8 @@ def main() -> None:
         table.print_result(result, width)
     lines = table.geometric_means(results, MEANS)
     print("\n".join(lines))
+    if processes:
+        print(table.plain(whole.HEAD, process_rows(results)))
     grown = growth.measure_all(options.only, max(options.threads), options.repeats)
     if grown:
         print(table.plain(growth.HEAD, growth.rows(grown)))
@@ -54,10 +56,15 @@ def as_markdown(told: dict[str, str], results: list[Result], lines: list[str], g
     if lines:
         parts.append("".join(f"- {line}\n" for line in lines))
     if processes:
-        parts.append(table.markdown(whole.HEAD, [row for result in processes for row in whole.rows(result)]))
+        parts.append(table.markdown(whole.HEAD, process_rows(results)))
     if grown:
         parts.append(table.markdown(growth.HEAD, growth.rows(grown)))
     return "\n".join(parts)
+
+
+def process_rows(results: list[Result]) -> list[tuple[str, ...]]:
+    """The lines of all whole processes."""
+    return [row for result in results if isinstance(result, whole.ProcessResult) for row in whole.rows(result)]
 
 
 def arguments() -> argparse.Namespace:

@@ -23,7 +23,8 @@ from tests.benchmarks.race import Result
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"
 WRAPPER = Path(__file__).parent / "timed_process.py"
-PEERS_DIFFER = 1e-3  # of the largest number
+PEERS_DIFFER = {"opencv": 0.1}  # of the largest number: its pictures are made smaller by another filter
+OTHERS_DIFFER = 1e-3
 HEAD = ("whole process", "threads", "who", "seconds", "ratio", "peak memory, MB", "differs", "")
 
 
@@ -123,7 +124,9 @@ def run(process: Process, folder: Path, threads: int, rounds: int) -> ProcessRes
         result.differences = {
             name: float(np.abs(array - own).max() / np.abs(own).max()) for name, array in numbers.items()
         }
-    result.notes += [f"{name} differs" for name, off in result.differences.items() if not off <= PEERS_DIFFER]
+    for name, off in result.differences.items():
+        if not off <= PEERS_DIFFER.get(name, OTHERS_DIFFER):
+            result.notes.append(f"{name} differs")
     return result
 
 

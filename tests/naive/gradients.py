@@ -90,9 +90,7 @@ def avgpool_backward(
     return off_canvas(d_canvas, padding, x.shape), {}
 
 
-def l2pool_backward(
-    d_y, x, kernel_size, stride=None, padding=NO_PADDING, dilation=(1, 1), ceil=False
-) -> Gradients:
+def l2pool_backward(d_y, x, kernel_size, stride=None, padding=NO_PADDING, dilation=(1, 1), ceil=False) -> Gradients:
     stride = stride or kernel_size
     y = twins.l2pool(x, kernel_size, stride, padding, dilation, ceil)
     window = d_y.shape[:2], kernel_size, stride, dilation
@@ -152,9 +150,7 @@ leaky_relu_backward = elementwise(lambda x, slope=0.01: np.where(x > 0, 1.0, slo
 sigmoid_backward = elementwise(lambda x: sigmoid(x) * sigmoid(-x))
 tanh_backward = elementwise(lambda x: 1 - np.tanh(x) ** 2)
 elu_backward = elementwise(lambda x, alpha=1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))))
-gelu_backward = elementwise(
-    lambda x: 0.5 * erfc(-x / math.sqrt(2)) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-)
+gelu_backward = elementwise(lambda x: 0.5 * erfc(-x / math.sqrt(2)) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
 silu_backward = elementwise(lambda x: sigmoid(x) * (1 + x * sigmoid(-x)))
 softplus_backward = elementwise(sigmoid)
 hard_sigmoid_backward = elementwise(lambda x: np.where(np.abs(x) < 3, 1 / 6, 0.0))

@@ -51,7 +51,7 @@ def prepare_winograd(step: Convolution) -> None:
         return (
             v.reshape(winograd.PLACES, together, in_channels),
             np.empty((winograd.PLACES, together, out_channels), np.float32),
-            np.empty((winograd.PATCH, winograd.PATCH, max(in_channels, out_channels)), np.float32),
+            np.empty((winograd.PLACES, kernels.vectors.LANES), np.float32),
         )
 
     def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):

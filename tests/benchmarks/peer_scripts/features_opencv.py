@@ -1,8 +1,7 @@
 """A vector an image with OpenCV and numpy: features_opencv.py FOLDER OUTPUT.npz MODEL.npz THREADS
 
-OpenCV convolves with a stride by filtering for each of the 3 x 64 planes and leaving out three pixels of four, or as a
-product of matrices; this takes the product, with numpy's BLAS. Pictures are made smaller by the mean over areas, which
-is not quite Pillow's triangle.
+OpenCV's filters have no stride, so the convolution is a product of patches and filters, with numpy's BLAS. Pictures are
+made smaller by the mean over areas, which is not quite Pillow's triangle.
 """
 
 import sys

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.learning.data import Images, split
+
+
+def test_bytes_stay_bytes_and_come_out_as_they_went_in():
+    rng = np.random.default_rng(0)
+    volumes = rng.integers(0, 256, (5, 4, 3, 2)).astype(np.float32) / 255
+    images = Images(5, (4, 3, 2))
+    for place, volume in enumerate(volumes):
+        images.put(place, volume)
+    assert images._values.dtype == np.uint8
+    np.testing.assert_array_equal(images[np.array([3, 1])], volumes[[3, 1]])
+
+
+def test_other_values_make_them_float32():
+    rng = np.random.default_rng(0)
+    volumes = rng.integers(0, 256, (3, 4, 3, 1)).astype(np.float32) / 255
+    volumes[1] -= 0.5
+    volumes[2, 0, 0, 0] = np.nan
+    images = Images(4, (4, 3, 1))
+    for place, volume in enumerate(volumes):
+        images.put(place, volume)
+    images.shorten(3)
+    assert len(images) == 3
+    np.testing.assert_array_equal(images[:], volumes)
+
+
+def test_the_same_share_of_each_class_is_held_back():
+    labels = np.repeat([0, 1, 2, 3], [100, 50, 2, 1])
+    kept, held = split(labels, 0.1, seed=3)
+    assert np.bincount(labels[held], minlength=4).tolist() == [10, 5, 1, 0]  # a class of one has none to spare
+    assert sorted([*kept, *held]) == list(range(len(labels)))
+    np.testing.assert_array_equal(held, split(labels, 0.1, seed=3)[1])
+    assert not np.array_equal(held, split(labels, 0.1, seed=4)[1])
+    assert len(split(labels, 0.0, seed=3)[1]) == 0
