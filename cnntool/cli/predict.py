@@ -86,6 +86,8 @@ def opened(output: str | None) -> Iterator[IO[str]]:
 
 
 def table_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+    """A line an image, for people."""
+
     def write(name: str, best: Top) -> None:
         stream.write(f"{name}  " + "  ".join(f"{label} {score:.1%}" for label, score in best) + "\n")
 
@@ -104,6 +106,8 @@ def csv_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
 
 
 def lines_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+    """A JSON object a line: `path`, and `classes` with `class` and `score`."""
+
     def write(name: str, best: Top) -> None:
         classes = [{"class": label, "score": round(score, 6)} for label, score in best]
         stream.write(json.dumps({"path": name, "classes": classes}) + "\n")

@@ -116,7 +116,7 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     from cnntool.images.preparation import to_json
     from cnntool.images.sources import open_source
     from cnntool.learning.checkpoint import checkpoint_path, read_checkpoint
-    from cnntool.learning.train import Options, Trainer, check_classes, check_fitted
+    from cnntool.learning.train import Options, Trainer, check_classes
     from cnntool.network.threads import available_threads
 
     notices = Notices(values.pop("quiet"), False)
@@ -130,7 +130,6 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
         shape = pipeline.input_shape = first_shape(source, preparation)
         check_classes(pipeline.graph, shape, pipeline.classes)
         arrays = pipeline.weights(shape)
-        check_fitted(pipeline.graph, arrays)
         images, labels, failures = read_labelled(source, pipeline.classes, shape, preparation, threads, notices)
     pipeline.preparation = to_json(preparation)
     trainer = Trainer(pipeline.graph, arrays, images, labels, chosen, threads)

@@ -1,138 +1,176 @@
-"""Activation functions, in place: v[row : row + rows, start : start + length] = f(v[...]), `v` a volume's rows, flat.
+"""Activation functions: out[out_row + i, out_start + j] = f(x[x_row + i, x_start + j]) for i < rows, j < length.
 
-In place only: given two arrays that may be one, LLVM guards its vector loop against overlap and takes the scalar one.
-Each f lets NaN through.
+`x` and `out` are the rows of volumes, flat, and may be the same piece of the same array: a vector is read before it is
+written. Each f lets NaN through. As loops of scalars the same functions took two passes, a copy and the function in
+place, since LLVM does not vectorise a loop over two arrays that might overlap.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.elementary import erfc_positive, exp, expm1, log1p, sigmoid, tanh
-from cnntool.kernels.jit import kernel
+from cnntool.kernels.elementary import erfc_positive, exp_negative, expm1_negative, log1p, sigmoid, tanh
+from cnntool.kernels.jit import inlined, kernel
+from cnntool.kernels.simd import absolute, load, load_first, store, store_first, where_less
+from cnntool.kernels.tile import address_of
+from cnntool.kernels.vectors import LANES
 
 F = np.float32
-ZERO, ONE, HALF = F(0), F(1), F(0.5)
+ZERO, ONE, TWO, THREE, SIX, HALF = F(0), F(1), F(2), F(3), F(6), F(0.5)
 SQRT_HALF = F(0.70710678118654752)
 
 
+@inlined
+def each(function, x, x_row, x_start, out, out_row, out_start, rows, length, constant):
+    """Applies `function(vector, constant)` to all pieces."""
+    for i in range(rows):
+        x_at = address_of(x) + 4 * ((x_row + i) * x.shape[1] + x_start)
+        y_at = address_of(out) + 4 * ((out_row + i) * out.shape[1] + out_start)
+        whole = length // LANES * LANES
+        for j in range(0, whole, LANES):
+            store(y_at + 4 * j, function(load(x_at + 4 * j), constant))
+        if whole < length:
+            rest = length - whole
+            store_first(y_at + 4 * whole, function(load_first(x_at + 4 * whole, rest), constant), rest)
+
+
+@inlined
+def _relu(x, _):
+    return where_less(x, ZERO, ZERO, x)
+
+
+@inlined
+def _leaky_relu(x, slope):
+    return where_less(x, ZERO, slope * x, x)
+
+
+@inlined
+def _sigmoid(x, _):
+    return sigmoid(x)
+
+
+@inlined
+def _tanh(x, _):
+    return tanh(x)
+
+
+@inlined
+def _elu(x, alpha):
+    return where_less(x, ZERO, alpha * expm1_negative(where_less(x, ZERO, x, x * ZERO)), x)
+
+
+@inlined
+def _gelu(x, _):
+    tail = erfc_positive(absolute(x) * SQRT_HALF)
+    return HALF * x * where_less(x, ZERO, tail, TWO - tail)
+
+
+@inlined
+def _silu(x, _):
+    return x * sigmoid(x)
+
+
+@inlined
+def _softplus(x, _):
+    return where_less(x, ZERO, ZERO, x) + log1p(exp_negative(ZERO - absolute(x)))
+
+
+@inlined
+def _hard_gate(x):
+    gate = where_less(x + THREE, ZERO, ZERO, x + THREE)
+    return where_less(SIX, gate, SIX, gate) / SIX
+
+
+@inlined
+def _hard_sigmoid(x, _):
+    return _hard_gate(x)
+
+
+@inlined
+def _hard_swish(x, _):
+    return x * _hard_gate(x)
+
+
+@inlined
+def _absolute(x, _):
+    return absolute(x)
+
+
 @kernel
-def relu_forward(v, row, start, rows, length):
+def relu_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """max(0, x)"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            x = line[j]
-            line[j] = ZERO if x < ZERO else x
+    each(_relu, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def leaky_relu_forward(v, row, start, rows, length, slope):
+def leaky_relu_forward(x, x_row, x_start, out, out_row, out_start, rows, length, slope):
     """x for x >= 0, slope x below"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            x = line[j]
-            line[j] = slope * x if x < ZERO else x
+    each(_leaky_relu, x, x_row, x_start, out, out_row, out_start, rows, length, slope)
 
 
 @kernel
-def prelu_forward(v, row, start, rows, length, alpha):
+def prelu_forward(x, x_row, x_start, out, out_row, out_start, rows, length, alpha):
     """x for x >= 0, alpha x below; `alpha` is one period of the channels' slopes along a row."""
     period = alpha.shape[0]
-    for i in range(row, row + rows):
+    for i in range(rows):
+        x_at = address_of(x) + 4 * ((x_row + i) * x.shape[1] + x_start)
+        y_at = address_of(out) + 4 * ((out_row + i) * out.shape[1] + out_start)
         for first in range(0, length, period):
-            count = min(period, length - first)
-            line = v[i, start + first : start + first + count]
-            for j in range(count):
-                x = line[j]
-                line[j] = alpha[j] * x if x < ZERO else x
+            for j in range(0, min(period, length - first), LANES):
+                count = min(LANES, period - j, length - first - j)
+                value, slope = load_first(x_at + 4 * (first + j), count), load_first(address_of(alpha) + 4 * j, count)
+                store_first(y_at + 4 * (first + j), where_less(value, ZERO, slope * value, value), count)
 
 
 @kernel
-def sigmoid_forward(v, row, start, rows, length):
+def sigmoid_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """1 / (1 + exp(-x))"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            line[j] = sigmoid(line[j])
+    each(_sigmoid, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def tanh_forward(v, row, start, rows, length):
+def tanh_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x))"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            line[j] = tanh(line[j])
+    each(_tanh, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def elu_forward(v, row, start, rows, length, alpha):
+def elu_forward(x, x_row, x_start, out, out_row, out_start, rows, length, alpha):
     """x for x >= 0, alpha (exp(x) - 1) below"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            x = line[j]
-            line[j] = alpha * expm1(x) if x < ZERO else x
+    each(_elu, x, x_row, x_start, out, out_row, out_start, rows, length, alpha)
 
 
 @kernel
-def gelu_forward(v, row, start, rows, length):
+def gelu_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """x / 2 erfc(-x / sqrt 2)"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            x = line[j]
-            tail = erfc_positive(abs(x) * SQRT_HALF)
-            line[j] = HALF * x * (tail if x < ZERO else F(2) - tail)
+    each(_gelu, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def silu_forward(v, row, start, rows, length):
+def silu_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """x / (1 + exp(-x))"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            line[j] *= sigmoid(line[j])
+    each(_silu, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def softplus_forward(v, row, start, rows, length):
+def softplus_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """log(1 + exp(x))"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            x = line[j]
-            line[j] = (x if x > ZERO else ZERO) + (log1p(exp(-abs(x))) if x == x else x)
+    each(_softplus, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def hard_sigmoid_forward(v, row, start, rows, length):
+def hard_sigmoid_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """min(max(x + 3, 0), 6) / 6"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            x = line[j] + F(3)
-            x = ZERO if x < ZERO else x
-            line[j] = (F(6) if x > F(6) else x) / F(6)
+    each(_hard_sigmoid, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def hard_swish_forward(v, row, start, rows, length):
+def hard_swish_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """x min(max(x + 3, 0), 6) / 6"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            gate = line[j] + F(3)
-            gate = ZERO if gate < ZERO else gate
-            line[j] *= (F(6) if gate > F(6) else gate) / F(6)
+    each(_hard_swish, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
 
 
 @kernel
-def absolute_forward(v, row, start, rows, length):
+def absolute_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
     """|x|"""
-    for i in range(row, row + rows):
-        line = v[i, start : start + length]
-        for j in range(length):
-            line[j] = abs(line[j])
+    each(_absolute, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)

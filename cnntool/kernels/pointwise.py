@@ -1,29 +1,35 @@
-"""Kernels that treat each position by itself: affine maps of the channels, sums of volumes, reductions over channels.
-
-`v` is in place, flat rows: v[row : row + rows, start : start + length]. A `period` array holds one value a channel,
-repeated a few times so that short pixels still fill the vectors; it is walked along the row.
-"""
+"""Kernels that treat each position by itself: affine maps of the channels, sums of volumes, reductions over channels."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cnntool.kernels.jit import kernel
+from cnntool.kernels.simd import load_first, store_first
+from cnntool.kernels.tile import address_of
+from cnntool.kernels.vectors import LANES
 
 F = np.float32
 MAX, ABSOLUTE_MAX, MODULUS = range(3)
 
 
 @kernel
-def affine_forward(v, row, start, rows, length, mean, scale, shift):
-    """v = (v - mean[c]) * scale[c] + shift[c]; subtracting first keeps the digits of values far from zero."""
+def affine_forward(x, x_row, x_start, out, out_row, out_start, rows, length, mean, scale, shift):
+    """out = (x - mean[c]) * scale[c] + shift[c]; subtracting first keeps the digits of values far from zero.
+
+    Pieces as in `activations`; `mean`, `scale` and `shift` hold one period of the channels' values along a row.
+    """
     period = scale.shape[0]
-    for i in range(row, row + rows):
+    for i in range(rows):
+        x_at = address_of(x) + 4 * ((x_row + i) * x.shape[1] + x_start)
+        y_at = address_of(out) + 4 * ((out_row + i) * out.shape[1] + out_start)
         for first in range(0, length, period):
-            count = min(period, length - first)
-            line = v[i, start + first : start + first + count]
-            for j in range(count):
-                line[j] = (line[j] - mean[j]) * scale[j] + shift[j]
+            for j in range(0, min(period, length - first), LANES):
+                count = min(LANES, period - j, length - first - j)
+                value = load_first(x_at + 4 * (first + j), count) - load_first(address_of(mean) + 4 * j, count)
+                value = value * load_first(address_of(scale) + 4 * j, count)
+                value = value + load_first(address_of(shift) + 4 * j, count)
+                store_first(y_at + 4 * (first + j), value, count)
 
 
 @kernel

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.tile import MAXIMUM, SUM, SUM_OF_SQUARES, address_of, channel_tile
+from cnntool.kernels.tile import MAXIMUM, ROOT_OF_SQUARES, SCALED_SUM, address_of, channel_tile
 from cnntool.kernels.vectors import LANES
 
 PIXELS, VECTORS = 4, 2
@@ -16,7 +16,9 @@ SLICE = 64  # pixels that are summed in float32 before they join a float64 total
 
 
 @inlined
-def _window_row(x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, operation):
+def _window_row(
+    x, x_row, factors_at, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, operation
+):  # fmt: skip
     channels = x.shape[2]
     x_line, out_line = x.shape[1] * channels, out.shape[1] * channels
     x_pixel = stride_x * channels
@@ -27,7 +29,7 @@ def _window_row(x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, d
         count = min(PIXELS, columns - start)
         for c in range(0, channels, LANES * VECTORS):
             channel_tile(
-                x_at + 4 * (start * x_pixel + c), 0, 0, y_at + 4 * (start * channels + c), kh, kw,
+                x_at + 4 * (start * x_pixel + c), 0, factors_at + 4 * start, y_at + 4 * (start * channels + c), kh, kw,
                 dilation_y * x_line, dilation_x * channels, x_pixel, 0, channels,
                 count, min(LANES * VECTORS, channels - c), operation, PIXELS, VECTORS,
             )  # fmt: skip
@@ -37,30 +39,25 @@ def _window_row(x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, d
 def maxpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
     """out[oy, ox, c] = max over ky, kx of x[sy oy + dy ky, sx ox + dx kx, c]"""
     for oy in range(rows):
-        _window_row(x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, MAXIMUM)
+        _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, MAXIMUM)
 
 
 @kernel
 def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, height, width):
     """out[oy, ox, c] = (sum over the window of x[.., c]) / (height[oy] * width[ox]), the counted sizes of the window"""
+    factors = np.zeros(columns + PIXELS, np.float32)
     for oy in range(rows):
-        _window_row(x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SUM)
         for ox in range(columns):
-            pixel = out[out_row + oy, out_column + ox]
-            size = height[oy] * width[ox]
-            for c in range(pixel.shape[0]):
-                pixel[c] /= size
+            factors[ox] = np.float32(1) / (height[oy] * width[ox])
+        at = address_of(factors)
+        _window_row(x, x_row + sy * oy, at, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
 
 
 @kernel
 def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
     """out[oy, ox, c] = sqrt(sum over the window of x[.., c]^2)"""
     for oy in range(rows):
-        _window_row(x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SUM_OF_SQUARES)
-        for ox in range(columns):
-            pixel = out[out_row + oy, out_column + ox]
-            for c in range(pixel.shape[0]):
-                pixel[c] = np.sqrt(pixel[c])
+        _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, ROOT_OF_SQUARES)
 
 
 @kernel

@@ -17,7 +17,7 @@ from numba.extending import intrinsic, models, overload, register_model
 from cnntool.kernels.vectors import LANES
 
 IR_VECTOR = ir.VectorType(ir.FloatType(), LANES)
-FLAGS = ("nsz", "arcp", "contract", "afn", "reassoc")
+FLAGS = ("contract",)  # a * b + c as one; the order of operations stays, for some functions depend on it
 
 
 class VectorType(types.Type):
@@ -63,15 +63,18 @@ def store(typingctx, address, value):
     return types.void(types.int64, VECTOR), codegen
 
 
+def _splat(b: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
+    undefined = ir.Constant(IR_VECTOR, ir.Undefined)
+    first = b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
 @intrinsic
 def splat(typingctx, scalar):
     """A vector with one float32 in all lanes."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        undefined = ir.Constant(IR_VECTOR, ir.Undefined)
-        first = b.insert_element(undefined, values[0], ir.Constant(ir.IntType(32), 0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return b.shuffle_vector(first, undefined, mask)
+        return _splat(b, values[0])
 
     return VECTOR(types.float32), codegen
 
@@ -83,10 +86,7 @@ def load_splat(typingctx, address):
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         scalar = b.load(b.inttoptr(values[0], ir.FloatType().as_pointer()))
         scalar.align = 4
-        undefined = ir.Constant(IR_VECTOR, ir.Undefined)
-        first = b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return b.shuffle_vector(first, undefined, mask)
+        return _splat(b, scalar)
 
     return VECTOR(types.int64), codegen
 
@@ -129,34 +129,110 @@ def load_first(typingctx, address, count):
     return VECTOR(types.int64, types.int64), codegen
 
 
+# What follows works on vectors and on float32 alike, so that a function is written once for both. A float32 among
+# vectors stands for all lanes.
+
+
+def _result(*kinds: Any) -> Any:
+    return VECTOR if any(isinstance(kind, VectorType) for kind in kinds) else types.float32
+
+
+def _lifted(b: ir.IRBuilder, signature: Any, values: tuple) -> list[ir.Value]:
+    if not isinstance(signature.return_type, VectorType):
+        return list(values)
+    kinds = zip(signature.args, values, strict=True)
+    return [value if isinstance(kind, VectorType) else _splat(b, value) for kind, value in kinds]
+
+
+def _call(b: ir.IRBuilder, name: str, value: ir.Value) -> ir.Value:
+    suffix = f"v{LANES}f32" if value.type == IR_VECTOR else "f32"
+    function_type = ir.FunctionType(value.type, [value.type])
+    return b.call(cgutils.get_or_insert_function(b.module, function_type, f"llvm.{name}.{suffix}"), [value])
+
+
+@intrinsic
+def absolute(typingctx, x):
+    """|x|"""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        return _call(b, "fabs", values[0])
+
+    return _result(x)(x), codegen
+
+
+@intrinsic
+def floor(typingctx, x):
+    """The largest whole number that is not above x."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        return _call(b, "floor", values[0])
+
+    return _result(x)(x), codegen
+
+
+@intrinsic
+def two_to_the(typingctx, n):
+    """2 ** n of whole numbers from -126 to 127, by writing the exponent's bits."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        kind = values[0].type
+        integer: Any = ir.IntType(32) if kind != IR_VECTOR else ir.VectorType(ir.IntType(32), LANES)
+
+        def constant(value: int) -> ir.Constant:
+            return ir.Constant(integer, value if kind != IR_VECTOR else [value] * LANES)
+
+        exponent = b.add(b.fptosi(values[0], integer), constant(127))
+        return b.bitcast(b.shl(exponent, constant(23)), kind)
+
+    return _result(n)(n), codegen
+
+
+@intrinsic
+def where_less(typingctx, a, b, x, y):
+    """x where a < b, else y; y where a or b is NaN."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        first, second, then, otherwise = _lifted(builder, signature, values)
+        return builder.select(builder.fcmp_ordered("<", first, second), then, otherwise)
+
+    return _result(a, b, x, y)(a, b, x, y), codegen
+
+
 def _binary(name: str) -> Any:
     @intrinsic
     def operation(typingctx, a, b):
         def codegen(context: Any, builder: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-            return getattr(builder, name)(*values, flags=FLAGS)
+            return getattr(builder, name)(*_lifted(builder, signature, values), flags=FLAGS)
 
-        return VECTOR(VECTOR, VECTOR), codegen
+        return _result(a, b)(a, b), codegen
 
     return operation
 
 
-_add, _subtract, _multiply = _binary("fadd"), _binary("fsub"), _binary("fmul")
+_add, _subtract, _multiply, _divide = (_binary(name) for name in ("fadd", "fsub", "fmul", "fdiv"))
 
 
-def _are_vectors(*kinds: Any) -> bool:
-    return all(isinstance(kind, VectorType) for kind in kinds)
+def _is_vectors(a: Any, b: Any) -> bool:
+    """One of the two is a vector, the other a vector or a float32."""
+    vectors = [isinstance(kind, VectorType) for kind in (a, b)]
+    return any(vectors) and all(v or kind == types.float32 for v, kind in zip(vectors, (a, b), strict=True))
 
 
 @overload(operator.add)
 def _overload_add(a, b):
-    return (lambda a, b: _add(a, b)) if _are_vectors(a, b) else None
+    return (lambda a, b: _add(a, b)) if _is_vectors(a, b) else None
 
 
 @overload(operator.sub)
 def _overload_subtract(a, b):
-    return (lambda a, b: _subtract(a, b)) if _are_vectors(a, b) else None
+    return (lambda a, b: _subtract(a, b)) if _is_vectors(a, b) else None
 
 
 @overload(operator.mul)
 def _overload_multiply(a, b):
-    return (lambda a, b: _multiply(a, b)) if _are_vectors(a, b) else None
+    return (lambda a, b: _multiply(a, b)) if _is_vectors(a, b) else None
+
+
+@overload(operator.truediv)
+def _overload_divide(a, b):
+    return (lambda a, b: _divide(a, b)) if _is_vectors(a, b) else None

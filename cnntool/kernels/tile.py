@@ -24,8 +24,8 @@ from cnntool.kernels.vectors import LANES
 FLOAT, BIT, INT32, INT64 = ir.FloatType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 VECTOR, MASK, LANE_NUMBERS = ir.VectorType(FLOAT, LANES), ir.VectorType(BIT, LANES), ir.VectorType(INT32, LANES)
 
-MULTIPLY, MAXIMUM, SUM, SUM_OF_SQUARES = range(4)
-_START = {MAXIMUM: float("-inf"), SUM: 0.0, SUM_OF_SQUARES: 0.0}
+MULTIPLY, MAXIMUM, SCALED_SUM, ROOT_OF_SQUARES = range(4)
+_START = {MAXIMUM: float("-inf"), SCALED_SUM: 0.0, ROOT_OF_SQUARES: 0.0}
 
 
 class _Emitter:
@@ -221,8 +221,9 @@ def channel_tile(
 ):  # fmt: skip
     """y[p, c] = the `operation` over ky, kx of x[ky * x_row + kx * x_column + p * x_pixel + c], each channel alone.
 
-    MULTIPLY starts from `bias[c]` and adds w[(ky * kernel_width + kx) * w_step + c] * x; MAXIMUM, SUM and
-    SUM_OF_SQUARES do not read `w` and `bias`. Channels from `channels` on are neither read nor stored.
+    MULTIPLY starts from `bias[c]` and adds w[(ky * kernel_width + kx) * w_step + c] * x. SCALED_SUM is the sum times
+    `bias[p]`, for as many p as the tile has pixels. MAXIMUM and ROOT_OF_SQUARES, the root of the sum of squares, read
+    neither `w` nor `bias`. Channels from `channels` on are neither read nor stored.
     """
     arguments = (
         x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
@@ -260,6 +261,7 @@ def channel_tile(
                 walk([None] * t.vectors)
             with otherwise:
                 walk(list(t.masks(c)))
+        _conclude(t, how, t.address(bias0))
         t.finish(t.address(y0), out_pixel, n, c)
         return context.get_dummy_value()
 
@@ -270,11 +272,26 @@ def _combine(t: _Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | N
     b, acc = t.b, t.acc[p][v]
     if how == MULTIPLY:
         t.multiply_add(p, v, x, w)
-    elif how == SUM_OF_SQUARES:
+    elif how == ROOT_OF_SQUARES:
         t.multiply_add(p, v, x, x)
-    elif how == SUM:
+    elif how == SCALED_SUM:
         b.store(b.fadd(b.load(acc), x), acc)
     else:  # a NaN must come through, whether it is the new value or the one held
         held = b.load(acc)
         take = b.or_(b.fcmp_ordered(">", x, held), b.fcmp_unordered("uno", x, x))
         b.store(b.select(take, x, held), acc)
+
+
+def _conclude(t: _Emitter, how: int, factors: ir.Value) -> None:
+    """What is left to do to the accumulators once the window is walked through."""
+    b = t.b
+    for p, line in enumerate(t.acc):
+        factor = t.load_broadcast(t.at(factors, t.integer(p))) if how == SCALED_SUM else None
+        for acc in line:
+            if how == SCALED_SUM:
+                b.store(b.fmul(b.load(acc), factor), acc)
+            elif how == ROOT_OF_SQUARES:
+                root = cgutils.get_or_insert_function(
+                    b.module, ir.FunctionType(VECTOR, [VECTOR]), f"llvm.sqrt.v{LANES}f32"
+                )
+                b.store(b.call(root, [b.load(acc)]), acc)

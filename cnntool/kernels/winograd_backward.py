@@ -66,7 +66,6 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
     together = max(1, TILES_AT_ONCE // tiles)
     canvas = np.zeros((TILE * lines + 2, TILE * tiles + 2, channels), np.float32)
     v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, out_channels)
-    half = np.empty((PATCH, PATCH, max(channels, out_channels)), np.float32)
     lanes = np.empty((PLACES, LANES), np.float32)
     zeros = np.zeros(BLOCK, np.float32)
     total, present = (last - first) * lines, -1

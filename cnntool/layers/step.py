@@ -39,16 +39,24 @@ class Step:
 
 
 class InPlace(Step):
-    """`kernel(flat, row, start, rows, length, *arguments)` over flat rows, where channels do not mix."""
+    """`kernel(x, x_row, x_start, out, out_row, out_start, rows, length, *arguments)` over flat rows.
+
+    Channels do not mix, and `x` and `out` may be the same rows.
+    """
 
     def __init__(self, shape: Shape, kernel: Callable, *arguments: Any) -> None:
         super().__init__(shape, shape)
         self.kernel, self.arguments = kernel, arguments
 
-    def apply(self, v: np.ndarray, row: int, column: int, rows: int) -> None:
+    def apply(
+        self, x: np.ndarray, x_row: int, x_column: int, out: np.ndarray, out_row: int, out_column: int, rows: int
+    ) -> None:
         _, width, channels = self.input_shape
-        flat = v.reshape(v.shape[0], -1)
-        self.kernel(flat, row, column * channels, rows, width * channels, *self.arguments)
+        length = width * channels
+        flat, flat_out = x.reshape(x.shape[0], -1), out.reshape(out.shape[0], -1)
+        self.kernel(
+            flat, x_row, x_column * channels, flat_out, out_row, out_column * channels, rows, length, *self.arguments
+        )
 
 
 class Affine(InPlace):

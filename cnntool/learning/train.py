@@ -155,13 +155,3 @@ def check_classes(graph: Graph, shape: Shape, classes: list[str]) -> None:
             f"the last layer has {outputs} outputs, and there are {len(classes)} classes "
             f"({', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}): end the layers with `fc {len(classes)}`"
         )
-
-
-def check_fitted(graph: Graph, arrays: list[Arrays]) -> None:
-    """Refuses to train on top of layers whose arrays only `fit` can find."""
-    for number, ((layer, _), found) in enumerate(zip(graph.nodes, arrays, strict=True)):
-        if layer.needs_data and not found:
-            raise CnntoolError(
-                f"{' '.join(layer.words())} (layer {number + 1}) is learned without labels: `cnntool fit` it first, "
-                "and train on the table that `extract -m MODEL --labels` writes"
-            )

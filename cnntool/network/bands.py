@@ -116,7 +116,9 @@ def compute_band(
                 place = all_padding(steps, number + 1, spans[number + 1], scratch)
             continue
         target = target_of(steps, number, spans, out, scratch)
-        if works_in_place(step):
+        if isinstance(step, InPlace):
+            step.apply(*(place_of(source, span) if place is None else target), *target, rows)
+        elif works_in_place(step):
             if place is None:
                 copy_rows(source, span.first, target, rows)
             apply_in_place(step, target, rows, second, span.first)
@@ -131,6 +133,13 @@ def compute_band(
         place = target
         if number + 1 < len(steps) and not works_in_place(steps[number + 1]):
             place = window_start(steps[number + 1], target, spans[number + 1], span)
+
+
+def place_of(source: RowSource, span: Rows) -> Place:
+    """Rows of the source as an array to read from."""
+    if isinstance(source, np.ndarray):
+        return source, span.first, 0
+    return source[span.first : span.last], 0, 0
 
 
 def works_in_place(step: Step) -> bool:
@@ -211,5 +220,5 @@ def apply_in_place(step: Step, target: Place, rows: int, second: np.ndarray | No
         width = step.output_shape[1]
         step.combine(array[row : row + rows, column : column + width], second[first : first + rows])
     else:
-        assert isinstance(step, (InPlace, PixelInPlace))
+        assert isinstance(step, PixelInPlace)
         step.apply(array, row, column, rows)

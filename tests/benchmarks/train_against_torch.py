@@ -74,7 +74,9 @@ class TorchStep:
         self.optimiser, self.loss = torch.optim.Adam(self.network.parameters(), RATE), nn.CrossEntropyLoss()
 
     def __call__(self, x: np.ndarray, labels: np.ndarray) -> None:
-        given = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
+        # a permuted view of one channel counts as channels last whatever `contiguous` is told, so it is copied
+        shape = (len(x), x.shape[3], x.shape[1], x.shape[2])
+        given = torch.empty(shape, memory_format=self.layout).copy_(torch.from_numpy(x).permute(0, 3, 1, 2))
         self.optimiser.zero_grad()
         self.loss(self.network(given), torch.from_numpy(labels)).backward()
         self.optimiser.step()

@@ -91,7 +91,7 @@ def test_the_image_options_are_part_of_the_model(cnntool: Tool, photos: Path):
     np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
     assert cnntool("run", "-m", "m.npz", "--resize", "8x9", one, "c.npy").code == 0
     assert np.load("c.npy").shape == (8, 9, 1)
-    assert cnntool("run", "-m", "m.npz", "--rgb", "--crop", "5", one, "d.npy").code == 1  # three channels do not fit
+    assert cnntool("run", "-m", "m.npz", "--rgb", "--crop", "5", one, "d.npy").code == 2  # three channels do not fit
     assert json.loads(cnntool("shape", "-m", "m.npz", one, "--json").text)["input"] == [12, 10, 1]
 
 
@@ -169,7 +169,7 @@ def test_nothing_that_learns(cnntool: Tool, photos: Path):
         (["m.npz"], "no layers"),
         (["--show-filters", "f.npy", "m.npz", *BANK], "expected the name of a picture"),
         (["--show-filters", "f.txt", "m.npz", *BANK], ".txt is not known"),
-        (["m.npz", "bank", "kmeans", "4", "40"], "does not fit into the input"),
+        (["m.npz", "bank", "kmeans", "4", "30"], "does not fit into the input"),
         (["m.npz", "bank", "stored", "4", "4"], "which a saved model holds"),
         (["-m", "there.npz", "m.npz"], "no such option"),
     ],
@@ -194,7 +194,7 @@ def test_filters_as_a_picture(cnntool: Tool, photos: Path):
 def test_progress_on_a_terminal(cnntool: Tool, photos: Path):
     result = cnntool("fit", photos, "m.npz", "whiten", *BANK, terminal=("stderr",))
     assert result.code == 0
-    assert "whiten (layer 1)" in result.err
+    assert "whiten zca (layer 1)" in result.err
     assert "bank kmeans 6 4 (layer 2)" in result.err
 
 

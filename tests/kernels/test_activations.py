@@ -29,7 +29,7 @@ DENSE = np.float32([*np.linspace(-40, 40, 100_001), *np.linspace(-1, 1, 20_001),
 
 def applied(name: str, x: np.ndarray, *arguments) -> np.ndarray:
     v = np.array(x, np.float32)[None]
-    getattr(activations, name)(v, 0, 0, 1, x.size, *arguments)
+    getattr(activations, name)(v, 0, 0, v, 0, 0, 1, x.size, *arguments)
     return v[0]
 
 
@@ -65,7 +65,7 @@ def test_only_the_asked_piece_of_the_asked_rows_changes(name):
     for length in [*range(41), 100]:
         v = np.full((5, length + 7), GUARD)
         v[1:3, 4 : 4 + length] = noise(2, length)
-        getattr(activations, name)(v, 1, 4, 2, length, *arguments)
+        getattr(activations, name)(v, 1, 4, v, 1, 4, 2, length, *arguments)
         assert_near(v[1:3, 4 : 4 + length], twin(noise(2, length), *arguments), 1e-6)
         v[1:3, 4 : 4 + length] = GUARD
         assert (v == GUARD).all()
@@ -78,7 +78,7 @@ def test_slopes_follow_the_channels_along_the_row(period):
         v = np.full((3, length + 5), GUARD)
         x = noise(1, length)[0]
         v[1, 2 : 2 + length] = x
-        activations.prelu_forward(v, 1, 2, 1, length, alpha)
+        activations.prelu_forward(v, 1, 2, v, 1, 2, 1, length, alpha)
         slopes = np.resize(alpha, length)
         np.testing.assert_allclose(v[1, 2 : 2 + length], np.where(x < 0, slopes * x, x), rtol=1e-6)
         v[1, 2 : 2 + length] = GUARD

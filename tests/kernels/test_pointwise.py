@@ -16,7 +16,9 @@ def test_values_follow_the_channels_along_the_row(channels, repeats):
         v = np.full((4, length + 5), GUARD)
         x = noise(2, length)
         v[1:3, 2 : 2 + length] = x
-        pointwise.affine_forward(v, 1, 2, 2, length, *(np.tile(values, repeats) for values in (mean, scale, shift)))
+        pointwise.affine_forward(
+            v, 1, 2, v, 1, 2, 2, length, *(np.tile(values, repeats) for values in (mean, scale, shift))
+        )
         m, a, b = (np.tile(values.astype(np.float64), pixels) for values in (mean, scale, shift))
         assert_near(v[1:3, 2 : 2 + length], (x - m) * a + b, 1e-6)
         v[1:3, 2 : 2 + length] = GUARD
@@ -25,7 +27,7 @@ def test_values_follow_the_channels_along_the_row(channels, repeats):
 
 def test_centring_far_from_zero_keeps_the_digits():
     x = (np.float32(1e4) + np.arange(8, dtype=np.float32) / 128)[None]
-    pointwise.affine_forward(x, 0, 0, 1, 8, np.float32([1e4]), np.float32([128]), np.float32([1]))
+    pointwise.affine_forward(x, 0, 0, x, 0, 0, 1, 8, np.float32([1e4]), np.float32([128]), np.float32([1]))
     np.testing.assert_array_equal(x[0], np.arange(8) + 1)
 
 

@@ -6,13 +6,14 @@ import numba
 import numpy as np
 import pytest
 
-from cnntool.kernels.tile import MAXIMUM, MULTIPLY, SUM, SUM_OF_SQUARES, address_of, channel_tile, dense_tile
+from cnntool.kernels.tile import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_SUM, address_of, channel_tile, dense_tile
 from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 from tests.kernels.volumes import GUARD, assert_near, noise
 
 KH, KW, DEPTH = 2, 3, 4
 X_PIXEL = DEPTH + 1  # pixels of the input lie further apart than their channels
 SMALL_PIXELS, SMALL_VECTORS = 4, 2
+FACTORS = np.full(SMALL_PIXELS, 3, np.float32)
 
 
 @numba.njit
@@ -68,8 +69,8 @@ def maximum(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, cha
 @numba.njit
 def total(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, channels):
     channel_tile(
-        address_of(x), 0, 0, address_of(y), KH, KW, x_row, x_column, x_pixel, 0,
-        y_pixel, count, channels, SUM, SMALL_PIXELS, SMALL_VECTORS,
+        address_of(x), 0, address_of(FACTORS), address_of(y), KH, KW, x_row, x_column, x_pixel, 0,
+        y_pixel, count, channels, SCALED_SUM, SMALL_PIXELS, SMALL_VECTORS,
     )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def total(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, chann
 def squares(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, channels):
     channel_tile(
         address_of(x), 0, 0, address_of(y), KH, KW, x_row, x_column, x_pixel, 0,
-        y_pixel, count, channels, SUM_OF_SQUARES, SMALL_PIXELS, SMALL_VECTORS,
+        y_pixel, count, channels, ROOT_OF_SQUARES, SMALL_PIXELS, SMALL_VECTORS,
     )  # fmt: skip
 
 
@@ -85,8 +86,8 @@ def squares(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, cha
 EXPECTED = {
     product: lambda taps, w, bias: bias + (taps * w).sum(axis=0),
     maximum: lambda taps, w, bias: taps.max(axis=0),
-    total: lambda taps, w, bias: taps.sum(axis=0),
-    squares: lambda taps, w, bias: (taps**2).sum(axis=0),
+    total: lambda taps, w, bias: 3 * taps.sum(axis=0),
+    squares: lambda taps, w, bias: np.sqrt((taps**2).sum(axis=0)),
 }
 
 

@@ -58,5 +58,6 @@ def test_gradients_are_not_changed():
 
 def test_schedules():
     assert [SCHEDULES["constant"](p) for p in (0, 0.9)] == [1, 1]
-    np.testing.assert_allclose([SCHEDULES["step"](p) for p in (0, 0.49, 0.5, 0.74, 0.75, 0.99)], [1, 1, 0.1, 0.1, 0.01, 0.01])
+    steps = [SCHEDULES["step"](p) for p in (0, 0.49, 0.5, 0.74, 0.75, 0.99)]
+    np.testing.assert_allclose(steps, [1, 1, 0.1, 0.1, 0.01, 0.01])
     np.testing.assert_allclose([SCHEDULES["cosine"](p) for p in (0, 0.5, 1)], [1, 0.5, 0], atol=1e-12)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnntool.cli.evaluate import summary_of
+from tests.cli.conftest import Tool, save
+from tests.cli.test_predict import model
+
+__all__ = ["model"]
+
+
+@pytest.fixture
+def folder(model: Path) -> Path:
+    """Three pictures that are what their folder says, and one that is not."""
+    upper, lower = slice(0, 4), slice(4, 8)
+    for name, rows in (("above/1", upper), ("above/2", upper), ("below/1", lower), ("below/2", upper)):
+        image = np.zeros((8, 8, 3), np.uint8)
+        image[rows] = 255
+        save(f"test/{name}.png", image)
+    return Path("test")
+
+
+def test_numbers(cnntool: Tool, model: Path, folder: Path):
+    result = cnntool("evaluate", model, folder, "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.text)
+    assert found["accuracy"] == 0.75
+    assert found["images"] == 4
+    assert found["confusion"] == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
+    above, below, nothing = found["classes"]
+    assert (above["precision"], above["recall"]) == (2 / 3, 1)
+    assert (below["precision"], below["recall"], below["images"]) == (1, 0.5, 2)
+    assert nothing == {"class": "nothing", "images": 0, "precision": 0, "recall": 0, "f1": 0}
+
+
+def test_tables_and_files(cnntool: Tool, model: Path, folder: Path):
+    result = cnntool("evaluate", model, folder, "--csv", "c.csv")
+    assert "accuracy 75.00% on 4 images" in result.text
+    assert "precision" in result.text
+    assert list(csv.reader(Path("c.csv").read_text().splitlines())) == [
+        ["true", "above", "below", "nothing"], ["above", "2", "0", "0"], ["below", "1", "1", "0"],
+        ["nothing", "0", "0", "0"],
+    ]  # fmt: skip
+    assert "--overwrite" in cnntool("evaluate", model, folder, "--csv", "c.csv").refused()
+
+
+def test_wrong_folders(cnntool: Tool, model: Path, folder: Path):
+    save("test/sideways/1.png", np.zeros((8, 8, 3), np.uint8))
+    assert "'sideways' is no class of the model" in cnntool("evaluate", model, folder).refused()
+    assert "no label" in cnntool("evaluate", model, "photos").refused()
+
+
+def test_f1_is_the_harmonic_mean():
+    row = summary_of(np.array([[6, 2], [1, 1]]), ["a", "b"])["classes"][0]
+    assert abs(row["f1"] - 2 / (1 / row["precision"] + 1 / row["recall"])) < 1e-12
+
+
+def test_a_picture_of_the_matrix(cnntool: Tool, model: Path, folder: Path):
+    pytest.importorskip("matplotlib")
+    assert cnntool("evaluate", model, folder, "--picture", "c.png").code == 0
+    assert Path("c.png").stat().st_size > 1000

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnntool import Pipeline
+from tests.cli.conftest import Tool, save
+
+
+@pytest.fixture
+def model(here: Path) -> Path:
+    """Tells pictures that are bright above from those that are bright below, by hand-made weights."""
+    pipeline = Pipeline.parse("avgpool 4x8 fc 3")
+    pipeline.set_weights([{}, {"weight": np.float32([[8, 0, -9], [0, 8, -9]]), "bias": np.zeros(3, np.float32)}])
+    pipeline.input_shape, pipeline.classes = (8, 8, 1), ["above", "below", "nothing"]
+    pipeline.preparation = {"gray": True}
+    pipeline.save("m.npz")
+    for name, rows in (("a", slice(0, 4)), ("b", slice(4, 8))):
+        image = np.zeros((8, 8, 3), np.uint8)
+        image[rows] = 255
+        save(f"photos/{name}.png", image)
+    return Path("m.npz")
+
+
+def test_top_classes_with_scores(cnntool: Tool, model: Path):
+    result = cnntool("predict", model, "photos/a.png")
+    assert result.code == 0, result.err
+    assert result.text == "a.png  above 100.0%  below 0.0%  nothing 0.0%\n"
+    assert cnntool("predict", model, "photos", "--top", 1).text == "a.png  above 100.0%\nb.png  below 100.0%\n"
+
+
+def test_tables(cnntool: Tool, model: Path):
+    assert cnntool("predict", model, "photos", "p.csv", "--top", 2).code == 0
+    rows = list(csv.reader(Path("p.csv").read_text().splitlines()))
+    assert rows[0] == ["path", "class1", "score1", "class2", "score2"]
+    assert [row[:2] for row in rows[1:]] == [["a.png", "above"], ["b.png", "below"]]
+    assert cnntool("predict", model, "photos", "p.jsonl").code == 0
+    found = [json.loads(line) for line in Path("p.jsonl").read_text().splitlines()]
+    assert found[1]["path"] == "b.png"
+    assert abs(sum(each["score"] for each in found[1]["classes"]) - 1) < 1e-5
+    assert cnntool("predict", model, "photos", "--format", "csv").text.startswith("path,class1,")
+
+
+def test_a_broken_image_is_named_and_the_others_written(cnntool: Tool, model: Path):
+    Path("photos/broken.png").write_bytes(b"no image")
+    result = cnntool("predict", model, "photos", "p.csv")
+    assert result.code == 1
+    assert "broken.png" in result.err
+    assert len(Path("p.csv").read_text().splitlines()) == 3
+
+
+def test_wrong_usage(cnntool: Tool, model: Path):
+    assert "no such file" in cnntool("predict", "none.npz", "photos").refused()
+    assert "expected a name ending in .csv or .jsonl" in cnntool("predict", model, "photos", "p.txt").refused()
+    Path("p.csv").touch()
+    assert "--overwrite" in cnntool("predict", model, "photos", "p.csv").refused()
+    Pipeline.parse("relu")
+    bare = Pipeline.parse("relu")
+    bare.input_shape = (8, 8, 1)
+    bare.save("bare.npz")
+    assert "knows no classes" in cnntool("predict", "bare.npz", "photos").refused()
+
+
+def test_an_image_of_another_size_fails_by_itself(cnntool: Tool, model: Path):
+    save("photos/large.png", np.zeros((16, 16, 3), np.uint8))
+    result = cnntool("predict", model, "photos")
+    assert result.code == 1
+    assert "large.png" in result.err
+    assert len(result.text.splitlines()) == 2

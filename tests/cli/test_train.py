@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntool import Pipeline
+from cnntool.cli import watch
+from tests.cli.conftest import Tool, files, save
+
+CHAIN = "conv 4 3 --padding same --no-bias batchnorm prelu maxpool 2 dropout 0.1 fc 2"
+WORDS = CHAIN.split()
+
+
+def pictures(folder: Path | str, count: int = 20, size: tuple[int, int] = (12, 10)) -> Path:
+    """Two classes: a bright upper half, or a bright lower half."""
+    rng = np.random.default_rng(0)
+    for label, rows in (("above", slice(0, size[0] // 2)), ("below", slice(size[0] // 2, None))):
+        for number in range(count):
+            image = rng.integers(0, 120, size)
+            image[rows] += 100
+            save(Path(folder, label, f"{number}.png"), image.astype(np.uint8))
+    return Path(folder)
+
+
+def test_train_writes_a_model_and_its_history(cnntool: Tool, here: Path):
+    pictures("photos")
+    result = cnntool("train", "photos", "m.npz", "--epochs", 12, "--batch-size", 8, "--seed", 1, *WORDS)
+    assert result.code == 0, result.err
+    assert result.out == b""
+    assert result.err.count("epoch ") == 13  # one a line, and the last tells which is kept
+    assert {"m.npz", "m.history.csv"} == {name for name in files(here) if "/" not in name}
+    rows = list(csv.DictReader(Path("m.history.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    assert float(rows[-1]["validation_accuracy"]) == 1
+    model = Pipeline.load("m.npz")
+    assert model.classes == ["above", "below"]
+    assert model.input_shape == (12, 10, 1)
+    slope = model.weights((12, 10, 1))[2]["alpha"]
+    assert slope != 0.25
+
+
+def test_the_same_seed_gives_the_same_model_with_any_number_of_threads(cnntool: Tool, here: Path):
+    pictures("photos")
+    for name, threads in (("a", 1), ("b", 2)):
+        cnntool("train", "photos", f"{name}.npz", "--epochs", 2, "--batch-size", 8, "--threads", threads, *WORDS)
+    assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
+
+
+def test_archives_and_image_options(cnntool: Tool, here: Path):
+    pictures("photos", 6)
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        for name in sorted(files(Path("photos"))):
+            archive.write(f"photos/{name}", f"photos/{name}")
+    result = cnntool("train", "photos.zip", "m.npz", "--epochs", 1, "--resize", "8x6", "--rgb", "conv", 2, 3, "fc", 2)
+    assert result.code == 0, result.err
+    model = Pipeline.load("m.npz")
+    assert model.input_shape == (8, 6, 3)
+    assert model.preparation == {"resize": [8, 6], "rgb": True}
+
+
+def test_a_pipeline_file_and_a_model_to_go_on_from(cnntool: Tool, here: Path):
+    pictures("photos", 6)
+    Path("net.cnn").write_text("conv 2 3 relu\nfc 2 softmax\n")
+    assert cnntool("train", "photos", "a.npz", "--epochs", 1, "-p", "net.cnn").code == 0
+    assert cnntool("train", "photos", "b.npz", "--epochs", 1, "--lr", 1e-9, "-m", "a.npz").code == 0
+    first, second = (Pipeline.load(f"{name}.npz").weights((12, 10, 1))[0]["weight"] for name in "ab")
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_a_table_is_trained_on_by_a_linear_head(cnntool: Tool, here: Path):
+    pictures("photos")
+    cnntool("extract", "--labels", "photos", "t.npz", "avgpool", 2)
+    for head in ("l2svm", "logistic"):
+        result = cnntool("train", "t.npz", f"{head}.npz", "--head", head, "--c", 10, "--validation", 0.2)
+        assert result.code == 0, result.err
+        assert "on the rows held back 100.00%" in result.err
+    assert json.loads(cnntool("evaluate", "l2svm.npz", "t.npz", "--json").text)["accuracy"] == 1
+    assert "expected a .npz of features" in cnntool("train", "photos", "x.npz", "--c", 1, "fc", 2).refused()
+    assert "without layers" in cnntool("train", "t.npz", "x.npz", "fc", 2).refused()
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["fc", 3], "3 outputs, and there are 2 classes (above, below): end the layers with `fc 2`"),
+    (["relu"], "120 outputs, and there are 2 classes"),
+    ([], "no layers"),
+    (["--augment", "flpi", "fc", 2], "did you mean flip"),
+    (["--lr", 0, "fc", 2], "expected a number above 0"),
+    (["--epochs", 0, "fc", 2], "at least 1"),
+    (["--validation", 1, "fc", 2], "expected a number below 1"),
+    (["--optimizer", "lbfgs", "fc", 2], "'lbfgs' is not one of"),
+    (["--resume", "fc", 2], "no checkpoint"),
+    (["bank", "kmeans", 4, 3, "fc", 2], "needs data: `cnntool fit"),
+])  # fmt: skip
+def test_wrong_usage_is_refused_before_training(cnntool: Tool, here: Path, words, message):
+    pictures("photos", 3)
+    assert message in cnntool("train", "photos", "m.npz", *words).refused()
+    assert not Path("m.npz").exists()
+
+
+def test_what_cannot_be_a_folder_of_classes_is_refused(cnntool: Tool, here: Path):
+    pictures("photos", 3)
+    save("flat/a.png")
+    assert "no label" in cnntool("train", "flat", "m.npz", "fc", 2).refused()
+    save("single/only/a.png")
+    assert "one class only" in cnntool("train", "single", "m.npz", "fc", 2).refused()
+    assert "no such file" in cnntool("train", "nowhere", "m.npz", "fc", 2).refused()
+    save("photos/above/large.png", np.zeros((30, 30), np.uint8))
+    assert "expected images of one size; give --resize" in cnntool("train", "photos", "m.npz", "fc", 2).refused()
+    assert "a model's name ends in" in cnntool("train", "photos", "m.bin", "fc", 2).refused()
+    Path("m.npz").touch()
+    assert "--overwrite" in cnntool("train", "photos", "m.npz", "fc", 2).refused()
+
+
+def test_broken_images_are_named_and_left_out(cnntool: Tool, here: Path):
+    pictures("photos", 6)
+    Path("photos/above/broken.png").write_bytes(b"no image")
+    result = cnntool("train", "photos", "m.npz", "--epochs", 1, *WORDS)
+    assert result.code == 1
+    assert "photos/above/broken.png" in result.err
+    assert Pipeline.load("m.npz").classes == ["above", "below"]
+
+
+def test_quiet_and_a_terminal(cnntool: Tool, here: Path):
+    pictures("photos", 4)
+    assert cnntool("train", "photos", "m.npz", "--epochs", 1, "--quiet", *WORDS).err == ""
+    result = cnntool("train", "photos", "n.npz", "--epochs", 2, *WORDS, terminal=("stderr",))
+    assert result.code == 0
+    assert "epoch 2/2" in result.err
+
+
+def test_ctrl_c_keeps_what_there_is_and_resume_goes_on_to_the_same_result(cnntool: Tool, here: Path, monkeypatch):
+    pictures("photos")
+    train = ["train", "photos", "m.npz", "--epochs", 4, "--batch-size", 8, "--augment", "shift"]
+    cnntool("train", "photos", "whole.npz", *train[3:], *WORDS)
+    line_of = watch.line_of
+
+    def press(row, epochs, best):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+        return line_of(row, epochs, best)
+
+    monkeypatch.setattr(watch, "line_of", press)
+    result = cnntool(*train, *WORDS)
+    assert result.code == 130
+    assert "--resume goes on" in result.err
+    assert Path("m.checkpoint.npz").exists()
+    assert json.loads(cnntool("evaluate", "m.npz", "photos", "--json").text)["images"] == 40
+    monkeypatch.setattr(watch, "line_of", line_of)
+    assert "with batch_size 8, and now it is 9" in cnntool(*train, "--resume", "--batch-size", 9, *WORDS).refused()
+    assert cnntool(*train, "--resume", *WORDS).code == 0
+    assert Path("m.npz").read_bytes() == Path("whole.npz").read_bytes()
+    assert not Path("m.checkpoint.npz").exists()
+
+
+def test_ctrl_c_in_the_first_epoch_saves_the_arrays_of_that_moment(cnntool: Tool, here: Path, monkeypatch):
+    pictures("photos", 6)
+
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch.Watch, "batch", press)
+    result = cnntool("train", "photos", "m.npz", *WORDS)
+    assert result.code == 130
+    assert "arrays of that moment" in result.err
+    assert Pipeline.load("m.npz").classes == ["above", "below"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_killed_at_any_moment_the_model_on_disk_is_whole(here: Path):
+    pictures("photos", 10)
+    command = [sys.executable, "-m", "cnntool", "train", "photos", "m.npz", "--epochs", "100000", "--overwrite", *WORDS]
+    for delay in (0.0, 0.05, 0.11, 0.3):
+        before = Path("m.npz").stat().st_mtime_ns if Path("m.npz").exists() else 0
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not Path("m.npz").exists() or Path("m.npz").stat().st_mtime_ns == before:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(delay)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert Pipeline.load("m.npz").classes == ["above", "below"]
+
+
+def test_curves_need_matplotlib(cnntool: Tool, here: Path):
+    pictures("photos", 6)
+    result = cnntool("train", "photos", "m.npz", "--epochs", 2, "--curves", "c.png", *WORDS)
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        assert "cnntool[plots]" in result.refused()
+    else:
+        assert result.code == 0
+        assert Image.open("c.png").size[0] > 500
