@@ -55,7 +55,11 @@ class LayerCommand(click.Command):
         )
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(str(self.name), " ".join(self.collect_usage_pieces(ctx)), prefix="")
+        pieces = ["[OPTIONS]"] if any(isinstance(p, click.Option) for p in self.params) else []
+        for parameter in self.params:
+            if isinstance(parameter, click.Argument):
+                pieces.append(str(parameter.metavar) if parameter.required else f"[{parameter.metavar}]")
+        formatter.write_usage(str(self.name), " ".join(pieces), prefix="")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         arguments = [p for p in self.params if isinstance(p, click.Argument)]

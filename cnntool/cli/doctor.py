@@ -103,6 +103,7 @@ def _measure_convolution(side: int, channels: int, out: int, kernel: int, stride
 
     words = f"conv {out} {kernel} --stride {stride} --padding {kernel // 2}"
     pipeline = Pipeline.parse(words)
+    pipeline.use_algorithm("direct")
     macs = pipeline.shape((side, side, channels))["totals"]["macs"]
     volume = np.random.default_rng(0).standard_normal((side, side, channels), np.float32)
     return 2e-9 * macs / median_seconds(lambda: pipeline.run(volume, threads))

@@ -51,10 +51,9 @@ class Notices:
 
     def table(self, pipeline: Pipeline, shape: tuple[int, ...]) -> None:
         if self.shows_table:
-            from cnntool.cli.report import console_of, table_of
+            from cnntool.cli.report import print_table
 
-            console = console_of(sys.stderr)
-            console.print(table_of(pipeline.shape(shape), pipeline, console.width))  # type: ignore[arg-type]
+            print_table(sys.stderr, pipeline.shape(shape), pipeline)  # type: ignore[arg-type]
 
     def plan(self, pipeline: Pipeline, shape: tuple[int, ...], threads: int) -> None:
         """How an input of this shape is computed."""

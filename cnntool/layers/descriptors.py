@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Integer, argument
@@ -14,6 +14,8 @@ from cnntool.layers.step import AnyStep, Parallel, PixelInPlace, Whole, Windowed
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.layers.training import Training
 
 LARGEST_GRAM = 8192  # channels: half the square of them are numbers
 
@@ -30,6 +32,14 @@ class Triangle(Layer):
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [PixelInPlace(shapes[0], kernels.clusters.triangle_forward)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        """g = d_y where y > 0, 0 elsewhere; d_x = the mean of g over the channels - g"""
+        _, y = saved
+        passed = d_output * (y > 0)
+        return [passed.mean(axis=3, keepdims=True) - passed], {}
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,18 @@ class GridPool(Layer):
             )  # fmt: skip
 
         return [Windowed(shape, self.output_shape(shape), self.window(shape), kernel)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        """Each pixel takes the gradient of its cell."""
+        import numpy as np
+
+        x, _ = saved
+        for axis in (1, 2):
+            sizes = [last - first for first, last in cells(x.shape[axis], self.number)]
+            d_output = np.repeat(d_output, sizes, axis=axis)
+        return [d_output], {}
 
 
 def cells(size: int, number: int) -> list[tuple[int, int]]:
@@ -116,3 +138,21 @@ class Gram(Layer):
             return (sums / (height * width)).astype(np.float32)[:, None, None, :]
 
         return [Whole(shapes[0], self.output_shape(shapes[0]), compute)]
+
+    def gradient(
+        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
+    ) -> tuple[list[np.ndarray | None], Arrays]:
+        """x times the symmetric matrix whose triangle is d_y, its diagonal twice, over the number of positions."""
+        import numpy as np
+
+        x, _ = saved
+        channels, d_input = x.shape[3], training.array("d_input", x.shape)
+        upper = np.triu_indices(channels)
+
+        def image(n: int) -> None:
+            matrix = np.zeros((channels, channels), np.float32)
+            matrix[upper] = d_output[n].reshape(-1) / (x.shape[1] * x.shape[2])
+            d_input[n] = x[n] @ (matrix + matrix.T)
+
+        training.parallel(image, range(len(x)))
+        return [d_input], {}

@@ -144,9 +144,12 @@ def _apply(step: Step, volume: np.ndarray, second: np.ndarray, out: np.ndarray) 
         padded[top : top + height, left : left + width] = volume
         step.apply(padded, 0, 0, out, 0, 0, 0, out.shape[0])
         return
+    if isinstance(step, InPlace):
+        step.apply(volume, 0, 0, out, 0, 0, height)
+        return
     out[..., :channels] = volume
     if isinstance(step, Joined):
         step.combine(out, second)
     else:
-        assert isinstance(step, (InPlace, PixelInPlace))
+        assert isinstance(step, PixelInPlace)
         step.apply(out, 0, 0, height)

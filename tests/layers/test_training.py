@@ -180,8 +180,10 @@ def test_the_gradient_of_a_linear_layer_is_its_transpose(words, channels):
     assert abs(change - (d_x * v.astype(np.float64)).sum()) < 1e-4 * np.abs(d_x * v).sum()
 
 
-@pytest.mark.parametrize("words", ["bank gabor --energy", "bank sobel --magnitude", "bank mr8"])
-def test_gradient_through_joined_responses(words):
+@pytest.mark.parametrize("words", [
+    "bank gabor --energy", "bank sobel --magnitude", "bank mr8", "triangle", "gridpool 2", "gridpool 3", "gram",
+])  # fmt: skip
+def test_gradient_along_a_random_direction(words):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((2, 11, 12, 2)).astype(np.float32)
     layer = layer_of(words)
