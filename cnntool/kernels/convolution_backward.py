@@ -71,7 +71,7 @@ def conv_images_forward(
             )
 
 
-@inlined
+@kernel
 def outer(x_at, w_at, y_at, rows, columns, x_row, x_column, w_row, w_column, inputs, outputs, y_line):
     """y[p, c] += sum of x[.., p] w[.., c] for all p < inputs, c < outputs, tile by tile.
 

@@ -38,6 +38,7 @@ def _reduced(x):
 
 @exact
 def exp(x):
+    """exp(x), denormal results included."""
     x = where_less(LARGEST, x, LARGEST, x)
     n, p = _reduced(where_less(x, SMALLEST, SMALLEST, x))
     half = floor(n * HALF)  # two factors, so that n may be -149 to 128
