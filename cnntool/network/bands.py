@@ -7,6 +7,7 @@ or the final rows.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
@@ -16,7 +17,7 @@ import numpy as np
 from cnntool.layers.step import InPlace, Joined, PixelInPlace, Step, Windowed
 
 SCRATCH_BYTES = 400 * 1024  # of one thread: with the filters it should stay in an L2 cache of 512 KB to 1 MB
-BANDS_PER_THREAD = 3  # so that a thread which is late costs little
+BANDS_PER_THREAD = 2  # so that a thread which is late costs little
 
 
 class Rows(NamedTuple):
@@ -37,11 +38,6 @@ class RowSource(Protocol):
 
 Place = tuple[np.ndarray, int, int]
 """An array, and the row and column in it where the rows of a band begin."""
-
-
-def band_limit(height: int, images: int, threads: int) -> int:
-    """The most rows of a band that still gives every thread several bands."""
-    return -(-height * images // (threads * BANDS_PER_THREAD)) if threads > 1 else height
 
 
 def needed_rows(step: Step, first: int, last: int) -> Rows:
@@ -67,8 +63,8 @@ def rows_of_steps(steps: list[Step], first: int, last: int) -> list[Rows]:
     return found
 
 
-def band_rows(steps: list[Step], most: int) -> int:
-    """How many final rows a band has: as many as the scratch memory allows, at least one, at most `most`."""
+def band_rows(steps: list[Step]) -> int:
+    """How many final rows of a band the scratch memory allows: whole groups of rows, at least one."""
 
     def scratch(rows: int) -> int:
         spans = rows_of_steps(steps, 0, rows)
@@ -82,7 +78,21 @@ def band_rows(steps: list[Step], most: int) -> int:
     group = row_group(steps)
     each = scratch(2 * group) - scratch(group)
     groups = 1 + max(0, SCRATCH_BYTES - scratch(group)) // max(1, each)
-    return max(1, min(groups, -(-most // group), -(-steps[-1].output_shape[0] // group))) * group
+    return min(groups, -(-steps[-1].output_shape[0] // group)) * group
+
+
+def bands_of(steps: list[Step], images: int, threads: int) -> list[Rows]:
+    """The final rows cut into bands of nearly equal size, and so many that the threads finish together."""
+    group, height = row_group(steps), steps[-1].output_shape[0]
+    groups = -(-height // group)
+    count = -(-groups * group // band_rows(steps))
+    if threads > 1:
+        count = max(count, -(-threads * BANDS_PER_THREAD // images))
+        if images == 1:
+            count = -(-count // threads) * threads
+    count = min(count, groups)
+    edges = [min(height, place * groups // count * group) for place in range(count + 1)]
+    return [Rows(first, last) for first, last in itertools.pairwise(edges)]
 
 
 def row_group(steps: list[Step]) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from cnntool.layers.step import Adaptive, AnyStep, Convolution, Step, Whole
 from cnntool.network.algorithms import choose
-from cnntool.network.bands import band_limit, band_rows, compute_band
+from cnntool.network.bands import Rows, bands_of, compute_band
+from cnntool.network.buffers import Buffers
 
 
 class Run:
@@ -17,6 +18,7 @@ class Run:
 
     def __init__(self, source: int, algorithm: str) -> None:
         self.source, self.algorithm = source, algorithm
+        self.buffers = Buffers()
         self.steps: list[AnyStep] = []
         self.words: list[str] = []
         self.seconds: list[int | None] = []
@@ -49,20 +51,18 @@ class Run:
             for step, second in zip(self.steps, self.seconds, strict=True)
             if isinstance(step, Step)
         ]
-        out = np.empty((len(batch), *chains[0][-1].output_shape), np.float32)
-        height = out.shape[1]
-        rows = band_rows(chains[0], band_limit(height, len(batch), threads))
+        out = self.buffers.take((len(batch), *chains[0][-1].output_shape))
+        bands = bands_of(chains[0], len(batch), threads)
         free: list[dict[int, np.ndarray]] = []
 
-        def band(task: tuple[int, int]) -> None:
-            image, start = task
+        def band(task: tuple[int, Rows]) -> None:
+            image, (start, stop) = task
             scratch = free.pop() if free else {}
             joined = [None if second is None else second[image] for second in seconds]
-            stop = min(start + rows, height)
             compute_band(chains[image], batch[image], joined, (out[image], start, 0), start, stop, scratch)
             free.append(scratch)
 
-        spread(band, [(image, start) for image in range(len(batch)) for start in range(0, height, rows)])
+        spread(band, [(image, rows) for image in range(len(batch)) for rows in bands])
         return out
 
     def explain(self, threads: int) -> dict[str, str]:
@@ -82,9 +82,9 @@ class Run:
         if isinstance(first, Whole):
             how = "the whole volume"
         else:
-            height = last.output_shape[0]
-            rows = band_rows(row_steps, band_limit(height, 1, threads)) if row_steps else height
-            how = f"{-(-height // rows)} bands of {min(rows, height)} rows"
+            bands = bands_of(row_steps, 1, threads) if row_steps else []
+            tallest = max((rows.last - rows.first for rows in bands), default=0)
+            how = f"{len(bands)} bands of up to {tallest} rows" if bands else "bands of rows"
             if isinstance(first, Adaptive):
                 how = f"statistics, then {how}"
         return {

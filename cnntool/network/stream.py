@@ -26,7 +26,7 @@ def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], 
     """
     steps = [step for step in plan.runs[0].steps if isinstance(step, Step)]
     height = plan.output_shape[0]
-    rows = band_rows(steps, height)
+    rows = band_rows(steps)
     free: list[dict[int, np.ndarray]] = []
 
     def band(first: int) -> np.ndarray:

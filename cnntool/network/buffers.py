@@ -1,0 +1,37 @@
+"""Memory of volumes that is used again once nobody holds the volume any more.
+
+A fresh array costs a page fault for every 4 KB that is written into it; on the output of a small convolution that took
+as long as the convolution.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+
+import numpy as np
+
+LARGEST = 2**26  # bytes of an array that is kept; larger ones would hold much memory, and gain little
+KEPT = 2  # arrays of one place in a plan: one may be in the user's hands while the next is computed
+
+
+class Buffers:
+    """Gives arrays of one kind. An array that it gave comes back by being forgotten: nobody refers to it any more."""
+
+    def __init__(self) -> None:
+        self._kept: list[np.ndarray] = []
+        self._lock = threading.Lock()
+
+    def take(self, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of float32 with arbitrary contents."""
+        if 4 * math.prod(shape) > LARGEST:
+            return np.empty(shape, np.float32)
+        with self._lock:
+            for array in self._kept:
+                # references: of the list, of the variable, of the call; a view or a result in use adds to them
+                if array.shape == shape and sys.getrefcount(array) == 3:
+                    return array
+            fresh = np.empty(shape, np.float32)
+            self._kept = [*self._kept[-(KEPT - 1) :], fresh]
+            return fresh
