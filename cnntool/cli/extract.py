@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,11 @@ from cnntool.cli.options import (
 )
 from cnntool.errors import BadInput, CnntoolError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnntool.pipeline import Pipeline
+
 
 @click.command(cls=ChainCommand, name="extract")
 @click.argument("input", metavar="INPUT")
@@ -26,8 +31,9 @@ from cnntool.errors import BadInput, CnntoolError
 @chain_options
 @image_options
 @click.option("--labels", is_flag=True, help="Add the name of each image's sub-folder.")
+@click.option("--mirrored", is_flag=True, help="A second row of each image, for its mirror image: more to train on.")
 @work_options
-def command(input: str, output: str, labels: bool, **values: Any) -> int:
+def command(input: str, output: str, labels: bool, mirrored: bool, **values: Any) -> int:
     """One feature vector an image, into a table.
 
     \b
@@ -65,9 +71,11 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
                     errors.add(item.name, error)
                     progress.advance()
 
-                for _, item, vector, found in volumes(source, pipeline, preparation, threads, notices, flat, failed):
+                runner = Sides(pipeline, mirrored)
+                for _, item, vectors, found in volumes(source, runner, preparation, threads, notices, in_rows, failed):
                     try:
-                        table.append(item.name, item.label if labels else None, vector)
+                        for vector in vectors:
+                            table.append(item.name, item.label if labels else None, vector)
                     except BadInput as error:
                         failed(item, error)
                         continue
@@ -86,6 +94,22 @@ def command(input: str, output: str, labels: bool, **values: Any) -> int:
     return 1 if errors.count else 0
 
 
-def flat(number: int, volume: Any) -> Any:
-    """The vector of a volume, in the order height, width, channels."""
-    return volume.reshape(-1)
+def in_rows(number: int, volumes: Any) -> Any:
+    """The vector of each volume, in the order height, width, channels."""
+    return volumes.reshape(len(volumes), -1)
+
+
+class Sides:
+    """Runs a pipeline on a volume and, when `mirrored`, on its mirror image; gives a batch of one or two."""
+
+    def __init__(self, pipeline: Pipeline, mirrored: bool) -> None:
+        self._pipeline, self._mirrored = pipeline, mirrored
+
+    def run(self, volume: np.ndarray, threads: int | None = None) -> np.ndarray:
+        import numpy as np
+
+        first = self._pipeline.run(volume, threads)[None]
+        if not self._mirrored:
+            return first
+        # one by one: statistics of a batch would mix the two
+        return np.concatenate([first, self._pipeline.run(volume[:, ::-1], threads)[None]])

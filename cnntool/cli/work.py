@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -62,9 +62,15 @@ class Notices:
         console_of(sys.stderr).print(rows_as_table(pipeline.plan(shape).explain(threads)))
 
 
+class Runner(Protocol):
+    """What computes something of one volume; a pipeline does."""
+
+    def run(self, volume: np.ndarray, threads: int | None = None) -> np.ndarray: ...
+
+
 def volumes(
     source: Source,
-    pipeline: Pipeline,
+    pipeline: Runner,
     preparation: Preparation,
     threads: int,
     notices: Notices,

@@ -14,6 +14,7 @@ from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import MULTIPLY, address_of, channel_tile, dense_tile
 from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 
+NO_LIMIT = np.float32(-np.inf)
 BLOCK = LANES * VECTORS  # output channels of a full tile
 CHANNEL_VECTORS, CHANNEL_PIXELS = 2, 4
 # A few rows go through all filters before the next rows, if the filters stay in the second cache. On 112x112x64 -> 128
@@ -52,7 +53,8 @@ def pack_bias(bias: np.ndarray | None, out_channels: int, groups: int) -> np.nda
 
 @inlined
 def dense_row(
-    x_at, w_at, bias_at, y_at, columns, height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, channels, vectors
+    x_at, w_at, bias_at, y_at, columns, height, width, depth,
+    x_step_y, x_step_x, x_pixel, out_pixel, channels, low, vectors,
 ):  # fmt: skip
     """One row of output pixels: full tiles, and a narrow one where few pixels are left.
 
@@ -65,14 +67,14 @@ def dense_row(
             count = min(PIXELS, columns - start)
             dense_tile(
                 x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
-                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, PIXELS, vectors,
+                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, low, PIXELS, vectors,
             )  # fmt: skip
         else:
             start = max(0, min(ox, columns - NARROW_PIXELS))
             count = min(NARROW_PIXELS, columns - start)
             dense_tile(
                 x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
-                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, NARROW_PIXELS, vectors,
+                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, low, NARROW_PIXELS, vectors,
             )  # fmt: skip
         ox = start + count
 
@@ -80,11 +82,12 @@ def dense_row(
 @kernel
 def conv_direct_forward(
     x, x_row, weight, bias, out, out_row, out_column, rows, columns,
-    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, out_channels,
+    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, out_channels, low,
 ):  # fmt: skip
     """x: H, W, C padded, windows from (x_row, 0); weight, bias: packed; out: rows x columns at (out_row, out_column).
 
-    `out_channels` are those of the whole layer. Reads up to PIXELS - 1 pixels past a row that is shorter than a tile.
+    `out_channels` are those of the whole layer; what is less than `low` becomes `low` (0: a rectifier).
+    Reads up to PIXELS - 1 pixels past a row that is shorter than a tile.
     """
     in_channels = x.shape[2] // groups
     per_group = out_channels // groups
@@ -114,12 +117,12 @@ def conv_direct_forward(
                 if wide:
                     dense_row(
                         x_at, w_at, bias_at, y_at, columns, height, width, depth,
-                        x_step_y, x_step_x, x_pixel, out_pixel, channels, VECTORS,
+                        x_step_y, x_step_x, x_pixel, out_pixel, channels, low, VECTORS,
                     )  # fmt: skip
                 else:
                     dense_row(
                         x_at, w_at, bias_at, y_at, columns, height, width, depth,
-                        x_step_y, x_step_x, x_pixel, out_pixel, channels, 1,
+                        x_step_y, x_step_x, x_pixel, out_pixel, channels, low, 1,
                     )  # fmt: skip
 
 

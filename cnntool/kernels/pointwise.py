@@ -1,4 +1,4 @@
-"""Kernels that treat each position by itself: affine maps of the channels, sums of volumes, reductions over channels."""
+"""Kernels that treat each position by itself: affine maps of the channels, reductions over channels."""
 
 from __future__ import annotations
 

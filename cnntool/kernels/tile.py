@@ -88,6 +88,14 @@ class _Emitter:
             for v in range(self.vectors):
                 self.b.store(values[v], self.acc[p][v])
 
+    def clamp(self, low: ir.Value) -> None:
+        """Raises all accumulators to at least `low`; a NaN stays."""
+        least = self.broadcast(low, VECTOR)
+        for line in self.acc:
+            for acc in line:
+                value = self.b.load(acc)
+                self.b.store(self.b.select(self.b.fcmp_ordered(">", least, value), least, value), acc)
+
     def finish(self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
         """Stores the accumulators of the first `count` pixels and `channels` channels."""
         b = self.b
@@ -128,20 +136,21 @@ def address_of(typingctx, array):
 @intrinsic(prefer_literal=True)
 def dense_tile(
     typingctx, x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
-    count, channels, pixels, vectors,
+    count, channels, low, pixels, vectors,
 ):  # fmt: skip
     """y[p, oc] = bias[oc] + sum of w[ky, kx, ic, oc] x[ky * x_row + kx * x_column + p * x_pixel + ic] over ky, kx, ic.
 
     `w` is packed: `vectors` registers of output channels for each ky, kx, ic, in order; `bias` holds as many.
+    Nothing less than `low` (minus infinity, or 0 for a rectifier) is stored.
     Stores the first `count` pixels, `y_pixel` apart, and the first `channels` output channels.
     """
     arguments = (
         x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
-        count, channels, pixels, vectors,
+        count, channels, low, pixels, vectors,
     )  # fmt: skip
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, *_ = values
+        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, least, *_ = values
         t = _Emitter(b, pixels.literal_value, vectors.literal_value)
         bias_at = t.address(bias0)
         t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
@@ -159,6 +168,7 @@ def dense_tile(
                         value = t.load_broadcast(t.at(column_of_pixels, b.mul(pixel, t.integer(p))))
                         for v in range(t.vectors):
                             t.multiply_add(p, v, value, ws[v])
+        t.clamp(least)
         t.finish(t.address(y0), out_pixel, n, oc)
         return context.get_dummy_value()
 

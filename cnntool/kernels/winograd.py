@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import BLOCK, dense_row, pack_filters
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT, dense_row, pack_filters
 from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.simd import load, load_first, splat, store, store_first
+from cnntool.kernels.simd import load, load_first, splat, store, store_first, where_less
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES, VECTORS
 
@@ -86,6 +86,11 @@ def _load_one(at, count):
     return load(at) if count == LANES else load_first(at, count)
 
 
+@inlined
+def _at_least(least, value):
+    return where_less(value, least, least, value)
+
+
 @kernel
 def winograd_input_forward(x, y0, tiles, v, first, half):
     """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 tile of x at (y0, 4 t); `half`: 36, LANES of scratch."""
@@ -120,12 +125,12 @@ def winograd_input_forward(x, y0, tiles, v, first, half):
 
 
 @kernel
-def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, rows, columns, half):
-    """out = A^T m A + bias, cut off at `rows` x `columns`; returns not zero if a result is not finite."""
+def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, rows, columns, half, low):
+    """out = max(low, A^T m A + bias), cut off at `rows` x `columns`; returns not zero if a result is not finite."""
     channels = out.shape[2]
     pixel, line, place = 4 * channels, 4 * out.shape[1] * channels, 4 * m.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
-    trouble = splat(ZERO)
+    trouble, least = splat(ZERO), splat(low)
     for t in range(tiles):
         wide = min(TILE, columns - TILE * t)
         for o in range(0, channels, LANES):
@@ -146,13 +151,13 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, row
                 h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
                 trouble = trouble + ((h0 + h1) + (h2 + h3)) * splat(ZERO)
                 at = y_at + i * line
-                _store_one(at, h0 + offset, count)
+                _store_one(at, _at_least(least, h0 + offset), count)
                 if wide > 1:
-                    _store_one(at + pixel, h1 + offset, count)
+                    _store_one(at + pixel, _at_least(least, h1 + offset), count)
                 if wide > 2:
-                    _store_one(at + 2 * pixel, h2 + offset, count)
+                    _store_one(at + 2 * pixel, _at_least(least, h2 + offset), count)
                 if wide > 3:
-                    _store_one(at + 3 * pixel, h3 + offset, count)
+                    _store_one(at + 3 * pixel, _at_least(least, h3 + offset), count)
     store(half_at, trouble)
     total = ZERO
     for lane in range(LANES):
@@ -161,8 +166,8 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, row
 
 
 @kernel
-def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, flags):
-    """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: O; out: rows x columns.
+def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, flags, low):
+    """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: O; out: rows x columns, >= low.
 
     v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 36, LANES; flags[i] becomes 1 for a row of tiles
     with a result that is not finite.
@@ -186,17 +191,17 @@ def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, col
                 if channels > LANES:
                     dense_row(
                         x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, in_channels,
-                        0, 0, in_channels, out_channels, channels, VECTORS,
+                        0, 0, in_channels, out_channels, channels, NO_LIMIT, VECTORS,
                     )  # fmt: skip
                     w_at += 4 * in_channels * BLOCK
                 else:
                     dense_row(
                         x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, in_channels,
-                        0, 0, in_channels, out_channels, channels, 1,
+                        0, 0, in_channels, out_channels, channels, NO_LIMIT, 1,
                     )  # fmt: skip
                     w_at += 4 * in_channels * LANES
         for i in range(count):
             left = rows - TILE * (line + i)
             to = out_row + TILE * (line + i)
-            trouble = winograd_output_forward(m, i * tiles, tiles, bias, out, to, out_column, left, columns, half)
+            trouble = winograd_output_forward(m, i * tiles, tiles, bias, out, to, out_column, left, columns, half, low)
             flags[line + i] = trouble != F(0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import BLOCK, dense_row
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT, dense_row
 from cnntool.kernels.convolution_backward import outer, place
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import address_of
@@ -86,18 +86,18 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
                 if width > LANES:
                     dense_row(
                         x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, channels,
-                        0, 0, channels, out_channels, width, VECTORS,
+                        0, 0, channels, out_channels, width, NO_LIMIT, VECTORS,
                     )  # fmt: skip
                     w_at += 4 * channels * BLOCK
                 else:
                     dense_row(
                         x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, channels,
-                        0, 0, channels, out_channels, width, 1,
+                        0, 0, channels, out_channels, width, NO_LIMIT, 1,
                     )  # fmt: skip
                     w_at += 4 * channels * LANES
         for i in range(count):
             n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
-            winograd_output_forward(m, i * tiles, tiles, bias, out[n], y, 0, rows - y, columns, lanes)
+            winograd_output_forward(m, i * tiles, tiles, bias, out[n], y, 0, rows - y, columns, lanes, NO_LIMIT)
 
 
 @inlined

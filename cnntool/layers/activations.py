@@ -9,7 +9,7 @@ from cnntool import kernels
 from cnntool.declare import Flag, Real, option
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape
-from cnntool.layers.step import AnyStep, InPlace, period
+from cnntool.layers.step import AnyStep, InPlace, Rectifier, period
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,9 @@ class Relu(Activation):
     word: ClassVar[str] = "relu"
     kernel: ClassVar[str] = "relu_forward"
     rectifies: ClassVar[bool] = True
+
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        return [Rectifier(shapes[0], kernels.activations.relu_forward)]
 
 
 @dataclass(frozen=True)

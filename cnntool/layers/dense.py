@@ -157,11 +157,11 @@ def product(
     weight = kernels.convolution.pack_filters(matrix[None, None], 1)
     offset = kernels.convolution.pack_bias(bias, outputs, 1)
     out = training.array(name, (count, outputs))
-    forward = kernels.convolution.conv_direct_forward
+    forward, no_limit = kernels.convolution.conv_direct_forward, kernels.convolution.NO_LIMIT
 
     def piece(first: int, last: int) -> None:
         x, y = rows[None, first:last], out[None, first:last]
-        forward(x, 0, weight, offset, y, 0, 0, 1, last - first, 1, 1, 1, 1, 1, 1, 1, outputs)
+        forward(x, 0, weight, offset, y, 0, 0, 1, last - first, 1, 1, 1, 1, 1, 1, 1, outputs, no_limit)
 
     training.over_images(count, piece)
     return out

@@ -66,5 +66,6 @@ class Product:
 
     def into(self, x: Any, out: Any, out_row: int, out_column: int, rows: int, columns: int) -> None:
         kernels.convolution.conv_direct_forward(
-            x, 0, self.weight, self.bias, out, out_row, out_column, rows, columns, 1, 1, 1, 1, 1, 1, 1, self.outputs
-        )
+            x, 0, self.weight, self.bias, out, out_row, out_column, rows, columns,
+            1, 1, 1, 1, 1, 1, 1, self.outputs, kernels.convolution.NO_LIMIT,
+        )  # fmt: skip

@@ -59,6 +59,10 @@ class InPlace(Step):
         )
 
 
+class Rectifier(InPlace):
+    """max(0, x), which a convolution before it may do at no cost."""
+
+
 class Affine(InPlace):
     """(x - mean) * scale + shift for each channel, which the plan may fold into a convolution beside it.
 
@@ -116,6 +120,7 @@ class Convolution(Windowed):
     """A convolution with `weight` (kh, kw, in // groups, out); the plan chooses the algorithm, which is its kernel."""
 
     algorithm = ""
+    rectified = False  # max(0, x) of what comes out
     costs: dict[str, float]  # of each algorithm that fits: what was weighed
 
     def __init__(

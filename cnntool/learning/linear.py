@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnntool import kernels
 from cnntool.errors import CnntoolError
+from cnntool.layers.learned import Product
 from cnntool.learning.minimise import minimise
+from cnntool.network.threads import available_threads, parallel
 
-ROWS = 4096  # features that go through BLAS together, forth and back while they are near
+ROWS = 256  # that go through the weights together, forth and back while they are near
+PIECES = 8  # of a table, whose gradients are added in order: the result does not depend on threads
+Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+"""The sum over the rows of scores (N, K) with labels (N,), and its gradient by the scores."""
+
 HEADS = ("l2svm", "logistic")
 
 
@@ -24,7 +32,7 @@ class Table(NamedTuple):
 
 def fit_linear(
     features: np.ndarray, labels: np.ndarray, classes: int, head: str = "l2svm", c: float = 100.0,
-    iterations: int = 400,
+    iterations: int = 400, threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """weight (D, K) and bias (K,), float32, for features (N, D) that are centred and scaled, and labels (N,) from 0.
 
@@ -33,22 +41,53 @@ def fit_linear(
     |w|^2 counts the bias too, as the weight of one more feature that is 1 (A. Coates, H. Lee, A. Ng 2011).
     """
     count, length = features.shape
+    features = np.ascontiguousarray(features, np.float32)
     loss = {"l2svm": squared_hinge, "logistic": cross_entropy}[head]
+    threads = threads or available_threads()
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         theta = flat.reshape(length + 1, classes)
-        weight, bias = theta[:-1].astype(np.float32), theta[-1].astype(np.float32)
-        total, gradient = 0.0, np.zeros_like(theta)
-        for first in range(0, count, ROWS):
-            x = features[first : first + ROWS]
-            value, d_scores = loss(x @ weight + bias, labels[first : first + ROWS])
-            total += value
-            gradient[:-1] += x.T @ d_scores
-            gradient[-1] += d_scores.sum(axis=0, dtype=np.float64)
+        total, gradient = summed(features, labels, theta, loss, threads)
         return 0.5 * float(flat @ flat) + c / count * total, (theta + c / count * gradient).ravel()
 
     theta = minimise(objective, np.zeros((length + 1) * classes), iterations).reshape(length + 1, classes)
     return theta[:-1].astype(np.float32), theta[-1].astype(np.float32)
+
+
+def summed(
+    features: np.ndarray, labels: np.ndarray, theta: np.ndarray, loss: Loss, threads: int
+) -> tuple[float, np.ndarray]:
+    """The loss of all rows, and its gradient by theta (D + 1, K), whose last row is the bias.
+
+    By the register tile, a few rows forth and back while they are in the cache: on 8,192 rows of 14,400 features, half
+    the time of two products by BLAS.
+    """
+    count, length = features.shape
+    classes, spare = theta.shape[1], kernels.vectors.PIXELS
+    product = Product(theta[:-1], theta[-1])
+    end = np.empty((ROWS + spare, length), np.float32)  # the last rows, with room for tiles that reach beyond
+
+    def piece(span: tuple[int, int]) -> tuple[float, np.ndarray]:
+        total, gradient = 0.0, np.zeros((length + 1, classes))
+        weights = np.zeros((length, classes), np.float32)
+        scores = np.empty((1, ROWS, classes), np.float32)
+        for first in range(*span, ROWS):
+            rows = min(ROWS, span[1] - first)
+            x = features[first:]
+            if first + rows == count:
+                end[:rows] = features[first:]
+                x = end
+            product.into(x[None], scores, 0, 0, 1, rows)
+            value, d_scores = loss(scores[0, :rows], labels[first : first + rows])
+            total += value
+            kernels.convolution_backward.dense_weight_backward(x, d_scores, rows, 0, length, weights)
+            gradient[-1] += d_scores.sum(axis=0, dtype=np.float64)
+        gradient[:-1] = weights
+        return total, gradient
+
+    each = -(-count // PIECES)
+    found = parallel(threads, piece, [(first, min(first + each, count)) for first in range(0, count, each)])
+    return sum(total for total, _ in found), np.sum([gradient for _, gradient in found], axis=0)
 
 
 def squared_hinge(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -87,12 +126,12 @@ def standardise(features: np.ndarray, eps: float = 0.01) -> tuple[np.ndarray, np
 
 def train_head(
     table_path: str, model_path: str, *, head: str = "l2svm", c: float = 100.0, validation: float = 0.0,
-    seed: int = 0, iterations: int = 400,
+    seed: int = 0, iterations: int = 400, threads: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Trains a linear classifier on a table with labels and saves it as the model `standardize fc K`.
 
-    A part `validation` of the rows, drawn by `seed`, is held back. Returns `classes`, `rows`, `accuracy` on the rows
-    it was trained on, and `validation_accuracy` on the others, or None.
+    A part `validation` of the images, drawn by `seed`, is held back with all their rows. Returns `classes`, `rows`,
+    `accuracy` on the rows it was trained on, and `validation_accuracy` on the others, or None.
     """
     from cnntool.layers.affine import Standardize
     from cnntool.layers.dense import FullyConnected
@@ -104,14 +143,13 @@ def train_head(
         raise CnntoolError(f"{table_path}: expected rows of two or more labels, as `cnntool extract --labels` writes")
     numbers = {name: number for number, name in enumerate(classes)}
     labels = np.array([numbers[name] for name in table.labels])
-    held = np.random.default_rng(seed).permutation(len(labels))[: round(validation * len(labels))]
-    kept = np.setdiff1d(np.arange(len(labels)), held)
+    held, kept = split(table.paths, validation, seed)
     if len(set(labels[kept])) < len(classes):
         raise CnntoolError("--validation leaves a class without a row to train on: hold less back")
     features = table.features[kept] if len(held) else table.features
     others = table.features[held]
     mean, scale = standardise(features)
-    weight, bias = fit_linear(features, labels[kept], len(classes), head, c, iterations)
+    weight, bias = fit_linear(features, labels[kept], len(classes), head, c, iterations, threads)
     layers = [Standardize(), FullyConnected(len(classes))]
     words = [word for layer in layers for word in layer.words()]
     arrays = [{"mean": mean, "scale": scale}, {"weight": weight, "bias": bias}]
@@ -122,6 +160,14 @@ def train_head(
         "accuracy": accuracy(features @ weight + bias, labels[kept]),
         "validation_accuracy": accuracy((others - mean) * scale @ weight + bias, labels[held]) if len(held) else None,
     }
+
+
+def split(paths: list[str], part: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the rows held back, and of the others; rows of one image stay together."""
+    images, numbers = np.unique(paths, return_inverse=True)
+    chosen = np.zeros(len(images), bool)
+    chosen[np.random.default_rng(seed).permutation(len(images))[: round(part * len(images))]] = True
+    return np.flatnonzero(chosen[numbers]), np.flatnonzero(~chosen[numbers])
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -146,6 +192,6 @@ def read_table(path: str) -> Table:
             f"{path}: `features` are {features.dtype} of {features.shape} for {len(paths)} paths and {len(labels)} "
             f"labels: {expected}"
         )
-    if not np.isfinite(features).all():
+    if not all(np.isfinite(features[first : first + ROWS]).all() for first in range(0, len(features), ROWS)):
         raise CnntoolError(f"{path}: some features are not finite: expected numbers that can be learned from")
     return Table(features, list(map(str, paths)), list(map(str, labels)))

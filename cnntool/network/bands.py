@@ -16,9 +16,10 @@ import numpy as np
 
 from cnntool.layers.step import InPlace, Joined, PixelInPlace, Step, Windowed
 
-SCRATCH_BYTES = 400 * 1024  # of one thread: with the filters it should stay in an L2 cache of 512 KB to 1 MB
-# More would let a thread that is late cost less, but each takes Python's lock again: 1x1 convolution of 56x56x256 -> 64 by
-# two threads took 0.70 ms with 3 and 0.61 with 1.
+# Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few.
+SCRATCH_BYTES = 512 * 1024
+# More would let a thread that is late cost less, but each takes Python's lock again: 1x1 convolution of 56x56x256 -> 64
+# by two threads took 0.70 ms with 3 and 0.61 with 1.
 BANDS_PER_THREAD = 1
 
 
@@ -71,7 +72,10 @@ def band_rows(steps: list[Step]) -> int:
     def scratch(rows: int) -> int:
         spans = rows_of_steps(steps, 0, rows)
         spans = [Rows(0, span.last - span.first) for span in spans]
-        return sum(
+        height, width, channels = steps[-1].output_shape
+        # final rows count where more than one step goes over them
+        final = 4 * min(rows, height) * width * channels if len(steps) > 1 and works_in_place(steps[-1]) else 0
+        return final + sum(
             4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
             * (step.input_shape[1] + step.window.padding[1] + step.window.padding[3]) * step.input_shape[2]
             for step, span in zip(steps, spans, strict=True)

@@ -1,5 +1,7 @@
 """Folds affine steps into their neighbours: centring, scaling, 1x1 convolution and convolution are all x W + b.
 
+A rectifier folds into the convolution before it, which then stores nothing less than zero.
+
 What follows a convolution folds always. What precedes one folds but for a shift before zero padding, since the padding
 would have to be shifted too. Numbers are composed in float64.
 """
@@ -8,13 +10,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.layers.step import Affine, AnyStep, Convolution
+from cnntool.layers.step import Affine, AnyStep, Convolution, Rectifier
 
 LARGEST_OFFSET = 1000.0  # in deviations; beyond, subtracting it after the products would lose digits of float32
 
 
 def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
     """One step that does what the two do one after the other, where that is exact and costs no more."""
+    if isinstance(first, Convolution) and isinstance(second, Rectifier):
+        return rectified(first)
+    if isinstance(first, Convolution) and first.rectified:
+        return None
     if isinstance(first, Convolution) and isinstance(second, Affine):
         return scaled_outputs(first, second)
     if isinstance(first, Affine) and isinstance(second, Convolution):
@@ -22,6 +28,14 @@ def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
     if isinstance(first, Convolution) and isinstance(second, Convolution):
         return composed(first, second)
     return None
+
+
+def rectified(convolution: Convolution) -> Convolution:
+    """The convolution and the rectifier after it."""
+    given = convolution
+    joined = Convolution(given.input_shape, given.window, given.weight, given.bias, given.groups)
+    joined.rectified = True
+    return joined
 
 
 def scaled_outputs(convolution: Convolution, affine: Affine) -> Convolution:

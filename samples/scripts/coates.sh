@@ -6,7 +6,11 @@
 #
 # IMAGES is a folder, or a .tar.gz of one, with one sub-folder a class, such as CIFAR-10's 10 classes of 5,000. By the
 # order of names the last HELD_BACK images of each class (default 1000) are held back: what is chosen is chosen on them.
-# WORK is a folder for lists, models and tables. K filters (default 400) need 16 K bytes an image in the tables.
+# WORK is a folder for lists, models and tables. K filters (default 400) need 36 K bytes a row in the tables, and training
+# has two rows an image.
+#
+# The paper has patches without padding, sums over quarters and plain k-means, and no mirror images: `bank kmeans K 6
+# triangle gridpool 2`. What differs here was chosen on images held back.
 set -eu
 
 images=${1:?"usage: coates.sh IMAGES WORK [K] [HELD_BACK]"}
@@ -31,10 +35,10 @@ find "$images" -type f | sort | awk -v held_back="$held_back" -v work="$work" '
     END { finish() }'
 
 cd "$work"
-# Patches of 6x6, their contrast normalised, whitened; distances to K centroids; sums over the four quarters.
+# Patches of 6x6, their contrast normalised, whitened; distances to K centroids; sums over nine parts of the image.
 cnntool fit --overwrite --show-filters "filters-$filters.png" @train.txt "bank-$filters.npz" \
-    bank kmeans "$filters" 6 triangle gridpool 2
-cnntool extract --overwrite --labels -m "bank-$filters.npz" @train.txt "train-$filters.npz"
+    bank kmeans "$filters" 6 --spherical --eps-zca 0.3 --padding 2 triangle gridpool 3
+cnntool extract --overwrite --labels --mirrored -m "bank-$filters.npz" @train.txt "train-$filters.npz"
 cnntool extract --overwrite --labels -m "bank-$filters.npz" @test.txt "test-$filters.npz"
 cnntool train --overwrite --head l2svm --c 100 "train-$filters.npz" "head-$filters.npz"
 cnntool evaluate "head-$filters.npz" "test-$filters.npz"

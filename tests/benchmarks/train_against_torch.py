@@ -3,7 +3,8 @@
     python tests/benchmarks/train_against_torch.py time               # in one run, both at 1 and at 2 threads
     python tests/benchmarks/train_against_torch.py accuracy [SEED...]
 
-The same network, initial weights, data, batch of 128 and optimiser (Adam, 0.001, falling as a cosine).
+The same network, initial weights, data, batches and optimiser (Adam, 0.004, falling as a cosine). Steps of 128 pictures
+are timed; the trainings take 64, which fit better within ten epochs.
 torch is timed in its default layout and channels last; it is the default that a user gets.
 """
 
@@ -31,7 +32,7 @@ WORDS = (
     "conv 32 3 --padding 1 --no-bias batchnorm relu maxpool 2 "
     "conv 64 3 --padding 1 --no-bias batchnorm relu maxpool 2 dropout 0.25 fc 10"
 )
-SHAPE, BATCH, RATE = (28, 28, 1), 128, 0.001
+SHAPE, TIMED, BATCH, RATE = (28, 28, 1), 128, 64, 0.004
 STEPS = 20
 
 
@@ -84,7 +85,7 @@ class TorchStep:
 
 def time_steps() -> None:
     rng = np.random.default_rng(0)
-    x, labels = rng.random((BATCH, *SHAPE), np.float32), rng.integers(0, 10, BATCH)
+    x, labels = rng.random((TIMED, *SHAPE), np.float32), rng.integers(0, 10, TIMED)
     print("| threads | cnntool | torch | torch, channels last | ratio to torch | to channels last |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for threads in (1, 2):

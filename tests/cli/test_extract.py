@@ -78,6 +78,17 @@ def test_the_order_is_height_width_channels(cnntool: Tool, here: Path) -> None:
     assert np.load("flat.npz")["features"].tolist() == [list(range(24))]
 
 
+def test_mirror_images_are_second_rows(cnntool: Tool, folder: list[str]) -> None:
+    assert cnntool("extract", "--mirrored", "--labels", "f", "t.npz", *CHAIN).code == 0
+    table = np.load("t.npz")
+    assert table["paths"].tolist() == [name for name in folder for _ in range(2)]
+    assert table["labels"].tolist() == ["cats"] * 4 + ["dogs"] * 2
+    assert np.array_equal(table["features"][::2], vectors(folder))
+    pipeline = Pipeline.parse(list(CHAIN))
+    sides = [pipeline.run(read_image(f"f/{name}")[:, ::-1]).reshape(-1) for name in folder]
+    assert np.array_equal(table["features"][1::2], np.stack(sides))
+
+
 @pytest.mark.parametrize("suffix", ["npz", "csv", "jsonl"])
 def test_threads_change_no_byte(cnntool: Tool, folder: list[str], suffix: str) -> None:
     for threads in (1, 2, 7):

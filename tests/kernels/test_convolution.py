@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from cnntool.kernels import convolution
-from cnntool.kernels.convolution import BLOCK, pack_bias, pack_filters
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT, pack_bias, pack_filters
 from cnntool.kernels.vectors import LANES, PIXELS
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
 from tests.naive import twins
 
 
-def direct(x, weight, bias=None, stride=(1, 1), dilation=(1, 1), groups=1, x_row=0, rows=None):
+def direct(x, weight, bias=None, stride=(1, 1), dilation=(1, 1), groups=1, x_row=0, rows=None, low=NO_LIMIT):
     """The direct kernel on a padded volume; `rows` output rows from input row `x_row` on, all when None."""
     with np.errstate(invalid="ignore"):
         expected = twins.conv(x[x_row:], weight, bias, stride, dilation=dilation, groups=groups)
@@ -19,9 +19,9 @@ def direct(x, weight, bias=None, stride=(1, 1), dilation=(1, 1), groups=1, x_row
     convolution.conv_direct_forward(
         roomy(x, PIXELS * stride[1] * x.shape[2]), x_row, pack_filters(weight, groups),
         pack_bias(bias, out_channels, groups), out, ROW, COLUMN, rows, columns,
-        *weight.shape[:2], *stride, *dilation, groups, out_channels,
+        *weight.shape[:2], *stride, *dilation, groups, out_channels, low,
     )  # fmt: skip
-    return written(out, rows, columns), expected[:rows]
+    return written(out, rows, columns), np.where(expected[:rows] < low, low, expected[:rows])
 
 
 def depthwise(x, weight, bias, stride=(1, 1), dilation=(1, 1), x_row=0, rows=None):
@@ -80,7 +80,7 @@ def test_rows_from_the_middle(x_row, rows):
 def test_no_rows_write_nothing():
     out = guarded(1, 4, 3)
     x, weight, bias = noise(3, 4, 3), pack_filters(noise(1, 1, 3, 3), 1), pack_bias(None, 3, 1)
-    convolution.conv_direct_forward(x, 0, weight, bias, out, ROW, COLUMN, 0, 4, 1, 1, 1, 1, 1, 1, 1, 3)
+    convolution.conv_direct_forward(x, 0, weight, bias, out, ROW, COLUMN, 0, 4, 1, 1, 1, 1, 1, 1, 1, 3, NO_LIMIT)
     written(out, 0, 0)
 
 
@@ -143,3 +143,14 @@ def test_the_bias_is_packed_to_whole_blocks_of_each_group():
     assert not packed[:, 3:].any()
     assert not pack_bias(None, BLOCK + 1, 1).any()
     assert pack_bias(None, BLOCK + 1, 1).size == 2 * BLOCK
+
+
+@pytest.mark.parametrize("out_channels", [3, 40])
+def test_nothing_less_than_the_limit_is_stored_and_nan_stays(out_channels):
+    x, weight = noise(6, 20, 4), noise(3, 3, 4, out_channels)
+    found, expected = direct(x, weight, low=np.float32(0))
+    assert_near(found, expected, 1e-6)
+    assert (found == 0).any()
+    x[2, 3, 0] = np.nan
+    found, expected = direct(x, weight, low=np.float32(0))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))

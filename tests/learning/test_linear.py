@@ -10,8 +10,10 @@ from cnntool.learning.linear import (
     cross_entropy,
     fit_linear,
     read_table,
+    split,
     squared_hinge,
     standardise,
+    summed,
     train_head,
 )
 from cnntool.learning.minimise import minimise
@@ -121,3 +123,32 @@ def test_tables_that_cannot_be_used(tmp_path):
     (tmp_path / "h.npz").write_bytes(b"no table")
     with pytest.raises(CnntoolError, match="not a table that can be read"):
         read_table(str(tmp_path / "h.npz"))
+
+
+@pytest.mark.parametrize("head", OBJECTIVES)
+def test_threads_change_nothing(head):
+    x, labels = data(1000, 33)
+    one, three = (fit_linear(x, labels, 3, head, iterations=20, threads=threads) for threads in (1, 3))
+    assert one[0].tobytes() == three[0].tobytes()
+    assert one[1].tobytes() == three[1].tobytes()
+
+
+@pytest.mark.parametrize(("count", "length", "classes"), [(1, 1, 2), (257, 40, 17), (2100, 3, 5)])
+def test_loss_and_gradient_of_all_rows(count, length, classes):
+    dice = np.random.default_rng(count)
+    x, labels = dice.standard_normal((count, length)).astype(np.float32), dice.integers(classes, size=count)
+    theta = dice.standard_normal((length + 1, classes))
+    value, gradient = summed(x, labels, theta, squared_hinge, 2)
+    expected, d_scores = squared_hinge(x @ theta[:-1] + theta[-1], labels)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    inputs = np.column_stack([x, np.ones(count)])
+    np.testing.assert_allclose(gradient, inputs.T @ d_scores, atol=1e-4 * np.abs(gradient).max())
+
+
+def test_rows_of_one_image_stay_together():
+    paths = [f"{i % 50}.png" for i in range(100)]
+    held, kept = split(paths, 0.2, 3)
+    assert len(held) == 20
+    assert sorted([*held, *kept]) == list(range(100))
+    assert not {paths[i] for i in held} & {paths[i] for i in kept}
+    assert [len(part) for part in split(paths, 0.0, 3)] == [0, 100]

@@ -101,17 +101,17 @@ def test_there_is_a_processor():
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_an_error_in_a_kernel_reaches_the_caller_and_leaves_the_pipeline_usable(monkeypatch, threads):
-    x, broken = noise(40, 9, 2), Pipeline.parse("conv 3 3 --padding 1 relu")
+    x, broken = noise(40, 9, 2), Pipeline.parse("conv 3 3 --padding 1 tanh")
 
     def fails(*arguments):
         raise Odd("in a thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(kernels.activations, "relu_forward", fails)
+        patch.setattr(kernels.activations, "tanh_forward", fails)
         for _ in range(2):
             with pytest.raises(Odd, match="in a thread"):
                 broken.run(x, threads)
-    whole = Pipeline.parse("conv 3 3 --padding 1 relu")
+    whole = Pipeline.parse("conv 3 3 --padding 1 tanh")
     assert np.isfinite(whole.run(x, threads)).all()
 
 

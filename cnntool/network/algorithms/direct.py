@@ -24,6 +24,20 @@ def direct_cost(step: Convolution) -> float:
     return macs(step) * lanes / per_group / 0.9
 
 
+def least(step: Convolution) -> np.float32:
+    """What the step's results are raised to."""
+    return np.float32(0 if step.rectified else -np.inf)
+
+
+def rectify(step: Convolution, out: np.ndarray, out_row: int, out_column: int, rows: int) -> None:
+    """The rectifier of a step whose kernel has none."""
+    if step.rectified:
+        width, channels = step.output_shape[1:]
+        flat = out.reshape(out.shape[0], -1)
+        start, length = out_column * channels, width * channels
+        kernels.activations.relu_forward(flat, out_row, start, flat, out_row, start, rows, length)
+
+
 def prepare_direct(step: Convolution) -> None:
     """Packs the filters for the register tile, and gives the step the kernel that uses them."""
     (kh, kw), (sy, sx), (dy, dx), _ = step.window
@@ -31,7 +45,7 @@ def prepare_direct(step: Convolution) -> None:
     convolution = kernels.convolution
     packed = convolution.pack_filters(step.weight, groups)
     offset = convolution.pack_bias(step.bias, out_channels, groups)
-    forward = convolution.conv_direct_forward
+    forward, low = convolution.conv_direct_forward, least(step)
     flat = step.window.is_point  # rows without border are one long row, with one tail of a tile instead of many
 
     def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
@@ -42,7 +56,7 @@ def prepare_direct(step: Convolution) -> None:
             rows, columns = 1, rows * columns
         forward(
             x, x_row, packed, offset, out, out_row, out_column, rows, columns,
-            kh, kw, sy, sx, dy, dx, groups, out_channels,
+            kh, kw, sy, sx, dy, dx, groups, out_channels, low,
         )  # fmt: skip
 
     step.kernel = kernel
@@ -65,6 +79,7 @@ def prepare_depthwise(step: Convolution) -> None:
 
     def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
         forward(x, x_row, packed, offset, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx)
+        rectify(step, out, out_row, out_column, rows)
 
     step.kernel = kernel
     step.overread = max(0, kernels.convolution.CHANNEL_PIXELS - step.output_shape[1]) * sx * channels

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import float_bias, prepare_direct
+from cnntool.network.algorithms.direct import float_bias, prepare_direct, rectify
 
 LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
 SIZES = (32, 64, 128)  # of a tile's side; larger ones leave the second cache
@@ -87,6 +87,7 @@ def prepare_fourier(step: Convolution) -> None:
                             min(lanes, per_group - block * lanes), count, min(wide, columns - left), table, a, b, lines,
                         )  # fmt: skip
         spare.append(arrays)
+        rectify(step, out, out_row, out_column, rows)
 
     step.kernel = kernel
     step.row_multiple = tall

@@ -12,7 +12,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import float_bias
+from cnntool.network.algorithms.direct import float_bias, rectify
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
 SMALLEST_KERNEL = 25  # elements; the two passes cost more than they save on less
@@ -74,7 +74,10 @@ def prepare_separable(step: Convolution) -> None:
             piece = np.zeros((tall + 1, sx * (wide - 1) + kw, 1), np.float32)  # a row more, for a tile to read into
             piece[:tall] = x[x_row : x_row + tall, sx * left : sx * left + piece.shape[1]]
             lines = np.empty((tall, wide, channels), np.float32)
-            along_rows(piece, 0, packed, none, lines, 0, 0, tall, wide, 1, kw, 1, sx, 1, 1, 1, channels)
+            along_rows(
+                piece, 0, packed, none, lines, 0, 0, tall, wide, 1, kw, 1, sx, 1, 1, 1, channels, convolution.NO_LIMIT
+            )
             along_columns(lines, terms.columns, bias, out, out_row, out_column + left, rows, wide, sy)
+        rectify(step, out, out_row, out_column, rows)
 
     step.kernel = kernel

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import float_bias, prepare_direct
+from cnntool.network.algorithms.direct import float_bias, least, prepare_direct
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
 
@@ -39,10 +39,11 @@ def prepare_winograd(step: Convolution) -> None:
     bias = float_bias(step)
     tiles = -(-width // winograd.TILE)
     together = tiles * max(1, -(-winograd.TILES_AT_ONCE // tiles))
-    forward = winograd.conv_winograd_forward
+    forward, low = winograd.conv_winograd_forward, least(step)
     top, left, bottom, right = step.window.padding
     spare: list[tuple[np.ndarray, ...]] = []  # scratch of threads that are done with it
     direct = Convolution(step.input_shape, step.window, step.weight, step.bias)
+    direct.rectified = step.rectified
     prepare_direct(direct)
 
     def scratch() -> tuple[np.ndarray, ...]:
@@ -58,7 +59,7 @@ def prepare_winograd(step: Convolution) -> None:
         v, m, half = arrays = spare.pop() if spare else scratch()
         lines = -(-rows // winograd.TILE)
         flags = np.zeros(lines, np.uint8)
-        forward(x, x_row, filters, bias, out, out_row, out_column, rows, columns, v, m, half, flags)
+        forward(x, x_row, filters, bias, out, out_row, out_column, rows, columns, v, m, half, flags, low)
         spare.append(arrays)
         if flags.any():  # a value that is not finite would spread over its tile
             for line in np.flatnonzero(flags):
