@@ -11,6 +11,7 @@ import numpy as np
 from cnntool import kernels
 from cnntool.errors import CnntoolError
 from cnntool.layers.learned import Product
+from cnntool.learning.curvature import Curvature
 from cnntool.learning.minimise import minimise
 from cnntool.network.threads import available_threads, parallel
 
@@ -50,7 +51,14 @@ def fit_linear(
         total, gradient = summed(features, labels, theta, loss, threads)
         return 0.5 * float(flat @ flat) + c / count * total, (theta + c / count * gradient).ravel()
 
-    theta = minimise(objective, np.zeros((length + 1) * classes), iterations).reshape(length + 1, classes)
+    inverse = Curvature(features).inverse(2 * c)
+
+    def precondition(gradient: np.ndarray) -> np.ndarray:
+        shaped = gradient.reshape(length + 1, classes)
+        return np.vstack([inverse(shaped[:-1]), shaped[-1:] / (1 + 2 * c)]).ravel()
+
+    start = np.zeros((length + 1) * classes)
+    theta = minimise(objective, start, iterations, precondition=precondition).reshape(length + 1, classes)
     return theta[:-1].astype(np.float32), theta[-1].astype(np.float32)
 
 

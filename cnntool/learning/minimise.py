@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+Map = Callable[[np.ndarray], np.ndarray]
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """The value and the gradient at a point."""
 
@@ -14,9 +15,13 @@ SHORTEST = 1e-10  # step, below which the function no longer decreases in these 
 
 
 def minimise(
-    function: Function, start: np.ndarray, iterations: int = 400, tolerance: float = 1e-3, memory: int = 20
-) -> np.ndarray:
-    """The point where the gradient has become `tolerance` of what it was at `start`, or that `iterations` reach."""
+    function: Function, start: np.ndarray, iterations: int = 400, tolerance: float = 1e-3, memory: int = 20,
+    precondition: Map = lambda gradient: gradient,
+) -> np.ndarray:  # fmt: skip
+    """The point where the gradient has become `tolerance` of what it was at `start`, or that `iterations` reach.
+
+    `precondition` is about the inverse of the Hessian, up to a factor: symmetric and positive. It saves iterations.
+    """
     point = start.astype(np.float64)
     value, gradient = function(point)
     enough = tolerance * float(np.linalg.norm(gradient))
@@ -24,12 +29,13 @@ def minimise(
     for _ in range(iterations):
         if not float(np.linalg.norm(gradient)) > enough:
             break
-        direction = -inverse_hessian_times(gradient, steps)
+        direction = -inverse_hessian_times(gradient, steps, precondition)
         slope = gradient @ direction
         if not slope < 0:  # rounding has spoilt what was remembered
             steps.clear()
-            direction, slope = -gradient, -(gradient @ gradient)
-        length = 1.0 if steps else min(1.0, 1 / float(np.linalg.norm(gradient)))
+            direction = -precondition(gradient)
+            slope = gradient @ direction
+        length = 1.0
         while True:
             new_value, new_gradient = function(point + length * direction)
             if new_value <= value + ENOUGH * length * slope or length < SHORTEST:
@@ -45,16 +51,19 @@ def minimise(
     return point
 
 
-def inverse_hessian_times(gradient: np.ndarray, steps: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def inverse_hessian_times(
+    gradient: np.ndarray, steps: list[tuple[np.ndarray, np.ndarray]], precondition: Map
+) -> np.ndarray:
     """The two loops over the remembered steps (algorithm 7.4)."""
     q, factors = gradient.copy(), []
     for moved, changed in reversed(steps):
         factor = (moved @ q) / (moved @ changed)
         factors.append(factor)
         q -= factor * changed
+    q = precondition(q)
     if steps:
         moved, changed = steps[-1]
-        q *= (moved @ changed) / (changed @ changed)
+        q = q * ((moved @ changed) / (changed @ precondition(changed)))
     for (moved, changed), factor in zip(steps, reversed(factors), strict=True):
         q += (factor - (changed @ q) / (moved @ changed)) * moved
     return q

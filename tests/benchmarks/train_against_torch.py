@@ -133,7 +133,7 @@ def our_accuracy(seed: int, epochs: int) -> float:
 
 def torch_accuracy(seed: int, epochs: int) -> float:
     torch.manual_seed(seed)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # two spin and wait for each other where other work runs
     (x, labels), (x_test, labels_test) = fashion("train"), fashion("t10k")
     step = TorchStep(True)
     step.network = torch_network(Pipeline.parse(WORDS, seed=seed).weights(SHAPE)).to(memory_format=step.layout)

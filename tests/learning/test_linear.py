@@ -73,6 +73,22 @@ def test_minimise_a_quadratic_of_very_different_curvatures():
     np.testing.assert_allclose(found, 1, atol=1e-4)
 
 
+def test_an_inverse_of_the_hessian_saves_evaluations():
+    scales = np.geomspace(1, 1e5, 40)
+    calls = []
+
+    def quadratic(p):
+        calls.append(1)
+        return float(scales @ (p - 1) ** 2), 2 * scales * (p - 1)
+
+    np.testing.assert_allclose(minimise(quadratic, np.zeros(40), 900, 1e-9), 1, atol=1e-3)
+    alone = len(calls)
+    calls.clear()
+    found = minimise(quadratic, np.zeros(40), 900, 1e-9, precondition=lambda gradient: gradient / (1 + scales))
+    np.testing.assert_allclose(found, 1, atol=1e-3)
+    assert len(calls) < alone / 3
+
+
 def test_standardise_is_in_place():
     x, _ = data()
     before = x.astype(np.float64)
