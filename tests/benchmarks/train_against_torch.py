@@ -94,6 +94,7 @@ def time_steps() -> None:
         times: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(STEPS):  # in turns, so that other work on the machine troubles all alike
             for name, step in steps.items():
+                time.sleep(0.1)  # torch's threads spin for a while after their work
                 step(x, labels)
                 begun = time.perf_counter()
                 step(x, labels)
