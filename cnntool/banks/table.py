@@ -35,10 +35,6 @@ LEARNED = {
 }
 
 
-def known_banks() -> list[str]:
-    return list(BANKS)
-
-
 def load(word: str) -> type[Bank]:
     """The class of the bank called `word`."""
     if word not in BANKS:

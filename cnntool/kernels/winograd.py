@@ -165,6 +165,31 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, row
     return total
 
 
+@inlined
+def products(u, v, m, tiles, out_channels):
+    """m[p, t, oc] = sum over ic of v[p, t, ic] * u[p, ic, oc] for the 36 places p and the first `tiles` t"""
+    in_channels = v.shape[2]
+    zeros = np.zeros(BLOCK, np.float32)
+    for p in range(PLACES):
+        w_at = address_of(u) + 4 * p * u.shape[1]
+        x_at = address_of(v) + 4 * p * v.shape[1] * in_channels
+        for first in range(0, out_channels, BLOCK):
+            channels = min(BLOCK, out_channels - first)
+            y_at = address_of(m) + 4 * (p * m.shape[1] * out_channels + first)
+            if channels > LANES:
+                dense_row(
+                    x_at, w_at, address_of(zeros), y_at, tiles, 1, 1, in_channels,
+                    0, 0, in_channels, out_channels, channels, NO_LIMIT, VECTORS,
+                )  # fmt: skip
+                w_at += 4 * in_channels * BLOCK
+            else:
+                dense_row(
+                    x_at, w_at, address_of(zeros), y_at, tiles, 1, 1, in_channels,
+                    0, 0, in_channels, out_channels, channels, NO_LIMIT, 1,
+                )  # fmt: skip
+                w_at += 4 * in_channels * LANES
+
+
 @kernel
 def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, flags, low):
     """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: O; out: rows x columns, >= low.
@@ -172,34 +197,15 @@ def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, col
     v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 36, LANES; flags[i] becomes 1 for a row of tiles
     with a result that is not finite.
     """
-    in_channels, out_channels = x.shape[2], out.shape[2]
+    out_channels = out.shape[2]
     tiles = -(-columns // TILE)
     lines = -(-rows // TILE)
     together = max(1, v.shape[1] // tiles)
-    v_place, m_place = v.shape[1] * in_channels, m.shape[1] * out_channels
-    zeros = np.zeros(BLOCK, np.float32)
     for line in range(0, lines, together):
         count = min(together, lines - line)
         for i in range(count):
             winograd_input_forward(x, x_row + TILE * (line + i), tiles, v, i * tiles, half)
-        for place in range(PLACES):
-            w_at = address_of(u) + 4 * place * u.shape[1]
-            x_at = address_of(v) + 4 * place * v_place
-            for first in range(0, out_channels, BLOCK):
-                channels = min(BLOCK, out_channels - first)
-                y_at = address_of(m) + 4 * (place * m_place + first)
-                if channels > LANES:
-                    dense_row(
-                        x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, in_channels,
-                        0, 0, in_channels, out_channels, channels, NO_LIMIT, VECTORS,
-                    )  # fmt: skip
-                    w_at += 4 * in_channels * BLOCK
-                else:
-                    dense_row(
-                        x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, in_channels,
-                        0, 0, in_channels, out_channels, channels, NO_LIMIT, 1,
-                    )  # fmt: skip
-                    w_at += 4 * in_channels * LANES
+        products(u, v, m, count * tiles, out_channels)
         for i in range(count):
             left = rows - TILE * (line + i)
             to = out_row + TILE * (line + i)

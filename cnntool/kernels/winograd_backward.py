@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import BLOCK, NO_LIMIT, dense_row
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.convolution_backward import outer, place
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import address_of
-from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
+from cnntool.kernels.vectors import LANES, PIXELS
 from cnntool.kernels.winograd import (
     _G,
     PATCH,
     PLACES,
     TILE,
     TILES_AT_ONCE,
+    products,
     winograd_input_forward,
     winograd_output_forward,
 )
@@ -67,7 +68,6 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
     canvas = np.zeros((TILE * lines + 2, TILE * tiles + 2, channels), np.float32)
     v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, out_channels)
     lanes = np.empty((PLACES, LANES), np.float32)
-    zeros = np.zeros(BLOCK, np.float32)
     total, present = (last - first) * lines, -1
     for line in range(0, total, together):  # lines of tiles of all images, so that the register tiles are full
         count = min(together, total - line)
@@ -77,24 +77,7 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
                 place(x[n], canvas, row, column, 1, 1)
                 present = n
             winograd_input_forward(canvas, TILE * ((line + i) % lines), tiles, v, i * tiles, lanes)
-        for p in range(PLACES):
-            w_at = address_of(u) + 4 * p * u.shape[1]
-            x_at = address_of(v) + 4 * p * v.shape[1] * channels
-            for o in range(0, out_channels, BLOCK):
-                width = min(BLOCK, out_channels - o)
-                y_at = address_of(m) + 4 * (p * m.shape[1] * out_channels + o)
-                if width > LANES:
-                    dense_row(
-                        x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, channels,
-                        0, 0, channels, out_channels, width, NO_LIMIT, VECTORS,
-                    )  # fmt: skip
-                    w_at += 4 * channels * BLOCK
-                else:
-                    dense_row(
-                        x_at, w_at, address_of(zeros), y_at, count * tiles, 1, 1, channels,
-                        0, 0, channels, out_channels, width, NO_LIMIT, 1,
-                    )  # fmt: skip
-                    w_at += 4 * channels * LANES
+        products(u, v, m, count * tiles, out_channels)
         for i in range(count):
             n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
             winograd_output_forward(m, i * tiles, tiles, bias, out[n], y, 0, rows - y, columns, lanes, NO_LIMIT)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from cnntool.banks.table import BANKS, known_banks, load
+from cnntool.banks.table import BANKS, load
 from cnntool.declare import fields_of, help_of, words_of
 from cnntool.errors import CnntoolError
 
@@ -115,10 +115,6 @@ def test_options_survive_as_words(word, options, kernel_size, count, outputs):
 def test_a_misspelt_bank_gets_the_nearest_names():
     with pytest.raises(CnntoolError, match=r"'gabbor'; did you mean gabor\?; the banks are gabor, lm, .*\.npy"):
         load("gabbor")
-
-
-def test_known_banks_are_the_tables():
-    assert known_banks() == list(BANKS)
 
 
 NO_NUMPY = """
