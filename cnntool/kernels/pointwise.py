@@ -51,3 +51,46 @@ def channel_reduce_forward(x, x_row, x_column, out, out_row, out_column, rows, c
                         value = abs(pixel[members[m]]) if how[g] == ABSOLUTE_MAX else pixel[members[m]]
                         best = value if value > best or value != value else best
                     result[g] = best
+
+
+@kernel
+def copy_forward(out, row, column, x, x_row, rows, columns, channel):
+    """Pixels of x from (x_row, 0) into out at (row, column), the channels of x from `channel` of out on."""
+    channels, width = x.shape[2], out.shape[2]
+    source, target = x.reshape(-1), out.reshape(-1)
+    for i in range(rows):
+        x_at = (x_row + i) * x.shape[1] * channels
+        y_at = ((row + i) * out.shape[1] + column) * width + channel
+        if channels == width:
+            for k in range(columns * channels):
+                target[y_at + k] = source[x_at + k]
+        else:
+            for j in range(columns):
+                for c in range(channels):
+                    target[y_at + j * width + c] = source[x_at + j * channels + c]
+
+
+@kernel
+def add_forward(out, row, column, x, x_row, rows, columns):
+    """out += x for pixels of x from (x_row, 0) and of out from (row, column)"""
+    channels = x.shape[2]
+    source, target = x.reshape(-1), out.reshape(-1)
+    for i in range(rows):
+        x_at = (x_row + i) * x.shape[1] * channels
+        y_at = ((row + i) * out.shape[1] + column) * channels
+        for k in range(columns * channels):
+            target[y_at + k] += source[x_at + k]
+
+
+@kernel
+def frame_forward(out, rows, top, left, height, width, value):
+    """Fills the first `rows` rows of `out` with `value`, but for `height` x `width` pixels at (top, left)."""
+    line, channels = out.shape[1] * out.shape[2], out.shape[2]
+    flat = out.reshape(-1)
+    first, last = left * channels, (left + width) * channels
+    for y in range(rows):
+        inside = top <= y < top + height
+        for k in range(first if inside else line):
+            flat[y * line + k] = value
+        for k in range(last if inside else line, line):
+            flat[y * line + k] = value

@@ -4,15 +4,15 @@
 
 For each of the 36 places of a transformed 6x6 tile, filters and tiles meet in a matrix product over the input channels,
 which the register tile of direct convolution computes. Errors are about 5e-6 of the largest output, ten times those of
-direct convolution. A value that is not finite would spread over its whole tile; rows of tiles where that happens are
-flagged, for the caller to compute directly.
+direct convolution. A value that is not finite would spread over its whole tile, so rows of tiles where that happens are
+computed directly.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import BLOCK, NO_LIMIT, dense_row, pack_filters
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT, conv_direct_forward, dense_row, pack_filters
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.simd import load, load_first, splat, store, store_first, where_less
 from cnntool.kernels.tile import address_of
@@ -191,11 +191,11 @@ def products(u, v, m, tiles, out_channels):
 
 
 @kernel
-def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, flags, low):
-    """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: O; out: rows x columns, >= low.
+def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, low, weight):
+    """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: packed; out: >= low.
 
-    v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 36, LANES; flags[i] becomes 1 for a row of tiles
-    with a result that is not finite.
+    v: 36, T, C and m: 36, T, O are scratch for T tiles, half: 36, LANES. A row of tiles with a result that is not
+    finite is computed anew by direct convolution with `weight`, the same filters packed for it.
     """
     out_channels = out.shape[2]
     tiles = -(-columns // TILE)
@@ -210,4 +210,8 @@ def conv_winograd_forward(x, x_row, u, bias, out, out_row, out_column, rows, col
             left = rows - TILE * (line + i)
             to = out_row + TILE * (line + i)
             trouble = winograd_output_forward(m, i * tiles, tiles, bias, out, to, out_column, left, columns, half, low)
-            flags[line + i] = trouble != F(0)
+            if trouble != F(0):
+                conv_direct_forward(
+                    x, x_row + TILE * (line + i), weight, bias, out, to, out_column, min(TILE, left), columns,
+                    3, 3, 1, 1, 1, 1, 1, out_channels, low,
+                )  # fmt: skip

@@ -166,9 +166,8 @@ def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windo
     starts = np.cumsum([0, *map(len, groups)])
     how = np.array([codes[name] for name in names])
 
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-        kernels.pointwise.channel_reduce_forward(
-            x, x_row, x_column, out, out_row, out_column, rows, columns, members, starts, how
-        )
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+        places = x, x_row, x_column, out, out_row, out_column
+        return [(kernels.pointwise.channel_reduce_forward, (*places, rows, shape[1], members, starts, how))]
 
-    return Windowed(shape, (*shape[:2], len(groups)), Window(), kernel)
+    return Windowed(shape, (*shape[:2], len(groups)), Window(), calls)

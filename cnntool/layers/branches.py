@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cnntool import kernels
 from cnntool.declare import Text, argument
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.geometry import Shape
@@ -62,13 +63,7 @@ class Add(Join):
         return shape
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
-        def combine(out: np.ndarray, other: np.ndarray) -> None:
-            with np.errstate(all="ignore"):  # infinities and NaN are results, not mishaps
-                out += other
-
-        return [Joined(shapes[0], shapes[0], combine)]
+        return [Joined(shapes[0], shapes[0], kernels.pointwise.add_forward)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
@@ -92,12 +87,7 @@ class Concat(Join):
         return *shape[:2], shape[2] + others[0][2]
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        channels = shapes[0][2]
-
-        def combine(out: np.ndarray, other: np.ndarray) -> None:
-            out[..., channels:] = other
-
-        return [Joined(shapes[0], self.output_shape(*shapes), combine)]
+        return [Joined(shapes[0], self.output_shape(*shapes), kernels.pointwise.copy_forward, shapes[0][2])]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training

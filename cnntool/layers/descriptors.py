@@ -71,14 +71,13 @@ class GridPool(Layer):
         rows, columns = (np.array(cells(size, self.number)) for size in shape[:2])
         stride = shape[0] // self.number
 
-        def kernel(x, x_row, x_column, out, out_row, out_column, first, count, width):
+        def calls(x, x_row, x_column, out, out_row, out_column, first, count, scratch):
             here = rows[first : first + count] - first * stride  # from the window of the first
-            kernels.descriptors.gridpool_forward(
-                x, x_row, out, out_row, out_column, count, width,
-                here[:, 0].copy(), here[:, 1].copy(), columns[:, 0].copy(), columns[:, 1].copy(),
-            )  # fmt: skip
+            edges = here[:, 0].copy(), here[:, 1].copy(), columns[:, 0].copy(), columns[:, 1].copy()
+            forward = kernels.descriptors.gridpool_forward
+            return [(forward, (x, x_row, out, out_row, out_column, count, len(columns), *edges))]
 
-        return [Windowed(shape, self.output_shape(shape), self.window(shape), kernel)]
+        return [Windowed(shape, self.output_shape(shape), self.window(shape), calls)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training

@@ -8,7 +8,7 @@ from cnntool import kernels
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.layers.base import Arrays
 from cnntool.layers.geometry import Shape, Window, output_size
-from cnntool.layers.step import Convolution, Step, Windowed
+from cnntool.layers.step import Call, Convolution, Step, Windowed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,16 +40,18 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
     eps = np.float32(bank.eps_contrast)
     clusters, spare = kernels.clusters, kernels.vectors.PIXELS
 
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-        patches = np.empty((rows * columns + spare, length), np.float32)
-        whitened = np.empty_like(patches)
-        clusters.patches_normalised_forward(x, x_row, patches, rows, columns, kh, kw, sy, sx, eps)
-        whiten.into(patches[None], whitened[None], 0, 0, 1, rows * columns)
-        positions = whitened[: rows * columns].reshape(rows, columns, length)
-        correlate.into(positions, out, out_row, out_column, rows, columns)
-        clusters.distances_forward(whitened, centroids, out, out_row, out_column, rows, columns)
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+        columns = output_shape[1]
+        patches, whitened = (scratch.array(rows * columns, length, spare=spare * length) for _ in range(2))
+        positions = whitened.reshape(rows, columns, length)
+        return [
+            (clusters.patches_normalised_forward, (x, x_row, patches, rows, columns, kh, kw, sy, sx, eps)),
+            whiten.into(patches[None], whitened[None], 0, 0, 1, rows * columns),
+            correlate.into(positions, out, out_row, out_column, rows, columns),
+            (clusters.distances_forward, (whitened, centroids, out, out_row, out_column, rows, columns)),
+        ]
 
-    step = Windowed(shape, output_shape, window, kernel)
+    step = Windowed(shape, output_shape, window, calls)
     step.heavy = True
     return step
 
@@ -64,8 +66,8 @@ class Product:
         self.weight = kernels.convolution.pack_filters(np.asarray(matrix, np.float32)[None, None], 1)
         self.bias = kernels.convolution.pack_bias(np.asarray(bias, np.float32), self.outputs, 1)
 
-    def into(self, x: Any, out: Any, out_row: int, out_column: int, rows: int, columns: int) -> None:
-        kernels.convolution.conv_direct_forward(
+    def into(self, x: Any, out: Any, out_row: int, out_column: int, rows: int, columns: int) -> Call:
+        return kernels.convolution.conv_direct_forward, (
             x, 0, self.weight, self.bias, out, out_row, out_column, rows, columns,
             1, 1, 1, 1, 1, 1, 1, self.outputs, kernels.convolution.NO_LIMIT,
         )  # fmt: skip

@@ -51,12 +51,16 @@ class Pool(Layer):
         window = reaching(self.window(shape), shape, output_shape)
         (kh, kw), (sy, sx), (dy, dx), _ = window
 
-        def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-            counted = () if sizes is None else (sizes[0][first : first + rows], sizes[1])
-            forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, *counted)
+        columns = output_shape[1]
 
-        overread = max(0, kernels.pooling.PIXELS - output_shape[1]) * sx * shape[2]
-        return Windowed(shape, output_shape, window, kernel, pad_value=self.pad_value, overread=overread)
+        def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+            counted = () if sizes is None else (sizes[0][first : first + rows], sizes[1])
+            return [
+                (forward, (x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, *counted))
+            ]  # fmt: skip
+
+        overread = max(0, kernels.pooling.PIXELS - columns) * sx * shape[2]
+        return Windowed(shape, output_shape, window, calls, pad_value=self.pad_value, overread=overread)
 
 
 def place_of(window: Window) -> tuple[int, ...]:

@@ -3,6 +3,9 @@
 A layer makes its steps once for an input shape. A row step reads and writes pieces of larger arrays, so that the plan
 can run several steps on a band that stays in the processor's cache:
 
+A step says which kernels to call with what, and computes nothing itself: the plan may call them from Python, or keep
+the list and have it worked off without Python.
+
 - `InPlace`, `PixelInPlace`: each position by itself, over the values that are there.
 - `Windowed`: output rows from the padded input rows that their windows cover; `Convolution` is one of them.
 - `Joined`: a position of this volume with the same position of another.
@@ -14,15 +17,35 @@ depend on what it saw.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cnntool.layers.geometry import POINT, Shape, Window, output_size
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.layers.scratch import Scratch
+
 Parallel = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 """`parallel(function, items)`: the results in order, computed by the plan's threads."""
+
+
+Call = tuple[Callable[..., Any], tuple]
+"""A kernel, or a function of Python that calls some, and its arguments."""
+
+
+class WindowCalls(Protocol):
+    """The calls that compute rows `first` on of a `Windowed` step; their first window begins at (x_row, x_column)."""
+
+    def __call__(
+        self, x: np.ndarray, x_row: int, x_column: int, out: np.ndarray, out_row: int, out_column: int,
+        first: int, rows: int, scratch: Scratch,
+    ) -> list[Call]: ...  # fmt: skip
+
+
+def run_calls(calls: Iterable[Call]) -> None:
+    for function, arguments in calls:
+        function(*arguments)
 
 
 class Step:
@@ -48,15 +71,14 @@ class InPlace(Step):
         super().__init__(shape, shape)
         self.kernel, self.arguments = kernel, arguments
 
-    def apply(
+    def calls(
         self, x: np.ndarray, x_row: int, x_column: int, out: np.ndarray, out_row: int, out_column: int, rows: int
-    ) -> None:
+    ) -> list[Call]:
         _, width, channels = self.input_shape
         length = width * channels
         flat, flat_out = x.reshape(x.shape[0], -1), out.reshape(out.shape[0], -1)
-        self.kernel(
-            flat, x_row, x_column * channels, flat_out, out_row, out_column * channels, rows, length, *self.arguments
-        )
+        x_start, out_start = x_column * channels, out_column * channels
+        return [(self.kernel, (flat, x_row, x_start, flat_out, out_row, out_start, rows, length, *self.arguments))]
 
 
 class Rectifier(InPlace):
@@ -88,36 +110,27 @@ class PixelInPlace(Step):
         super().__init__(shape, shape)
         self.kernel, self.arguments = kernel, arguments
 
-    def apply(self, v: np.ndarray, row: int, column: int, rows: int) -> None:
-        self.kernel(v, row, column, rows, self.input_shape[1], *self.arguments)
+    def calls(self, v: np.ndarray, row: int, column: int, rows: int) -> list[Call]:
+        return [(self.kernel, (v, row, column, rows, self.input_shape[1], *self.arguments))]
 
 
 class Windowed(Step):
-    """`kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns)`: rows `first` on of the output.
+    """Output rows from the padded input rows that their windows cover."""
 
-    The first of their windows begins at (x_row, x_column) of `x`.
-    """
-
-    kernel: Callable
+    calls: WindowCalls
 
     def __init__(
-        self, input_shape: Shape, output_shape: Shape, window: Window, kernel: Callable | None = None, *,
+        self, input_shape: Shape, output_shape: Shape, window: Window, calls: WindowCalls | None = None, *,
         pad_value: float = 0.0, overread: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(input_shape, output_shape)
         self.window, self.pad_value, self.overread = window, pad_value, overread
-        if kernel is not None:
-            self.kernel = kernel
-
-    def apply(
-        self, x: np.ndarray, x_row: int, x_column: int, out: np.ndarray, out_row: int, out_column: int,
-        first: int, rows: int,
-    ) -> None:  # fmt: skip
-        self.kernel(x, x_row, x_column, out, out_row, out_column, first, rows, self.output_shape[1])
+        if calls is not None:
+            self.calls = calls
 
 
 class Convolution(Windowed):
-    """A convolution with `weight` (kh, kw, in // groups, out); the plan chooses the algorithm, which is its kernel."""
+    """A convolution with `weight` (kh, kw, in // groups, out); the plan chooses the algorithm that gives its calls."""
 
     algorithm = ""
     rectified = False  # max(0, x) of what comes out
@@ -133,11 +146,14 @@ class Convolution(Windowed):
 
 
 class Joined(Step):
-    """`combine(v, other)` of equal positions of two volumes: `v` is the band's, (rows, width, channels)."""
+    """`kernel(out, row, column, other, other_row, rows, columns, *arguments)`: `other` joins rows that are there."""
 
-    def __init__(self, input_shape: Shape, output_shape: Shape, combine: Callable) -> None:
+    def __init__(self, input_shape: Shape, output_shape: Shape, kernel: Callable, *arguments: Any) -> None:
         super().__init__(input_shape, output_shape)
-        self.combine = combine
+        self.kernel, self.arguments = kernel, arguments
+
+    def calls(self, out: np.ndarray, row: int, column: int, other: np.ndarray, other_row: int, rows: int) -> list[Call]:
+        return [(self.kernel, (out, row, column, other, other_row, rows, self.output_shape[1], *self.arguments))]
 
 
 class Whole:

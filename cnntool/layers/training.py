@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntool.layers.canvas import convolved
+from cnntool.layers.scratch import Scratch
 from cnntool.layers.step import (
     Adaptive,
     AnyStep,
@@ -23,6 +24,7 @@ from cnntool.layers.step import (
     Step,
     Whole,
     Windowed,
+    run_calls,
 )
 
 if TYPE_CHECKING:
@@ -142,14 +144,14 @@ def _apply(step: Step, volume: np.ndarray, second: np.ndarray, out: np.ndarray) 
         memory = np.full(math.prod(shape) + step.overread, step.pad_value, np.float32)
         padded = memory[: math.prod(shape)].reshape(shape)
         padded[top : top + height, left : left + width] = volume
-        step.apply(padded, 0, 0, out, 0, 0, 0, out.shape[0])
+        run_calls(step.calls(padded, 0, 0, out, 0, 0, 0, out.shape[0], Scratch()))
         return
     if isinstance(step, InPlace):
-        step.apply(volume, 0, 0, out, 0, 0, height)
+        run_calls(step.calls(volume, 0, 0, out, 0, 0, height))
         return
     out[..., :channels] = volume
     if isinstance(step, Joined):
-        step.combine(out, second)
+        run_calls(step.calls(out, 0, 0, second, 0, height))
     else:
         assert isinstance(step, PixelInPlace)
-        step.apply(out, 0, 0, height)
+        run_calls(step.calls(out, 0, 0, height))

@@ -1,4 +1,4 @@
-"""A run of steps, executed band by band in scratch memory.
+"""A run of steps, band by band in scratch memory: which kernels are to be called for a band, and with what.
 
 The scratch of a step holds its input rows with the border that its window needs: the step before writes into the
 middle, the border is filled with the step's `pad_value`. Steps that work in place share the scratch of the next step,
@@ -14,7 +14,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from cnntool.layers.step import InPlace, Joined, PixelInPlace, Step, Windowed
+from cnntool import kernels
+from cnntool.layers.scratch import Scratch
+from cnntool.layers.step import Call, InPlace, Joined, PixelInPlace, Step, Windowed
 
 # Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few.
 SCRATCH_BYTES = 512 * 1024
@@ -113,49 +115,61 @@ def row_group(steps: list[Step]) -> int:
     return group
 
 
-def compute_band(
+def band_calls(
     steps: list[Step],
     source: RowSource,
     seconds: Iterable[np.ndarray | None],
     out: Place,
     first: int,
     last: int,
-    scratch: dict[int, np.ndarray],
-) -> None:
-    """Computes final rows first to last into `out`. `scratch` keeps its arrays for the next band."""
+    scratch: Scratch,
+) -> list[Call]:
+    """What computes final rows first to last into `out`. The calls of the next band may use the same `scratch`."""
+    scratch.reset()
     spans = rows_of_steps(steps, first, last)
+    calls: list[Call] = []
     place: Place | None = None  # of the input of the present step, once a step before has written it
+    framed: dict[int, np.ndarray] = {}  # the padded inputs of steps
     for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
         rows = span.last - span.first
         if not rows:  # all that the next step sees is padding
             if spans[number + 1].first < spans[number + 1].last:
-                place = all_padding(steps, number + 1, spans[number + 1], scratch)
+                place = padded_input(steps, number + 1, spans, framed, scratch), 0, 0
+                calls += frame(steps[number + 1], place[0], Rows(0, 0), 0)
             continue
-        target = target_of(steps, number, spans, out, scratch)
+        target = out
+        later = next((n for n in range(number + 1, len(steps)) if not works_in_place(steps[n])), None)
+        if later is not None:
+            needed = needed_rows(steps[later], *spans[later])
+            array = padded_input(steps, later, spans, framed, scratch)
+            target = array, span.first - needed.first, steps[later].window.padding[1]
         if isinstance(step, InPlace):
-            step.apply(*(place_of(source, span) if place is None else target), *target, rows)
+            calls += step.calls(*(place_of(source, span) if place is None else target), *target, rows)
         elif works_in_place(step):
             if place is None:
-                copy_rows(source, span.first, target, rows)
-            apply_in_place(step, target, rows, second, span.first)
+                calls += [copy(*place_of(source, span), target, rows)]
+            calls += calls_in_place(step, target, rows, second, span.first)
         else:
             if place is None:
-                place = rows_of_source(step, source, span, scratch)
+                place, more = rows_of_source(steps, source, spans, framed, scratch)
+                calls += more
             if isinstance(step, Windowed):
-                step.apply(*place, *target, span.first, rows)
+                calls += step.calls(*place, *target, span.first, rows, scratch)
             else:
-                copy_rows(place[0], place[1], target, rows)
-                apply_in_place(step, target, rows, second, span.first)
+                calls += [copy(*place, target, rows)]
+                calls += calls_in_place(step, target, rows, second, span.first)
         place = target
-        if number + 1 < len(steps) and not works_in_place(steps[number + 1]):
-            place = window_start(steps[number + 1], target, spans[number + 1], span)
+        if later == number + 1:
+            calls += frame(steps[later], target[0], Rows(target[1], target[1] + rows), target[2])
+            place = target[0], 0, 0
+    return calls
 
 
 def place_of(source: RowSource, span: Rows) -> Place:
     """Rows of the source as an array to read from."""
     if isinstance(source, np.ndarray):
         return source, span.first, 0
-    return source[span.first : span.last], 0, 0
+    return np.ascontiguousarray(source[span.first : span.last], np.float32), 0, 0
 
 
 def works_in_place(step: Step) -> bool:
@@ -164,77 +178,57 @@ def works_in_place(step: Step) -> bool:
     )
 
 
-def target_of(steps: list[Step], number: int, spans: list[Rows], out: Place, scratch: dict[int, np.ndarray]) -> Place:
-    """Where the output of a step goes: the scratch of the next step that cannot work in place, or the final rows."""
-    for later in range(number + 1, len(steps)):
-        if not works_in_place(steps[later]):
-            needed = needed_rows(steps[later], *spans[later])
-            array = scratch_of(steps, later, needed.last - needed.first, scratch)
-            return array, spans[number].first - needed.first, steps[later].window.padding[1]
-    return out
-
-
-def window_start(step: Step, target: Place, span: Rows, before: Rows) -> Place:
-    """The padded rows of a step, once the step before has written the middle: fills the rows above and below."""
-    array, row, _ = target
-    needed = needed_rows(step, *span)
-    array[:row] = step.pad_value
-    array[row + before.last - before.first : needed.last - needed.first] = step.pad_value
-    return array, 0, 0
-
-
-def all_padding(steps: list[Step], number: int, span: Rows, scratch: dict[int, np.ndarray]) -> Place:
-    needed = needed_rows(steps[number], *span)
-    array = scratch_of(steps, number, needed.last - needed.first, scratch)
-    array[:] = steps[number].pad_value
-    return array, 0, 0
-
-
-def rows_of_source(step: Step, source: RowSource, span: Rows, scratch: dict[int, np.ndarray]) -> Place:
-    """The input of the first step: the volume itself where nothing is missing, else its rows with a border."""
-    needed = needed_rows(step, *span)
-    height = step.input_shape[0]
-    _, left, _, right = step.window.padding
-    present = inside(needed, height)
-    complete = present == needed and left == right == 0 and step.overread == 0
-    if complete and isinstance(source, np.ndarray):
-        return source, needed.first, 0
-    array = scratch_of([step], 0, needed.last - needed.first, scratch)
-    target = array, present.first - needed.first, left
-    if present.first < present.last:
-        copy_rows(source, present.first, target, present.last - present.first)
-    return window_start(step, target, span, present)
-
-
-def scratch_of(steps: list[Step], number: int, rows: int, scratch: dict[int, np.ndarray]) -> np.ndarray:
-    """The padded input of a step, its columns left and right filled."""
-    array = scratch.get(number)
-    if array is None or array.shape[0] < rows:
-        step = steps[number]
-        _, width, channels = step.input_shape
-        _, left, _, right = step.window.padding
-        size = rows * (left + width + right) * channels
-        array = np.empty(size + step.overread, np.float32)[:size].reshape(rows, -1, channels)
-        array[:, :left] = step.pad_value
-        array[:, left + width :] = step.pad_value
-        scratch[number] = array
-    return array
-
-
-def copy_rows(source: RowSource, row: int, target: Place, rows: int) -> None:
-    """Copies whole rows into the first channels of the target's."""
-    array, to_row, to_column = target
-    _, width, channels = source.shape
-    array[to_row : to_row + rows, to_column : to_column + width, :channels] = source[row : row + rows]
-
-
-def apply_in_place(step: Step, target: Place, rows: int, second: np.ndarray | None, first: int) -> None:
-    """Applies a step to rows that are already where they belong; `first` is their number in the whole volume."""
-    array, row, column = target
+def calls_in_place(step: Step, target: Place, rows: int, second: np.ndarray | None, first: int) -> list[Call]:
+    """Of a step on rows that are already where they belong; `first` is their number in the whole volume."""
     if isinstance(step, Joined):
         assert second is not None
-        width = step.output_shape[1]
-        step.combine(array[row : row + rows, column : column + width], second[first : first + rows])
-    else:
-        assert isinstance(step, PixelInPlace)
-        step.apply(array, row, column, rows)
+        return step.calls(*target, second, first, rows)
+    assert isinstance(step, PixelInPlace)
+    return step.calls(*target, rows)
+
+
+def copy(x: np.ndarray, row: int, column: int, target: Place, rows: int) -> Call:
+    """Copies whole rows into the first channels of the target's."""
+    assert column == 0
+    return kernels.pointwise.copy_forward, (*target, x, row, rows, x.shape[1], 0)
+
+
+def frame(step: Step, array: np.ndarray, present: Rows, left: int) -> list[Call]:
+    """Fills the padded input of a step around the present rows, which begin in column `left`."""
+    height, width = present.last - present.first, step.input_shape[1]
+    if array.shape[:2] == (height, width):
+        return []
+    value = np.float32(step.pad_value)
+    return [(kernels.pointwise.frame_forward, (array, len(array), present.first, left, height, width, value))]
+
+
+def rows_of_source(
+    steps: list[Step], source: RowSource, spans: list[Rows], framed: dict[int, np.ndarray], scratch: Scratch
+) -> tuple[Place, list[Call]]:
+    """The input of the first step: the volume itself where nothing is missing, else its rows with a border."""
+    step = steps[0]
+    needed = needed_rows(step, *spans[0])
+    _, left, _, right = step.window.padding
+    present = inside(needed, step.input_shape[0])
+    complete = present == needed and left == right == 0 and step.overread == 0
+    if complete and isinstance(source, np.ndarray):
+        return (source, needed.first, 0), []
+    array = padded_input(steps, 0, spans, framed, scratch)
+    top, rows = present.first - needed.first, present.last - present.first
+    calls = [copy(*place_of(source, present), (array, top, left), rows)] if rows else []
+    return (array, 0, 0), calls + frame(step, array, Rows(top, top + rows), left)
+
+
+def padded_input(
+    steps: list[Step], number: int, spans: list[Rows], framed: dict[int, np.ndarray], scratch: Scratch
+) -> np.ndarray:
+    """Room for the padded input rows of a step."""
+    if number not in framed:
+        step = steps[number]
+        needed = needed_rows(step, *spans[number])
+        _, width, channels = step.input_shape
+        _, left, _, right = step.window.padding
+        framed[number] = scratch.array(
+            needed.last - needed.first, left + width + right, channels, spare=step.overread
+        )  # fmt: skip
+    return framed[number]

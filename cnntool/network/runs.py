@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnntool.layers.step import Adaptive, AnyStep, Convolution, Step, Whole
+from cnntool.layers.scratch import Scratch
+from cnntool.layers.step import Adaptive, AnyStep, Convolution, Step, Whole, run_calls
 from cnntool.network.algorithms import choose
-from cnntool.network.bands import Rows, bands_of, compute_band
+from cnntool.network.bands import Rows, band_calls, bands_of
 from cnntool.network.buffers import Buffers
 
 
@@ -53,13 +54,13 @@ class Run:
         ]
         out = self.buffers.take((len(batch), *chains[0][-1].output_shape))
         bands = bands_of(chains[0], len(batch), threads)
-        free: list[dict[int, np.ndarray]] = []
+        free: list[Scratch] = []
 
         def band(task: tuple[int, Rows]) -> None:
             image, (start, stop) = task
-            scratch = free.pop() if free else {}
+            scratch = free.pop() if free else Scratch()
             joined = [None if second is None else second[image] for second in seconds]
-            compute_band(chains[image], batch[image], joined, (out[image], start, 0), start, stop, scratch)
+            run_calls(band_calls(chains[image], batch[image], joined, (out[image], start, 0), start, stop, scratch))
             free.append(scratch)
 
         spread(band, [(image, rows) for image in range(len(batch)) for rows in bands])

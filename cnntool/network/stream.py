@@ -8,8 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from cnntool.layers.step import Joined, Step
-from cnntool.network.bands import RowSource, band_rows, compute_band
+from cnntool.layers.scratch import Scratch
+from cnntool.layers.step import Joined, Step, run_calls
+from cnntool.network.bands import RowSource, band_calls, band_rows
 from cnntool.network.plan import Plan
 
 
@@ -27,13 +28,13 @@ def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], 
     steps = [step for step in plan.runs[0].steps if isinstance(step, Step)]
     height = plan.output_shape[0]
     rows = band_rows(steps)
-    free: list[dict[int, np.ndarray]] = []
+    free: list[Scratch] = []
 
     def band(first: int) -> np.ndarray:
-        scratch = free.pop() if free else {}
+        scratch = free.pop() if free else Scratch()
         last = min(first + rows, height)
         out = np.empty((last - first, *plan.output_shape[1:]), np.float32)
-        compute_band(steps, source, [None] * len(steps), (out, 0, 0), first, last, scratch)
+        run_calls(band_calls(steps, source, [None] * len(steps), (out, 0, 0), first, last, scratch))
         free.append(scratch)
         return out
 

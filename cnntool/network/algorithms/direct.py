@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import Convolution
+from cnntool.layers.step import Call, Convolution, Rectifier
 
 
 def macs(step: Convolution) -> float:
@@ -29,13 +29,12 @@ def least(step: Convolution) -> np.float32:
     return np.float32(0 if step.rectified else -np.inf)
 
 
-def rectify(step: Convolution, out: np.ndarray, out_row: int, out_column: int, rows: int) -> None:
+def rectify(step: Convolution, out: np.ndarray, out_row: int, out_column: int, rows: int) -> list[Call]:
     """The rectifier of a step whose kernel has none."""
-    if step.rectified:
-        width, channels = step.output_shape[1:]
-        flat = out.reshape(out.shape[0], -1)
-        start, length = out_column * channels, width * channels
-        kernels.activations.relu_forward(flat, out_row, start, flat, out_row, start, rows, length)
+    if not step.rectified:
+        return []
+    rectifier = Rectifier(step.output_shape, kernels.activations.relu_forward)
+    return rectifier.calls(out, out_row, out_column, out, out_row, out_column, rows)
 
 
 def prepare_direct(step: Convolution) -> None:
@@ -48,19 +47,23 @@ def prepare_direct(step: Convolution) -> None:
     forward, low = convolution.conv_direct_forward, least(step)
     flat = step.window.is_point  # rows without border are one long row, with one tail of a tile instead of many
 
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+        columns = step.output_shape[1]
         if flat and x.shape[1] == out.shape[1] == columns:
             x = x[x_row : x_row + rows].reshape(1, rows * columns, -1)
             out = out[out_row : out_row + rows].reshape(1, rows * columns, -1)
             x_row = out_row = 0
             rows, columns = 1, rows * columns
-        forward(
-            x, x_row, packed, offset, out, out_row, out_column, rows, columns,
-            kh, kw, sy, sx, dy, dx, groups, out_channels, low,
-        )  # fmt: skip
+        places = x, x_row, packed, offset, out, out_row, out_column, rows, columns
+        return [(forward, (*places, kh, kw, sy, sx, dy, dx, groups, out_channels, low))]
 
-    step.kernel = kernel
-    step.overread = max(0, kernels.vectors.PIXELS - step.output_shape[1]) * sx * step.input_shape[2]
+    step.calls = calls
+    step.overread = spare_pixels(step)
+
+
+def spare_pixels(step: Convolution) -> int:
+    """How many float32 the register tile may read beyond the last window."""
+    return max(0, kernels.vectors.PIXELS - step.output_shape[1]) * step.window.stride[1] * step.input_shape[2]
 
 
 def depthwise_cost(step: Convolution) -> float:
@@ -77,11 +80,14 @@ def prepare_depthwise(step: Convolution) -> None:
     offset = float_bias(step)
     forward = kernels.convolution.conv_depthwise_forward
 
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-        forward(x, x_row, packed, offset, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx)
-        rectify(step, out, out_row, out_column, rows)
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+        places = x, x_row, packed, offset, out, out_row, out_column, rows, step.output_shape[1]
+        return [
+            (forward, (*places, kh, kw, sy, sx, dy, dx)),
+            *rectify(step, out, out_row, out_column, rows),
+        ]
 
-    step.kernel = kernel
+    step.calls = calls
     step.overread = max(0, kernels.convolution.CHANNEL_PIXELS - step.output_shape[1]) * sx * channels
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import Convolution
+from cnntool.layers.step import Convolution, run_calls
 from cnntool.network.algorithms.direct import float_bias, prepare_direct, rectify
 
 LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
@@ -62,19 +62,15 @@ def prepare_fourier(step: Convolution) -> None:
     forward = fourier.conv_fourier_forward
     direct = Convolution(step.input_shape, step.window, step.weight, step.bias, groups)
     prepare_direct(direct)
-    spare: list[tuple[np.ndarray, ...]] = []  # scratch of threads that are done with it
 
-    def scratch() -> tuple[np.ndarray, ...]:
+    def compute(x, x_row, out, out_row, out_column, first, rows, columns, scratch):
         shapes = (size, 2, lanes), (size, 2, lanes), (tall, size // 2 + 1, 2, lanes)
-        return tuple(np.empty(shape, np.float32) for shape in shapes)
-
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-        a, b, lines = arrays = spare.pop() if spare else scratch()
+        a, b, lines = (scratch.array(*shape) for shape in shapes)
         for y in range(0, rows, tall):
             line = x[x_row + y : x_row + y + size]
             count = min(tall, rows - y)
             if not np.isfinite(line).all():  # it would spread over whole tiles
-                direct.kernel(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, columns)
+                run_calls(direct.calls(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, scratch))
                 continue
             for left in range(0, columns, wide):
                 spectrum = fourier.transform_image(line[:, left : left + size])
@@ -86,10 +82,12 @@ def prepare_fourier(step: Convolution) -> None:
                             part, spectra[group], block, bias[group], out, out_row + y, out_column + left, channel,
                             min(lanes, per_group - block * lanes), count, min(wide, columns - left), table, a, b, lines,
                         )  # fmt: skip
-        spare.append(arrays)
-        rectify(step, out, out_row, out_column, rows)
 
-    step.kernel = kernel
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+        places = x, x_row, out, out_row, out_column, first, rows, step.output_shape[1]
+        return [(compute, (*places, scratch)), *rectify(step, out, out_row, out_column, rows)]
+
+    step.calls = calls
     step.row_multiple = tall
     top, left, bottom, right = step.window.padding
     step.window = step.window._replace(padding=(top, left, bottom, right + -width % wide))

@@ -66,7 +66,7 @@ def prepare_separable(step: Convolution) -> None:
     bias = float_bias(step)
     along_rows, along_columns = convolution.conv_direct_forward, convolution.conv_columns_forward
 
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
+    def compute(x, x_row, out, out_row, out_column, rows, columns):
         tall = sy * (rows - 1) + kh
         strip = max(convolution.PIXELS, STRIP_BYTES // (4 * tall * channels) // convolution.PIXELS * convolution.PIXELS)
         for left in range(0, columns, strip):
@@ -78,6 +78,9 @@ def prepare_separable(step: Convolution) -> None:
                 piece, 0, packed, none, lines, 0, 0, tall, wide, 1, kw, 1, sx, 1, 1, 1, channels, convolution.NO_LIMIT
             )
             along_columns(lines, terms.columns, bias, out, out_row, out_column + left, rows, wide, sy)
-        rectify(step, out, out_row, out_column, rows)
 
-    step.kernel = kernel
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+        places = x, x_row, out, out_row, out_column, rows, step.output_shape[1]
+        return [(compute, places), *rectify(step, out, out_row, out_column, rows)]
+
+    step.calls = calls

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from cnntool import kernels
 from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import float_bias, least, prepare_direct
+from cnntool.network.algorithms.direct import least, spare_pixels
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
 
@@ -36,38 +34,21 @@ def prepare_winograd(step: Convolution) -> None:
     _, width, out_channels = step.output_shape
     in_channels = step.input_shape[2]
     filters = winograd.transform_filters(step.weight)
-    bias = float_bias(step)
+    bias = kernels.convolution.pack_bias(step.bias, out_channels, 1)
+    packed = kernels.convolution.pack_filters(step.weight, 1)
     tiles = -(-width // winograd.TILE)
     together = tiles * max(1, -(-winograd.TILES_AT_ONCE // tiles))
     forward, low = winograd.conv_winograd_forward, least(step)
     top, left, bottom, right = step.window.padding
-    spare: list[tuple[np.ndarray, ...]] = []  # scratch of threads that are done with it
-    direct = Convolution(step.input_shape, step.window, step.weight, step.bias)
-    direct.rectified = step.rectified
-    prepare_direct(direct)
 
-    def scratch() -> tuple[np.ndarray, ...]:
-        room = winograd.PLACES * together * in_channels
-        v = np.empty(room + kernels.vectors.PIXELS * in_channels, np.float32)[:room]
-        return (
-            v.reshape(winograd.PLACES, together, in_channels),
-            np.empty((winograd.PLACES, together, out_channels), np.float32),
-            np.empty((winograd.PLACES, kernels.vectors.LANES), np.float32),
-        )
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+        places = x, x_row, filters, bias, out, out_row, out_column, rows, width
+        v = scratch.array(winograd.PLACES, together, in_channels, spare=kernels.vectors.PIXELS * in_channels)
+        m = scratch.array(winograd.PLACES, together, out_channels)
+        half = scratch.array(winograd.PLACES, kernels.vectors.LANES)
+        return [(forward, (*places, v, m, half, low, packed))]
 
-    def kernel(x, x_row, x_column, out, out_row, out_column, first, rows, columns):
-        v, m, half = arrays = spare.pop() if spare else scratch()
-        lines = -(-rows // winograd.TILE)
-        flags = np.zeros(lines, np.uint8)
-        forward(x, x_row, filters, bias, out, out_row, out_column, rows, columns, v, m, half, flags, low)
-        spare.append(arrays)
-        if flags.any():  # a value that is not finite would spread over its tile
-            for line in np.flatnonzero(flags):
-                row = int(line) * winograd.TILE
-                count = min(winograd.TILE, rows - row)
-                direct.kernel(x, x_row + row, 0, out, out_row + row, out_column, first + row, count, columns)
-
-    step.kernel = kernel
+    step.calls = calls
     step.row_multiple = winograd.TILE
     step.window = step.window._replace(padding=(top, left, bottom, right + tiles * winograd.TILE - width))
-    step.overread = direct.overread
+    step.overread = spare_pixels(step)
