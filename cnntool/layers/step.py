@@ -55,6 +55,7 @@ class Step:
     pad_value = 0.0
     heavy = False  # so much work a row that computing rows twice costs more than storing them
     overread = 0  # float32 that may be read beyond the last window
+    is_native = True  # whether its calls are of kernels alone, and none of a function of Python
     row_multiple = 1  # rows come in groups of so many, counted from the first row of the volume
 
     def __init__(self, input_shape: Shape, output_shape: Shape) -> None:

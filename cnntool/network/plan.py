@@ -12,6 +12,7 @@ time of the convolution alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from cnntool.network.bands import row_group
 from cnntool.network.folding import fold
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters, check_memory, check_parameters
+from cnntool.network.program import Program, can_record
 from cnntool.network.runs import Run
 from cnntool.network.threads import parallel
 
@@ -62,16 +64,31 @@ class Plan:
         self.output = output
         self.runs = cut(operations, output, algorithm, one_run)
         self.last_use = {used: place for place, run in enumerate(self.runs) for used in run.uses()}
+        self._seen: set[tuple[int, int]] = set()
+        self._programs: dict[tuple[int, int], list[Program]] = {}  # that nobody runs at present
 
     def run(self, batch: np.ndarray, threads: int) -> np.ndarray:
         """`batch`: float32 N x H x W x C, C-contiguous. The result never shares memory with it."""
         if batch.shape[1:] != self.input_shape:
             raise CnntoolError(f"expected a volume of {self.input_shape}, got {batch.shape[1:]}")
-        values = {INPUT: writable(batch)}
+        batch, kind = writable(batch), (len(batch), threads)
 
         def spread(function, items):
             return parallel(threads, function, items)
 
+        if kind not in self._seen or not can_record(self, len(batch)):  # recording takes longer than one run
+            result = self._compute(batch, spread, threads)
+            self._seen.add(kind)
+            return result
+        idle = self._programs.setdefault(kind, [])
+        program = idle.pop() if idle else Program(self, *kind)
+        result = program.run(batch, spread)
+        idle.append(program)
+        return result.copy() if np.may_share_memory(result, batch) else result
+
+    def _compute(self, batch: np.ndarray, spread: Callable, threads: int) -> np.ndarray:
+        """Run by run, each band's calls found anew."""
+        values = {INPUT: batch}
         for place, run in enumerate(self.runs):
             values[run.result] = run.compute(values, spread, threads)
             for used in run.uses():

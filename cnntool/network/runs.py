@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from cnntool.layers.geometry import Shape
 from cnntool.layers.scratch import Scratch
-from cnntool.layers.step import Adaptive, AnyStep, Convolution, Step, Whole, run_calls
+from cnntool.layers.step import Adaptive, AnyStep, Call, Convolution, Step, Whole, run_calls
 from cnntool.network.algorithms import choose
 from cnntool.network.bands import Rows, band_calls, bands_of
-from cnntool.network.buffers import Buffers
+
+
+class Task(NamedTuple):
+    """A band of the final rows of one image."""
+
+    image: int
+    rows: Rows
+
+
+Phase = list[list[Call]]
+"""The calls of each share."""
+
+
+def tasks_of(chain: list[Step], images: int, threads: int) -> list[Task]:
+    bands = bands_of(chain, images, threads)
+    return [Task(image, rows) for image in range(images) for rows in bands]
 
 
 class Run:
@@ -19,7 +37,6 @@ class Run:
 
     def __init__(self, source: int, algorithm: str) -> None:
         self.source, self.algorithm = source, algorithm
-        self.buffers = Buffers()
         self.steps: list[AnyStep] = []
         self.words: list[str] = []
         self.seconds: list[int | None] = []
@@ -34,42 +51,66 @@ class Run:
     def uses(self) -> set[int]:
         return {self.source, *(second for second in self.seconds if second is not None)}
 
+    @property
+    def output_shape(self) -> Shape:
+        return self.steps[-1].output_shape
+
+    def row_steps(self) -> list[Step]:
+        return [step for step in self.steps if isinstance(step, Step)]
+
     def compute(self, values: dict[int, np.ndarray], spread: Callable, threads: int) -> np.ndarray:
         """The run's last volume for each image of the batch."""
         batch = values[self.source]
         first = self.steps[0]
         if isinstance(first, Whole):
             return first.compute(batch, spread)
-        row_steps = [step for step in self.steps if isinstance(step, Step)]
-        chains = [row_steps] * len(batch)
+        chains = [self.row_steps()] * len(batch)
         if isinstance(first, Adaptive):
-            chains = [found + row_steps for found in first.resolve(batch, spread)]
+            chains = [found + self.row_steps() for found in first.resolve(batch, spread)]
             for step in (step for chain in chains for step in chain if isinstance(step, Convolution)):
                 choose(step, self.algorithm)
-        missing = len(chains[0]) - len(row_steps)
-        seconds = [None] * missing + [
-            None if second is None else values[second]
+        out = np.empty((len(batch), *chains[0][-1].output_shape), np.float32)
+        free: list[Scratch] = []
+
+        def band(task: Task) -> None:
+            scratch = free.pop() if free else Scratch()
+            run_calls(self.calls(chains[task.image], task, values, out, scratch))
+            free.append(scratch)
+
+        spread(band, tasks_of(chains[0], len(batch), threads))
+        return out
+
+    def calls(
+        self, chain: list[Step], task: Task, values: dict[int, np.ndarray], out: np.ndarray, scratch: Scratch
+    ) -> list[Call]:
+        """What computes one band of one image into `out`."""
+        image, (first, last) = task
+        seconds = [
+            None if second is None else values[second][image]
             for step, second in zip(self.steps, self.seconds, strict=True)
             if isinstance(step, Step)
         ]
-        out = self.buffers.take((len(batch), *chains[0][-1].output_shape))
-        bands = bands_of(chains[0], len(batch), threads)
-        free: list[Scratch] = []
+        seconds = [None] * (len(chain) - len(seconds)) + seconds  # of steps that an adaptive one found
+        return band_calls(chain, values[self.source][image], seconds, (out[image], first, 0), first, last, scratch)
 
-        def band(task: tuple[int, Rows]) -> None:
-            image, (start, stop) = task
-            scratch = free.pop() if free else Scratch()
-            joined = [None if second is None else second[image] for second in seconds]
-            run_calls(band_calls(chains[image], batch[image], joined, (out[image], start, 0), start, stop, scratch))
-            free.append(scratch)
+    def phase(self, values: dict[int, np.ndarray], scratches: list[Scratch]) -> Phase:
+        """The calls for the whole batch, in as many shares as there are scratches; `values` has room for the result."""
+        chain, out, threads = self.row_steps(), values[self.result], len(scratches)
+        tasks = tasks_of(chain, len(out), threads)
+        edges = [len(tasks) * share // threads for share in range(threads + 1)]
+        return [
+            [call for task in tasks[first:last] for call in self.calls(chain, task, values, out, scratch)]
+            for scratch, (first, last) in zip(scratches, itertools.pairwise(edges), strict=True)
+        ]
 
-        spread(band, [(image, rows) for image in range(len(batch)) for rows in bands])
-        return out
+    def has_calls(self) -> bool:
+        """Whether all that it does is known before an image is there, and done by kernels."""
+        return all(isinstance(step, Step) and step.is_native for step in self.steps)
 
     def explain(self, threads: int) -> dict[str, str]:
         """What the run computes and how, for people."""
         first, last = self.steps[0], self.steps[-1]
-        row_steps = [step for step in self.steps if isinstance(step, Step)]
+        row_steps = self.row_steps()
         convolutions = [step for step in row_steps if isinstance(step, Convolution)]
         chosen = []
         for step in convolutions:

@@ -88,6 +88,7 @@ def prepare_fourier(step: Convolution) -> None:
         return [(compute, (*places, scratch)), *rectify(step, out, out_row, out_column, rows)]
 
     step.calls = calls
+    step.is_native = False
     step.row_multiple = tall
     top, left, bottom, right = step.window.padding
     step.window = step.window._replace(padding=(top, left, bottom, right + -width % wide))

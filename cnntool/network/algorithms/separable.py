@@ -84,3 +84,4 @@ def prepare_separable(step: Convolution) -> None:
         return [(compute, places), *rectify(step, out, out_row, out_column, rows)]
 
     step.calls = calls
+    step.is_native = False

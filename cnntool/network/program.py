@@ -1,0 +1,157 @@
+"""A plan recorded for batches of one size: all kernel calls of all bands, worked off without Python.
+
+Everything but the volumes that come and go keeps its place in memory, so a run only writes the addresses of these into
+the recorded arguments. What kernels cannot do alone, such as statistics of the image, is computed between in Python.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnntool.kernels import native
+from cnntool.layers.scratch import Scratch
+from cnntool.network.buffers import Buffers
+from cnntool.network.graph import INPUT
+from cnntool.network.runs import Phase, Run
+from cnntool.network.team import team
+
+if TYPE_CHECKING:
+    from cnntool.network.plan import Plan
+
+LARGEST = 2**28  # bytes of volumes that a program may keep; with larger ones the time of Python is nothing
+
+
+def can_record(plan: Plan, images: int) -> bool:
+    """Whether the volumes are small enough to keep them all."""
+    return 4 * images * sum(math.prod(run.output_shape) for run in plan.runs) <= LARGEST
+
+
+class Program:
+    """What `Plan.run` does for a batch of `images` by `threads`. Only one caller may run it at a time."""
+
+    def __init__(self, plan: Plan, images: int, threads: int) -> None:
+        self.output, self.threads = plan.output, threads
+        self.output_shape = images, *plan.output_shape
+        self.values = {INPUT: np.empty((images, *plan.input_shape), np.float32)}
+        self.moving = {INPUT}  # values that have another place in each run
+        self.parts: list[Calls | Run] = []
+        self.buffers = Buffers()
+        rooms, scratches = Rooms(), [Scratch() for _ in range(threads)]
+        phases: list[Phase] = []
+        for place, run in enumerate(plan.runs):
+            shape = images, *run.output_shape
+            fixed = run.result != plan.output and run.has_calls()
+            self.values[run.result] = rooms.take(run.result, shape) if fixed else np.empty(shape, np.float32)
+            if not fixed:
+                self.moving.add(run.result)
+            if run.has_calls():
+                phases.append(run.phase(self.values, scratches))
+            else:
+                self._add_calls(phases)
+                phases = []
+                self.parts.append(run)
+            rooms.release(used for used in run.uses() if plan.last_use[used] == place)
+        self._add_calls(phases)
+
+    def _add_calls(self, phases: list[Phase]) -> None:
+        if phases:
+            self.parts.append(Calls(phases, {value: self.values[value] for value in self.moving}))
+
+    def run(self, batch: np.ndarray, spread: Callable) -> np.ndarray:
+        """As `Plan.run`."""
+        self._place(INPUT, batch)
+        for part in self.parts:
+            if isinstance(part, Run):
+                self._place(part.result, part.compute(self.values, spread, self.threads))
+                continue
+            if self.output in part.moving:
+                self._place(self.output, self.buffers.take(self.output_shape))
+            part.run(self.threads)
+        return self.values[self.output]
+
+    def _place(self, value: int, array: np.ndarray) -> None:
+        self.values[value] = array
+        for part in self.parts:
+            if isinstance(part, Calls):
+                part.place(value, array)
+
+
+class Rooms:
+    """Memory for volumes, used again once they are needed no more."""
+
+    def __init__(self) -> None:
+        self._used: dict[int, np.ndarray] = {}
+        self._free: list[np.ndarray] = []
+
+    def take(self, value: int, shape: tuple[int, ...]) -> np.ndarray:
+        size = math.prod(shape)
+        fitting = [number for number, room in enumerate(self._free) if room.size >= size]
+        if fitting:
+            room = self._free.pop(min(fitting, key=lambda number: self._free[number].size))
+        else:
+            room = np.empty(size, np.float32)
+        self._used[value] = room
+        return room[:size].reshape(shape)
+
+    def release(self, values: Iterable[int]) -> None:
+        self._free += [self._used.pop(value) for value in values if value in self._used]
+
+
+class Calls:
+    """Phases as the program of numbers that `kernels.native` works off."""
+
+    def __init__(self, phases: list[Phase], moving: dict[int, np.ndarray]) -> None:
+        self._kept = phases  # the arrays whose addresses stand in the slots
+        slots: list[int] = []
+        entries: list[int] = []
+        first_slots: list[int] = []
+        starts: list[list[int]] = []
+        found: dict[int, list[tuple[int, int]]] = {}  # for each moving value: a slot, and what it points at
+        for phase in phases:
+            starts.append([len(entries)])
+            for calls in phase:
+                for function, arguments in calls:
+                    entries.append(native.entry_of(function, arguments))
+                    first_slots.append(len(slots))
+                    for argument in arguments:
+                        if isinstance(argument, np.ndarray):
+                            address = argument.ctypes.data
+                            for value, array in moving.items():
+                                if 0 <= address - array.ctypes.data < array.nbytes:
+                                    slot = len(slots) + native.ADDRESS_SLOT
+                                    found.setdefault(value, []).append((slot, address - array.ctypes.data))
+                        slots += native.slots_of(argument)
+                starts[-1].append(len(entries))
+        self._slots = np.array(slots, np.int64)
+        self.moving = {value: tuple(np.array(places, np.int64).T) for value, places in found.items()}
+        shares = len(phases[0])
+        self._counts = np.zeros(len(phases) + shares, np.int64)
+        self._tables = (
+            np.array(entries, np.int64),
+            self._slots.ctypes.data + 8 * np.array(first_slots, np.int64),
+            np.array(starts, np.int64),
+        )
+        self._program = np.zeros(native.FIELDS, np.int64)
+        addresses = [table.ctypes.data for table in (*self._tables, self._counts, self._counts[len(phases) :])]
+        self._program[: native.FAILED] = [len(phases), shares, *addresses]
+        self._address = self._program.ctypes.data
+
+    def place(self, value: int, array: np.ndarray) -> None:
+        """Says where a moving value is."""
+        if value in self.moving:
+            slots, offsets = self.moving[value]
+            self._slots[slots] = array.ctypes.data + offsets
+
+    def run(self, threads: int) -> None:
+        self._counts[:] = 0
+        if threads == 1:
+            native.work_alone(self._address)
+        else:
+            team(threads - 1).run(self._address)
+        if self._program[native.FAILED]:
+            self._program[native.FAILED] = 0
+            raise MemoryError
