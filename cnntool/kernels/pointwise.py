@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.jit import kernel
-from cnntool.kernels.simd import load_first, store_first
+from cnntool.kernels.jit import inlined, kernel
+from cnntool.kernels.simd import copy_floats, load, load_first, splat, store, store_first
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES
 
@@ -57,40 +57,47 @@ def channel_reduce_forward(x, x_row, x_column, out, out_row, out_column, rows, c
 def copy_forward(out, row, column, x, x_row, rows, columns, channel):
     """Pixels of x from (x_row, 0) into out at (row, column), the channels of x from `channel` of out on."""
     channels, width = x.shape[2], out.shape[2]
-    source, target = x.reshape(-1), out.reshape(-1)
     for i in range(rows):
-        x_at = (x_row + i) * x.shape[1] * channels
-        y_at = ((row + i) * out.shape[1] + column) * width + channel
+        x_at = address_of(x) + 4 * (x_row + i) * x.shape[1] * channels
+        y_at = address_of(out) + 4 * (((row + i) * out.shape[1] + column) * width + channel)
         if channels == width:
-            for k in range(columns * channels):
-                target[y_at + k] = source[x_at + k]
+            copy_floats(y_at, x_at, columns * channels)
         else:
             for j in range(columns):
-                for c in range(channels):
-                    target[y_at + j * width + c] = source[x_at + j * channels + c]
+                copy_floats(y_at + 4 * j * width, x_at + 4 * j * channels, channels)
 
 
 @kernel
 def add_forward(out, row, column, x, x_row, rows, columns):
     """out += x for pixels of x from (x_row, 0) and of out from (row, column)"""
     channels = x.shape[2]
-    source, target = x.reshape(-1), out.reshape(-1)
+    length = columns * channels
     for i in range(rows):
-        x_at = (x_row + i) * x.shape[1] * channels
-        y_at = ((row + i) * out.shape[1] + column) * channels
-        for k in range(columns * channels):
-            target[y_at + k] += source[x_at + k]
+        x_at = address_of(x) + 4 * (x_row + i) * x.shape[1] * channels
+        y_at = address_of(out) + 4 * ((row + i) * out.shape[1] + column) * channels
+        whole = length // LANES * LANES
+        for j in range(0, whole, LANES):
+            store(y_at + 4 * j, load(y_at + 4 * j) + load(x_at + 4 * j))
+        if whole < length:
+            at, rest = 4 * whole, length - whole
+            store_first(y_at + at, load_first(y_at + at, rest) + load_first(x_at + at, rest), rest)
+
+
+@inlined
+def _fill(at, length, value):
+    for j in range(0, length, LANES):
+        store_first(at + 4 * j, splat(value), min(LANES, length - j))
 
 
 @kernel
 def frame_forward(out, rows, top, left, height, width, value):
     """Fills the first `rows` rows of `out` with `value`, but for `height` x `width` pixels at (top, left)."""
     line, channels = out.shape[1] * out.shape[2], out.shape[2]
-    flat = out.reshape(-1)
-    first, last = left * channels, (left + width) * channels
     for y in range(rows):
-        inside = top <= y < top + height
-        for k in range(first if inside else line):
-            flat[y * line + k] = value
-        for k in range(last if inside else line, line):
-            flat[y * line + k] = value
+        at = address_of(out) + 4 * y * line
+        if top <= y < top + height:
+            last = (left + width) * channels
+            _fill(at, left * channels, value)
+            _fill(at + 4 * last, line - last, value)
+        else:
+            _fill(at, line, value)

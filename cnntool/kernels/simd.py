@@ -129,6 +129,18 @@ def load_first(typingctx, address, count):
     return VECTOR(types.int64, types.int64), codegen
 
 
+@intrinsic
+def copy_floats(typingctx, target, source, count):
+    """Copies `count` float32 between addresses; the pieces must not overlap."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        places = [b.inttoptr(address, ir.IntType(8).as_pointer()) for address in values[:2]]
+        cgutils.raw_memcpy(b, *places, values[2], 4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
 # What follows works on vectors and on float32 alike, so that a function is written once for both. A float32 among
 # vectors stands for all lanes.
 

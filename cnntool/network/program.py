@@ -36,48 +36,37 @@ class Program:
     def __init__(self, plan: Plan, images: int, threads: int) -> None:
         self.output, self.threads = plan.output, threads
         self.output_shape = images, *plan.output_shape
-        self.values = {INPUT: np.empty((images, *plan.input_shape), np.float32)}
-        self.moving = {INPUT}  # values that have another place in each run
+        self.fixed: dict[int, np.ndarray] = {}
+        moving = {INPUT: np.empty((images, *plan.input_shape), np.float32)}  # values that are elsewhere in each run
         self.parts: list[Calls | Run] = []
         self.buffers = Buffers()
         rooms, scratches = Rooms(), [Scratch() for _ in range(threads)]
         phases: list[Phase] = []
         for place, run in enumerate(plan.runs):
             shape = images, *run.output_shape
-            fixed = run.result != plan.output and run.has_calls()
-            self.values[run.result] = rooms.take(run.result, shape) if fixed else np.empty(shape, np.float32)
-            if not fixed:
-                self.moving.add(run.result)
-            if run.has_calls():
-                phases.append(run.phase(self.values, scratches))
+            if run.has_calls() and run.result != plan.output:
+                self.fixed[run.result] = rooms.take(run.result, shape)
             else:
-                self._add_calls(phases)
+                moving[run.result] = np.empty(shape, np.float32)
+            if run.has_calls():
+                phases.append(run.phase(self.fixed | moving, scratches))
+            else:
+                self.parts += [*calls_of(phases, moving), run]
                 phases = []
-                self.parts.append(run)
             rooms.release(used for used in run.uses() if plan.last_use[used] == place)
-        self._add_calls(phases)
-
-    def _add_calls(self, phases: list[Phase]) -> None:
-        if phases:
-            self.parts.append(Calls(phases, {value: self.values[value] for value in self.moving}))
+        self.parts += calls_of(phases, moving)
 
     def run(self, batch: np.ndarray, spread: Callable) -> np.ndarray:
         """As `Plan.run`."""
-        self._place(INPUT, batch)
+        values = self.fixed | {INPUT: batch}
         for part in self.parts:
             if isinstance(part, Run):
-                self._place(part.result, part.compute(self.values, spread, self.threads))
+                values[part.result] = part.compute(values, spread, self.threads)
                 continue
             if self.output in part.moving:
-                self._place(self.output, self.buffers.take(self.output_shape))
-            part.run(self.threads)
-        return self.values[self.output]
-
-    def _place(self, value: int, array: np.ndarray) -> None:
-        self.values[value] = array
-        for part in self.parts:
-            if isinstance(part, Calls):
-                part.place(value, array)
+                values[self.output] = self.buffers.take(self.output_shape)
+            part.run(values, self.threads)
+        return values[self.output]
 
 
 class Rooms:
@@ -140,13 +129,10 @@ class Calls:
         self._program[: native.FAILED] = [len(phases), shares, *addresses]
         self._address = self._program.ctypes.data
 
-    def place(self, value: int, array: np.ndarray) -> None:
-        """Says where a moving value is."""
-        if value in self.moving:
-            slots, offsets = self.moving[value]
-            self._slots[slots] = array.ctypes.data + offsets
-
-    def run(self, threads: int) -> None:
+    def run(self, values: dict[int, np.ndarray], threads: int) -> None:
+        """`values` says where the moving ones are."""
+        for value, (slots, offsets) in self.moving.items():
+            self._slots[slots] = values[value].ctypes.data + offsets
         self._counts[:] = 0
         if threads == 1:
             native.work_alone(self._address)
@@ -155,3 +141,7 @@ class Calls:
         if self._program[native.FAILED]:
             self._program[native.FAILED] = 0
             raise MemoryError
+
+
+def calls_of(phases: list[Phase], moving: dict[int, np.ndarray]) -> list[Calls]:
+    return [Calls(phases, moving)] if phases else []

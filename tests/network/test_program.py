@@ -101,9 +101,16 @@ def test_volumes_share_the_memory_of_those_that_are_needed_no_more():
         pipeline.run(x, 1)
     (plan,) = pipeline._plans.values()
     ((made,),) = plan._programs.values()
-    places = {array.ctypes.data for number, array in made.values.items() if number not in made.moving}
-    assert len(made.values) == 7
-    assert len(places) == 2
+    assert len(made.fixed) == 5
+    assert len({array.ctypes.data for array in made.fixed.values()}) == 2
+
+
+def test_the_memory_of_a_result_is_used_again_once_nobody_holds_it():
+    pipeline, x = Pipeline.parse("conv 4 3"), noise(12, 10, 4)
+    for _ in range(2):
+        pipeline.run(x, 1)
+    places = {pipeline.run(x, 1).ctypes.data for _ in range(5)}
+    assert len(places) == 1
 
 
 def test_a_team_helps_one_caller_and_the_others_work_alone():

@@ -41,7 +41,10 @@ def fourier_size(step: Convolution) -> int:
 
 
 def fourier_cost(step: Convolution) -> float:
-    return fourier_cost_of(step, fourier_size(step))
+    """A single row of tiles leaves nothing to do for a second thread."""
+    size = fourier_size(step)
+    one_row = step.output_shape[0] <= size - step.window.kernel_size[0] + 1
+    return fourier_cost_of(step, size) * (2 if one_row else 1)
 
 
 def prepare_fourier(step: Convolution) -> None:
