@@ -16,6 +16,7 @@ from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 
 NO_LIMIT = np.float32(-np.inf)
 BLOCK = LANES * VECTORS  # output channels of a full tile
+ALL = 2**31
 CHANNEL_VECTORS, CHANNEL_PIXELS = 2, 4
 # A few rows go through all filters before the next rows, if the filters stay in the second cache. On 112x112x64 -> 128
 # that gave 108 GFLOP/s where whole bands gave 98 to 102.
@@ -83,10 +84,12 @@ def dense_row(
 def conv_direct_forward(
     x, x_row, weight, bias, out, out_row, out_column, rows, columns,
     kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, out_channels, low,
+    first_block, last_block,
 ):  # fmt: skip
     """x: H, W, C padded, windows from (x_row, 0); weight, bias: packed; out: rows x columns at (out_row, out_column).
 
-    `out_channels` are those of the whole layer; what is less than `low` becomes `low` (0: a rectifier).
+    `out_channels` are those of the whole layer; what is less than `low` becomes `low` (0: a rectifier). Of the blocks
+    of BLOCK output channels, counted through all groups, those from `first_block` to `last_block` (ALL) are computed.
     Reads up to PIXELS - 1 pixels past a row that is shorter than a tile.
     """
     in_channels = x.shape[2] // groups
@@ -101,7 +104,7 @@ def conv_direct_forward(
     w_block = 4 * kernel_height * kernel_width * in_channels  # bytes of a block's filters, for one lane
     lines = FEW_ROWS if 4 * weight.size <= FILTERS_IN_CACHE else rows
     for top in range(0, rows, lines):
-        for block in range(groups * blocks):
+        for block in range(first_block, min(last_block, groups * blocks)):
             group, first = block // blocks, block % blocks * BLOCK
             channels = min(BLOCK, per_group - first)
             wide = channels > LANES

@@ -18,19 +18,11 @@ from cnntool.kernels.convolution_backward import outer, place
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES, PIXELS
-from cnntool.kernels.winograd import (
-    _G,
-    PATCH,
-    PLACES,
-    TILE,
-    TILES_AT_ONCE,
-    products,
-    winograd_input_forward,
-    winograd_output_forward,
-)
+from cnntool.kernels.winograd import PLACES, TILES_AT_ONCE, products
+from cnntool.kernels.winograd_tiles import PATCH, TILE, G, winograd_input_forward, winograd_output_forward
 
 F = np.float32
-_GG = np.kron(_G, _G)  # from the 9 weights of a filter to its 36 places
+_GG = np.kron(G, G)  # from the 9 weights of a filter to its 36 places
 
 
 def transform_filters_together(weight: np.ndarray) -> np.ndarray:
@@ -77,10 +69,10 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
                 place(x[n], canvas, row, column, 1, 1)
                 present = n
             winograd_input_forward(canvas, TILE * ((line + i) % lines), tiles, v, i * tiles, lanes)
-        products(u, v, m, count * tiles, out_channels)
+        products(u, v, m, count * tiles, 0, out_channels)
         for i in range(count):
             n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
-            winograd_output_forward(m, i * tiles, tiles, bias, out[n], y, 0, rows - y, columns, lanes, NO_LIMIT)
+            winograd_output_forward(m, i * tiles, tiles, bias, out[n], y, 0, 0, rows - y, columns, lanes, NO_LIMIT)
 
 
 @inlined

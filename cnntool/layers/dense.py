@@ -157,11 +157,12 @@ def product(
     weight = kernels.convolution.pack_filters(matrix[None, None], 1)
     offset = kernels.convolution.pack_bias(bias, outputs, 1)
     out = training.array(name, (count, outputs))
-    forward, no_limit = kernels.convolution.conv_direct_forward, kernels.convolution.NO_LIMIT
+    convolution = kernels.convolution
+    forward, every = convolution.conv_direct_forward, (convolution.NO_LIMIT, 0, convolution.ALL)
 
     def piece(first: int, last: int) -> None:
         x, y = rows[None, first:last], out[None, first:last]
-        forward(x, 0, weight, offset, y, 0, 0, 1, last - first, 1, 1, 1, 1, 1, 1, 1, outputs, no_limit)
+        forward(x, 0, weight, offset, y, 0, 0, 1, last - first, 1, 1, 1, 1, 1, 1, 1, outputs, *every)
 
     training.over_images(count, piece)
     return out

@@ -67,7 +67,8 @@ class Product:
         self.bias = kernels.convolution.pack_bias(np.asarray(bias, np.float32), self.outputs, 1)
 
     def into(self, x: Any, out: Any, out_row: int, out_column: int, rows: int, columns: int) -> Call:
-        return kernels.convolution.conv_direct_forward, (
+        convolution = kernels.convolution
+        return convolution.conv_direct_forward, (
             x, 0, self.weight, self.bias, out, out_row, out_column, rows, columns,
-            1, 1, 1, 1, 1, 1, 1, self.outputs, kernels.convolution.NO_LIMIT,
+            1, 1, 1, 1, 1, 1, 1, self.outputs, convolution.NO_LIMIT, 0, convolution.ALL,
         )  # fmt: skip

@@ -17,14 +17,13 @@ depend on what it saw.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.layers.geometry import POINT, Shape, Window, output_size
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.scratch import Scratch
 
 Parallel = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 """`parallel(function, items)`: the results in order, computed by the plan's threads."""
@@ -34,13 +33,22 @@ Call = tuple[Callable[..., Any], tuple]
 """A kernel, or a function of Python that calls some, and its arguments."""
 
 
-class WindowCalls(Protocol):
-    """The calls that compute rows `first` on of a `Windowed` step; their first window begins at (x_row, x_column)."""
+class Part(NamedTuple):
+    """One of several nearly equal parts of a convolution's filters."""
 
-    def __call__(
-        self, x: np.ndarray, x_row: int, x_column: int, out: np.ndarray, out_row: int, out_column: int,
-        first: int, rows: int, scratch: Scratch,
-    ) -> list[Call]: ...  # fmt: skip
+    number: int
+    of: int
+
+
+WHOLE = Part(0, 1)
+
+
+WindowCalls = Callable[..., list[Call]]
+"""`calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch)`: rows `first` on of the output.
+
+The first of their windows begins at (x_row, x_column). A convolution with `filter_bytes` also takes the `part` of its
+filters that is to be computed.
+"""
 
 
 def run_calls(calls: Iterable[Call]) -> None:
@@ -56,6 +64,7 @@ class Step:
     heavy = False  # so much work a row that computing rows twice costs more than storing them
     overread = 0  # float32 that may be read beyond the last window
     is_native = True  # whether its calls are of kernels alone, and none of a function of Python
+    fair_rows = 1  # with fewer rows in a band the kernel is much slower
     row_multiple = 1  # rows come in groups of so many, counted from the first row of the volume
 
     def __init__(self, input_shape: Shape, output_shape: Shape) -> None:
@@ -135,6 +144,7 @@ class Convolution(Windowed):
 
     algorithm = ""
     rectified = False  # max(0, x) of what comes out
+    filter_bytes = 0  # that the kernel reads, where it can compute a part of the filters
     costs: dict[str, float]  # of each algorithm that fits: what was weighed
 
     def __init__(

@@ -16,7 +16,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.layers.scratch import Scratch
-from cnntool.layers.step import Call, InPlace, Joined, PixelInPlace, Step, Windowed
+from cnntool.layers.step import WHOLE, Call, InPlace, Joined, Part, PixelInPlace, Step, Windowed
 
 # Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few.
 SCRATCH_BYTES = 512 * 1024
@@ -86,7 +86,14 @@ def band_rows(steps: list[Step]) -> int:
     group = row_group(steps)
     each = scratch(2 * group) - scratch(group)
     groups = 1 + max(0, SCRATCH_BYTES - scratch(group)) // max(1, each)
+    groups = max(groups, fair_groups(steps, group))
     return min(groups, -(-steps[-1].output_shape[0] // group)) * group
+
+
+def fair_groups(steps: list[Step], group: int) -> int:
+    """How many groups of final rows need as many rows of each step as its kernel wants for speed."""
+    spans = rows_of_steps(steps, 0, group)
+    return max(-(-step.fair_rows // max(1, span.last - span.first)) for step, span in zip(steps, spans, strict=True))
 
 
 def bands_of(steps: list[Step], images: int, threads: int) -> list[Rows]:
@@ -123,8 +130,12 @@ def band_calls(
     first: int,
     last: int,
     scratch: Scratch,
+    part: Part = WHOLE,
 ) -> list[Call]:
-    """What computes final rows first to last into `out`. The calls of the next band may use the same `scratch`."""
+    """What computes final rows first to last into `out`. The calls of the next band may use the same `scratch`.
+
+    `part`: of the filters, where the run is one convolution.
+    """
     scratch.reset()
     spans = rows_of_steps(steps, first, last)
     calls: list[Call] = []
@@ -154,7 +165,7 @@ def band_calls(
                 place, more = rows_of_source(steps, source, spans, framed, scratch)
                 calls += more
             if isinstance(step, Windowed):
-                calls += step.calls(*place, *target, span.first, rows, scratch)
+                calls += step.calls(*place, *target, span.first, rows, scratch, *([part] if part != WHOLE else []))
             else:
                 calls += [copy(*place, target, rows)]
                 calls += calls_in_place(step, target, rows, second, span.first)

@@ -11,16 +11,19 @@ import numpy as np
 
 from cnntool.layers.geometry import Shape
 from cnntool.layers.scratch import Scratch
-from cnntool.layers.step import Adaptive, AnyStep, Call, Convolution, Step, Whole, run_calls
+from cnntool.layers.step import WHOLE, Adaptive, AnyStep, Call, Convolution, Part, Step, Whole, run_calls
 from cnntool.network.algorithms import choose
 from cnntool.network.bands import Rows, band_calls, bands_of
 
+FEWEST_CHANNELS = 64  # of a part of the filters
+
 
 class Task(NamedTuple):
-    """A band of the final rows of one image."""
+    """A band of the final rows of one image, or of a part of its channels."""
 
     image: int
     rows: Rows
+    part: Part = WHOLE
 
 
 Phase = list[list[Call]]
@@ -28,8 +31,22 @@ Phase = list[list[Call]]
 
 
 def tasks_of(chain: list[Step], images: int, threads: int) -> list[Task]:
-    bands = bands_of(chain, images, threads)
-    return [Task(image, rows) for image in range(images) for rows in bands]
+    """The tasks of a batch, in an order in which equal shares of neighbours suit the threads."""
+    if threads > 1 and shares_filters(chain, threads):
+        parts, rows_of_bands = [Part(number, threads) for number in range(threads)], bands_of(chain, images, 1)
+    else:
+        parts, rows_of_bands = [WHOLE], bands_of(chain, images, threads)
+    return [Task(image, rows, part) for part in parts for image in range(images) for rows in rows_of_bands]
+
+
+def shares_filters(chain: list[Step], threads: int) -> bool:
+    """Whether threads should rather take filters apart than rows: it is more to read filters than volumes."""
+    step = chain[0]
+    if len(chain) > 1 or not isinstance(step, Convolution):
+        return False
+    if step.output_shape[2] < FEWEST_CHANNELS * threads:
+        return False
+    return step.filter_bytes > 2 * 4 * (math.prod(step.input_shape) + math.prod(step.output_shape))
 
 
 class Run:
@@ -84,14 +101,15 @@ class Run:
         self, chain: list[Step], task: Task, values: dict[int, np.ndarray], out: np.ndarray, scratch: Scratch
     ) -> list[Call]:
         """What computes one band of one image into `out`."""
-        image, (first, last) = task
+        image, (first, last), part = task
         seconds = [
             None if second is None else values[second][image]
             for step, second in zip(self.steps, self.seconds, strict=True)
             if isinstance(step, Step)
         ]
         seconds = [None] * (len(chain) - len(seconds)) + seconds  # of steps that an adaptive one found
-        return band_calls(chain, values[self.source][image], seconds, (out[image], first, 0), first, last, scratch)
+        place = out[image], first, 0
+        return band_calls(chain, values[self.source][image], seconds, place, first, last, scratch, part)
 
     def phase(self, values: dict[int, np.ndarray], scratches: list[Scratch]) -> Phase:
         """The calls for the whole batch, in as many shares as there are scratches; `values` has room for the result."""

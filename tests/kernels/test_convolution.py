@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool.kernels import convolution
-from cnntool.kernels.convolution import BLOCK, NO_LIMIT, pack_bias, pack_filters
+from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, pack_bias, pack_filters
 from cnntool.kernels.vectors import LANES, PIXELS
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
 from tests.naive import twins
@@ -19,7 +19,7 @@ def direct(x, weight, bias=None, stride=(1, 1), dilation=(1, 1), groups=1, x_row
     convolution.conv_direct_forward(
         roomy(x, PIXELS * stride[1] * x.shape[2]), x_row, pack_filters(weight, groups),
         pack_bias(bias, out_channels, groups), out, ROW, COLUMN, rows, columns,
-        *weight.shape[:2], *stride, *dilation, groups, out_channels, low,
+        *weight.shape[:2], *stride, *dilation, groups, out_channels, low, 0, ALL,
     )  # fmt: skip
     return written(out, rows, columns), np.where(expected[:rows] < low, low, expected[:rows])
 
@@ -80,7 +80,9 @@ def test_rows_from_the_middle(x_row, rows):
 def test_no_rows_write_nothing():
     out = guarded(1, 4, 3)
     x, weight, bias = noise(3, 4, 3), pack_filters(noise(1, 1, 3, 3), 1), pack_bias(None, 3, 1)
-    convolution.conv_direct_forward(x, 0, weight, bias, out, ROW, COLUMN, 0, 4, 1, 1, 1, 1, 1, 1, 1, 3, NO_LIMIT)
+    convolution.conv_direct_forward(
+        x, 0, weight, bias, out, ROW, COLUMN, 0, 4, 1, 1, 1, 1, 1, 1, 1, 3, NO_LIMIT, 0, ALL
+    )
     written(out, 0, 0)
 
 

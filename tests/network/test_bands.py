@@ -21,6 +21,8 @@ CHAINS = [
     ("whiten conv 8 3 --padding 1 abs", (26, 18, 3)),
     ("bank mr8 --size 11 --per-channel maxpool 2", (27, 16, 2)),
     ("mark x conv 5 3 --padding 1 add x relu conv 5 3 --padding 1 add x maxpool 2", (31, 12, 5)),
+    ("conv 193 3 --padding 1 relu conv 210 1", (5, 6, 65)),
+    ("conv 200 2 --stride 2 --groups 2", (6, 5, 64)),
     ("mark x conv 5 3 --padding 1 concat x relu conv 6 3 --stride 2", (31, 12, 5)),
 ]
 

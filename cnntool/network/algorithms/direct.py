@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import Call, Convolution, Rectifier
+from cnntool.layers.step import WHOLE, Call, Convolution, Part, Rectifier
 
 
 def macs(step: Convolution) -> float:
@@ -47,7 +47,7 @@ def prepare_direct(step: Convolution) -> None:
     forward, low = convolution.conv_direct_forward, least(step)
     flat = step.window.is_point  # rows without border are one long row, with one tail of a tile instead of many
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE):
         columns = step.output_shape[1]
         if flat and x.shape[1] == out.shape[1] == columns:
             x = x[x_row : x_row + rows].reshape(1, rows * columns, -1)
@@ -55,10 +55,17 @@ def prepare_direct(step: Convolution) -> None:
             x_row = out_row = 0
             rows, columns = 1, rows * columns
         places = x, x_row, packed, offset, out, out_row, out_column, rows, columns
-        return [(forward, (*places, kh, kw, sy, sx, dy, dx, groups, out_channels, low))]
+        return [(forward, (*places, kh, kw, sy, sx, dy, dx, groups, out_channels, low, *blocks_of(step, part)))]
 
     step.calls = calls
     step.overread = spare_pixels(step)
+    step.filter_bytes = packed.nbytes
+
+
+def blocks_of(step: Convolution, part: Part) -> tuple[int, int]:
+    """The blocks of output channels of one part of the filters."""
+    blocks = step.groups * -(-step.output_shape[2] // step.groups // kernels.convolution.BLOCK)
+    return blocks * part.number // part.of, blocks * (part.number + 1) // part.of
 
 
 def spare_pixels(step: Convolution) -> int:

@@ -75,7 +75,26 @@ def prepare_separable(step: Convolution) -> None:
             piece[:tall] = x[x_row : x_row + tall, sx * left : sx * left + piece.shape[1]]
             lines = np.empty((tall, wide, channels), np.float32)
             along_rows(
-                piece, 0, packed, none, lines, 0, 0, tall, wide, 1, kw, 1, sx, 1, 1, 1, channels, convolution.NO_LIMIT
+                piece,
+                0,
+                packed,
+                none,
+                lines,
+                0,
+                0,
+                tall,
+                wide,
+                1,
+                kw,
+                1,
+                sx,
+                1,
+                1,
+                1,
+                channels,
+                convolution.NO_LIMIT,
+                0,
+                convolution.ALL,
             )
             along_columns(lines, terms.columns, bias, out, out_row, out_column + left, rows, wide, sy)
 

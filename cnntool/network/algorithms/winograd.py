@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from cnntool import kernels
-from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import least, spare_pixels
+from cnntool.layers.step import WHOLE, Convolution
+from cnntool.network.algorithms.direct import blocks_of, least, spare_pixels
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
+CACHE = 512 * 1024  # bytes of filters that stay in the second cache
 
 
 def winograd_fits(step: Convolution) -> bool:
@@ -17,38 +18,69 @@ def winograd_fits(step: Convolution) -> bool:
 
 
 def winograd_cost(step: Convolution) -> float:
-    """36 products a tile of 16 outputs, and the transforms, which are bound by the second cache."""
+    return winograd_cost_of(step, winograd_tile(step))
+
+
+def winograd_tile(step: Convolution) -> int:
+    """The side of the tiles of outputs: the one that takes less time."""
+    tiles = kernels.winograd_tiles
+    return min((tiles.TILE, tiles.SMALL_TILE), key=lambda tile: winograd_cost_of(step, tile))
+
+
+def winograd_cost_of(step: Convolution, tile: int) -> float:
+    """The products, the transforms, which are bound by the second cache, and reading filters that do not fit in it."""
     height, width, out_channels = step.output_shape
-    in_channels = step.input_shape[2]
+    in_channels, vectors = step.input_shape[2], kernels.vectors
     if min(in_channels, out_channels) < SMALLEST:
         return math.inf
-    tiles = -(-height // 4) * -(-width // 4)
-    lanes = kernels.vectors.LANES
-    products = 36 * tiles * in_channels * -(-out_channels // lanes) * lanes
-    return products / 0.9 + 500 * tiles * (in_channels + out_channels)
+    places = (tile + 2) ** 2
+    columns = -(-width // tile)
+    tiles = -(-height // tile) * columns
+    together = min(tiles, tiles_together(columns))
+    products = places * tiles / together * whole_tiles(together) * in_channels * -(-out_channels // vectors.LANES)
+    filters = 4 * places * in_channels * out_channels
+    reading = filters * tiles / together if filters > CACHE else 0
+    return products * vectors.LANES / 0.9 + 14 * places * tiles * (in_channels + out_channels) + reading
+
+
+def tiles_together(columns: int) -> int:
+    """Whole rows of tiles that are computed together."""
+    return columns * max(1, -(-kernels.winograd.TILES_AT_ONCE // columns))
+
+
+def whole_tiles(pixels: int) -> int:
+    """Pixels, and those that the last register tile computes for nothing."""
+    whole, rest = divmod(pixels, kernels.vectors.PIXELS)
+    narrow = kernels.vectors.NARROW_PIXELS
+    return whole * kernels.vectors.PIXELS + (0 if not rest else narrow if rest <= narrow else kernels.vectors.PIXELS)
 
 
 def prepare_winograd(step: Convolution) -> None:
     """Transforms the filters, and gives the step the kernel that works on tiles of outputs."""
-    winograd = kernels.winograd
+    winograd, tile = kernels.winograd, winograd_tile(step)
     _, width, out_channels = step.output_shape
-    in_channels = step.input_shape[2]
-    filters = winograd.transform_filters(step.weight)
+    in_channels, places = step.input_shape[2], (tile + 2) ** 2
+    filters = winograd.transform_filters(step.weight, tile)
     bias = kernels.convolution.pack_bias(step.bias, out_channels, 1)
     packed = kernels.convolution.pack_filters(step.weight, 1)
-    tiles = -(-width // winograd.TILE)
-    together = tiles * max(1, -(-winograd.TILES_AT_ONCE // tiles))
+    tiles = -(-width // tile)
+    together = tiles_together(tiles)
     forward, low = winograd.conv_winograd_forward, least(step)
     top, left, bottom, right = step.window.padding
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
-        places = x, x_row, filters, bias, out, out_row, out_column, rows, width
-        v = scratch.array(winograd.PLACES, together, in_channels, spare=kernels.vectors.PIXELS * in_channels)
-        m = scratch.array(winograd.PLACES, together, out_channels)
-        half = scratch.array(winograd.PLACES, kernels.vectors.LANES)
-        return [(forward, (*places, v, m, half, low, packed))]
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE):
+        start, stop = (min(out_channels, block * kernels.convolution.BLOCK) for block in blocks_of(step, part))
+        v = scratch.array(places, together, in_channels, spare=kernels.vectors.PIXELS * in_channels)
+        m = scratch.array(places, together, stop - start)
+        half = scratch.array(places, kernels.vectors.LANES)
+        where = x, x_row, filters, bias, out, out_row, out_column, rows, width
+        return [(forward, (*where, v, m, half, low, packed, start, stop, tile))]
 
     step.calls = calls
-    step.row_multiple = winograd.TILE
-    step.window = step.window._replace(padding=(top, left, bottom, right + tiles * winograd.TILE - width))
+    step.row_multiple = tile
+    # all filters are read for as many tiles as are computed together: 14x14x512 -> 512 took 10.6 ms in bands of 8
+    # tiles, 4.5 in one of 16
+    step.fair_rows = tile * together // tiles
+    step.filter_bytes = filters.nbytes
+    step.window = step.window._replace(padding=(top, left, bottom, right + tiles * tile - width))
     step.overread = spare_pixels(step)

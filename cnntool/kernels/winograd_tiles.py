@@ -1,0 +1,239 @@
+"""The transforms of Winograd's minimal filtering, of one tile after the other: F(4x4, 3x3) and F(2x2, 3x3).
+
+    y = A^T [(G g G^T) * (B^T d B)] A      A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016
+
+A tile is seen through a patch of 6x6 or 4x4 inputs; `v` holds the transformed patches and `m` their products with the
+filters: places of a patch x tiles x channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.kernels.jit import inlined, kernel
+from cnntool.kernels.simd import load, load_first, splat, store, store_first, where_less
+from cnntool.kernels.tile import address_of
+from cnntool.kernels.vectors import LANES
+
+TILE, SMALL_TILE = 4, 2  # outputs of a tile along one axis
+PATCH, SMALL_PATCH = TILE + 2, SMALL_TILE + 2  # inputs that it sees
+F = np.float32
+BYTES = 4 * LANES
+ZERO, TWO, FOUR, FIVE, EIGHT = F(0), F(2), F(4), F(5), F(8)
+
+G = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
+SMALL_G = np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]])
+
+
+@inlined
+def _input_line(d0, d1, d2, d3, d4, d5):
+    two, four, five = splat(TWO), splat(FOUR), splat(FIVE)
+    low, high = d4 - four * d2, d3 - four * d1
+    near, far = d4 - d2, two * (d3 - d1)
+    return four * d0 - five * d2 + d4, low + high, low - high, near + far, near - far, four * d1 - five * d3 + d5
+
+
+@inlined
+def _output_line(m0, m1, m2, m3, m4, m5):
+    two, four, eight = splat(TWO), splat(FOUR), splat(EIGHT)
+    a, b, c, d = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return m0 + a + c, b + two * d, a + four * c, b + eight * d + m5
+
+
+@inlined
+def _load_six(at, step, count):
+    if count == LANES:
+        return (
+            load(at), load(at + step), load(at + 2 * step), load(at + 3 * step), load(at + 4 * step),
+            load(at + 5 * step),
+        )  # fmt: skip
+    return (
+        load_first(at, count), load_first(at + step, count), load_first(at + 2 * step, count),
+        load_first(at + 3 * step, count), load_first(at + 4 * step, count), load_first(at + 5 * step, count),
+    )  # fmt: skip
+
+
+@inlined
+def _store_one(at, value, count):
+    if count == LANES:
+        store(at, value)
+    else:
+        store_first(at, value, count)
+
+
+@inlined
+def _load_one(at, count):
+    return load(at) if count == LANES else load_first(at, count)
+
+
+@inlined
+def _at_least(least, value):
+    return where_less(value, least, least, value)
+
+
+@kernel
+def winograd_input_forward(x, y0, tiles, v, first, half):
+    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 tile of x at (y0, 4 t); `half`: 36, LANES of scratch."""
+    channels = x.shape[2]
+    pixel, line, place = 4 * channels, 4 * x.shape[1] * channels, 4 * v.shape[1] * channels
+    half_at, row = address_of(half), PATCH * BYTES
+    for t in range(tiles):
+        for c in range(0, channels, LANES):
+            count = min(LANES, channels - c)
+            x_at = address_of(x) + y0 * line + TILE * t * pixel + 4 * c
+            v_at = address_of(v) + (first + t) * pixel + 4 * c
+            for j in range(PATCH):
+                d0, d1, d2, d3, d4, d5 = _load_six(x_at + j * pixel, line, count)
+                h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
+                at = half_at + j * BYTES
+                store(at, h0)
+                store(at + row, h1)
+                store(at + 2 * row, h2)
+                store(at + 3 * row, h3)
+                store(at + 4 * row, h4)
+                store(at + 5 * row, h5)
+            for i in range(PATCH):
+                d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
+                h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
+                at = v_at + i * PATCH * place
+                _store_one(at, h0, count)
+                _store_one(at + place, h1, count)
+                _store_one(at + 2 * place, h2, count)
+                _store_one(at + 3 * place, h3, count)
+                _store_one(at + 4 * place, h4, count)
+                _store_one(at + 5 * place, h5, count)
+
+
+@kernel
+def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, channel, rows, columns, half, low):
+    """out = max(low, A^T m A + bias), cut off at `rows` x `columns`; returns not zero if a result is not finite.
+
+    The channels of m are those of `out` and `bias` from `channel` on.
+    """
+    channels, pixel = m.shape[2], 4 * out.shape[2]
+    line, place = out.shape[1] * pixel, 4 * m.shape[1] * channels
+    half_at, row = address_of(half), PATCH * BYTES
+    trouble, least = splat(ZERO), splat(low)
+    for t in range(tiles):
+        wide = min(TILE, columns - TILE * t)
+        for o in range(0, channels, LANES):
+            count = min(LANES, channels - o)
+            m_at = address_of(m) + 4 * ((first + t) * channels + o)
+            y_at = address_of(out) + out_row * line + (out_column + TILE * t) * pixel + 4 * (channel + o)
+            for j in range(PATCH):
+                d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * place, PATCH * place, count)
+                h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
+                at = half_at + j * BYTES
+                store(at, h0)
+                store(at + row, h1)
+                store(at + 2 * row, h2)
+                store(at + 3 * row, h3)
+            offset = _load_one(address_of(bias) + 4 * (channel + o), count)
+            for i in range(min(TILE, rows)):
+                d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
+                h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
+                trouble = trouble + ((h0 + h1) + (h2 + h3)) * splat(ZERO)
+                at = y_at + i * line
+                _store_one(at, _at_least(least, h0 + offset), count)
+                if wide > 1:
+                    _store_one(at + pixel, _at_least(least, h1 + offset), count)
+                if wide > 2:
+                    _store_one(at + 2 * pixel, _at_least(least, h2 + offset), count)
+                if wide > 3:
+                    _store_one(at + 3 * pixel, _at_least(least, h3 + offset), count)
+    store(half_at, trouble)
+    total = ZERO
+    for lane in range(LANES):
+        total += half[0, lane]
+    return total
+
+
+@inlined
+def _small_input_line(d0, d1, d2, d3):
+    return d0 - d2, d1 + d2, d2 - d1, d1 - d3
+
+
+@inlined
+def _small_output_line(m0, m1, m2, m3):
+    return m0 + (m1 + m2), (m1 - m2) - m3
+
+
+@inlined
+def _load_four(at, step, count):
+    if count == LANES:
+        return load(at), load(at + step), load(at + 2 * step), load(at + 3 * step)
+    return (
+        load_first(at, count), load_first(at + step, count), load_first(at + 2 * step, count),
+        load_first(at + 3 * step, count),
+    )  # fmt: skip
+
+
+@kernel
+def winograd_small_input_forward(x, y0, tiles, v, first, half):
+    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 4x4 patch of x at (y0, 2 t); `half`: 16, LANES of scratch."""
+    channels = x.shape[2]
+    pixel, line, place = 4 * channels, 4 * x.shape[1] * channels, 4 * v.shape[1] * channels
+    half_at, row = address_of(half), SMALL_PATCH * BYTES
+    for t in range(tiles):
+        for c in range(0, channels, LANES):
+            count = min(LANES, channels - c)
+            x_at = address_of(x) + y0 * line + SMALL_TILE * t * pixel + 4 * c
+            v_at = address_of(v) + (first + t) * pixel + 4 * c
+            for j in range(SMALL_PATCH):
+                d0, d1, d2, d3 = _load_four(x_at + j * pixel, line, count)
+                h0, h1, h2, h3 = _small_input_line(d0, d1, d2, d3)
+                at = half_at + j * BYTES
+                store(at, h0)
+                store(at + row, h1)
+                store(at + 2 * row, h2)
+                store(at + 3 * row, h3)
+            for i in range(SMALL_PATCH):
+                d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
+                h0, h1, h2, h3 = _small_input_line(d0, d1, d2, d3)
+                at = v_at + i * SMALL_PATCH * place
+                _store_one(at, h0, count)
+                _store_one(at + place, h1, count)
+                _store_one(at + 2 * place, h2, count)
+                _store_one(at + 3 * place, h3, count)
+
+
+@kernel
+def winograd_small_output_forward(m, first, tiles, bias, out, out_row, out_column, channel, rows, columns, half, low):
+    """As `winograd_output_forward`, for tiles of 2x2."""
+    channels, pixel = m.shape[2], 4 * out.shape[2]
+    line, place = out.shape[1] * pixel, 4 * m.shape[1] * channels
+    half_at, row = address_of(half), SMALL_PATCH * BYTES
+    trouble, least = splat(ZERO), splat(low)
+    for t in range(tiles):
+        wide = min(SMALL_TILE, columns - SMALL_TILE * t)
+        for o in range(0, channels, LANES):
+            count = min(LANES, channels - o)
+            m_at = address_of(m) + 4 * ((first + t) * channels + o)
+            y_at = address_of(out) + out_row * line + (out_column + SMALL_TILE * t) * pixel + 4 * (channel + o)
+            for j in range(SMALL_PATCH):
+                d0, d1, d2, d3 = _load_four(m_at + j * place, SMALL_PATCH * place, count)
+                h0, h1 = _small_output_line(d0, d1, d2, d3)
+                store(half_at + j * BYTES, h0)
+                store(half_at + j * BYTES + row, h1)
+            offset = _load_one(address_of(bias) + 4 * (channel + o), count)
+            for i in range(min(SMALL_TILE, rows)):
+                d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
+                h0, h1 = _small_output_line(d0, d1, d2, d3)
+                trouble = trouble + (h0 + h1) * splat(ZERO)
+                _store_one(y_at + i * line, _at_least(least, h0 + offset), count)
+                if wide > 1:
+                    _store_one(y_at + i * line + pixel, _at_least(least, h1 + offset), count)
+    store(half_at, trouble)
+    total = ZERO
+    for lane in range(LANES):
+        total += half[0, lane]
+    return total

@@ -1,0 +1,145 @@
+"""Every algorithm of convolution gives what the slow, obvious one gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnntool import Pipeline
+from cnntool.errors import CnntoolError
+from cnntool.network import bands
+from cnntool.network.algorithms import winograd
+from tests.kernels.volumes import assert_near, noise
+from tests.naive.convolution import conv
+
+TOLERANCE = {"direct": 1e-5, "depthwise": 1e-5, "separable": 1e-5, "fft": 1e-5, "winograd": 5e-5}
+
+
+def forced(name: str, words: str, weight: np.ndarray, bias: np.ndarray) -> Pipeline:
+    pipeline = Pipeline.parse(words)
+    pipeline.use_algorithm(name)
+    others = [{} for _ in pipeline.layers[1:]]
+    pipeline.set_weights([{"weight": weight, "bias": bias}, *others])
+    return pipeline
+
+
+def check(name: str, pipeline: Pipeline, x: np.ndarray, expected: np.ndarray) -> None:
+    """At the first run and later, by any number of threads."""
+    found = pipeline.run(x, 1)
+    (plan,) = pipeline._plans.values()
+    assert plan.explain(1)[0]["algorithm (others cost)"].startswith(name)
+    assert_near(found, expected, TOLERANCE[name], hint=f"{name} on {x.shape}")
+    for threads in (1, 2, 3):
+        for _ in range(2):
+            assert pipeline.run(x, threads).tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "outputs", "border"),
+    [
+        (1, 1, 16, 16, 1),
+        (3, 2, 17, 33, 1),
+        (4, 4, 16, 40, 0),
+        (7, 9, 33, 16, 2),
+        (13, 6, 20, 70, 1),
+        (30, 61, 18, 35, 1),
+        (6, 5, 130, 260, 1),
+        (5, 5, 64, 200, 1),
+    ],
+)
+def test_winograd(monkeypatch, tile, height, width, channels, outputs, border):
+    monkeypatch.setattr(winograd, "winograd_tile", lambda step: tile)
+    if min(height, width) + 2 * border < 3:
+        pytest.skip("the window does not fit")
+    x, weight, bias = noise(height, width, channels), noise(3, 3, channels, outputs), noise(outputs)
+    expected = conv(x, weight, bias, padding=(border,) * 4)
+    words = f"conv {outputs} 3 --padding {border}"
+    check("winograd", forced("winograd", words, weight, bias), x, expected)
+    check("winograd", forced("winograd", words + " relu", weight, bias), x, np.maximum(expected, 0))
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_winograd_where_a_value_is_not_finite(monkeypatch, tile, value):
+    monkeypatch.setattr(winograd, "winograd_tile", lambda step: tile)
+    x, weight, bias = noise(20, 13, 16), noise(3, 3, 16, 200), noise(200)
+    x[9, 4, 3] = value
+    words = "conv 200 3 --padding 1"
+    with np.errstate(invalid="ignore"):
+        expected = conv(x, weight, bias, padding=(1, 1, 1, 1))
+    check("winograd", forced("winograd", words, weight, bias), x, expected)
+
+
+def test_winograd_takes_the_tile_that_costs_less():
+    (step,) = Pipeline.parse("conv 64 3 --padding 1").plan((112, 112, 64)).runs[0].steps
+    assert winograd.winograd_tile(step) == 4
+    costs = {tile: winograd.winograd_cost_of(step, tile) for tile in (2, 4)}
+    assert costs[4] < costs[2]
+    (step,) = Pipeline.parse("conv 64 3 --padding 1").plan((2, 28, 64)).runs[0].steps
+    assert winograd.winograd_tile(step) == 2
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "outputs", "stride"),
+    [(9, 9, 5, 4, 1), (40, 33, 7, 17, 1), (41, 70, 9, 40, 2), (12, 100, 11, 3, 1), (6, 8, 5, 33, 1)],
+)
+def test_separable(height, width, size, outputs, stride):
+    x, bias = noise(height, width, 1), noise(outputs)
+    rows, columns = noise(2, size, outputs), 1 + noise(2, size, outputs)
+    weight = np.einsum("ryk,rxk->yxk", columns, rows)[:, :, None].astype(np.float32)
+    pipeline = forced("separable", f"conv {outputs} {size} --padding 2 --stride {stride}", weight, bias)
+    check("separable", pipeline, x, conv(x, weight, bias, (stride, stride), (2, 2, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "size", "outputs", "groups"),
+    [(9, 9, 1, 5, 4, 1), (70, 33, 2, 7, 18, 1), (41, 130, 3, 31, 20, 1), (40, 40, 4, 9, 36, 2), (3, 8, 1, 3, 1, 1)],
+)
+def test_fourier(height, width, channels, size, outputs, groups):
+    x, weight, bias = noise(height, width, channels), noise(size, size, channels // groups, outputs), noise(outputs)
+    border = size // 2
+    pipeline = forced("fft", f"conv {outputs} {size} --padding {border} --groups {groups}", weight, bias)
+    check("fft", pipeline, x, conv(x, weight, bias, padding=(border,) * 4, groups=groups))
+
+
+@pytest.mark.parametrize("name", ["fft", "separable"])
+def test_a_value_that_is_not_finite_stays_in_its_window(name):
+    x, bias = noise(60, 50, 1), noise(3)
+    weight = np.einsum("yk,xk->yxk", noise(7, 3), noise(7, 3))[:, :, None]
+    x[30, 20] = np.nan
+    found = forced(name, "conv 3 7 --padding 3", weight, bias).run(x, 2)
+    rows, columns = np.nonzero(np.isnan(found).any(axis=2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (27, 33, 17, 23)
+    assert np.isnan(found).sum() == 3 * 7 * 7
+
+
+def test_depthwise():
+    for height, width, channels, size, stride in [
+        (9, 9, 5, 3, 1),
+        (20, 33, 16, 3, 2),
+        (14, 14, 130, 5, 1),
+        (6, 40, 33, 7, 3),
+    ]:
+        x, weight, bias = noise(height, width, channels), noise(size, size, 1, channels), noise(channels)
+        words = f"conv {channels} {size} --padding 1 --stride {stride} --groups {channels} relu"
+        expected = np.maximum(conv(x, weight, bias, (stride, stride), (1, 1, 1, 1), groups=channels), 0)
+        check("depthwise", forced("depthwise", words, weight, bias), x, expected)
+
+
+def test_an_algorithm_that_does_not_fit_gives_way_to_the_direct_one():
+    x, weight, bias = noise(9, 9, 3), noise(2, 2, 3, 4), noise(4)
+    pipeline = forced("winograd", "conv 4 2", weight, bias)
+    check("direct", pipeline, x, conv(x, weight, bias))
+    with pytest.raises(CnntoolError, match="expected auto, direct"):
+        pipeline.use_algorithm("magic")
+
+
+@pytest.mark.parametrize("name", ["winograd", "fft", "direct"])
+def test_bands_do_not_show(monkeypatch, name):
+    x, weight, bias = noise(50, 20, 16), noise(3, 3, 16, 48), noise(48)
+    words = "conv 48 3 --padding 1 relu maxpool 3 --stride 2"
+    expected = forced(name, words, weight, bias).run(x, 1).tobytes()
+    monkeypatch.setattr(bands, "SCRATCH_BYTES", 1)
+    for threads in (1, 2, 3):
+        assert forced(name, words, weight, bias).run(x, threads).tobytes() == expected
