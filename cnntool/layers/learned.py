@@ -46,8 +46,8 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
         positions = whitened.reshape(rows, columns, length)
         return [
             (clusters.patches_normalised_forward, (x, x_row, patches, rows, columns, kh, kw, sy, sx, eps)),
-            whiten.into(patches[None], whitened[None], 0, 0, 1, rows * columns),
-            correlate.into(positions, out, out_row, out_column, rows, columns),
+            whiten.call(patches[None], whitened[None], 0, 0, 1, rows * columns),
+            correlate.call(positions, out, out_row, out_column, rows, columns),
             (clusters.distances_forward, (whitened, centroids, out, out_row, out_column, rows, columns)),
         ]
 
@@ -66,7 +66,7 @@ class Product:
         self.weight = kernels.convolution.pack_filters(np.asarray(matrix, np.float32)[None, None], 1)
         self.bias = kernels.convolution.pack_bias(np.asarray(bias, np.float32), self.outputs, 1)
 
-    def into(self, x: Any, out: Any, out_row: int, out_column: int, rows: int, columns: int) -> Call:
+    def call(self, x: Any, out: Any, out_row: int, out_column: int, rows: int, columns: int) -> Call:
         convolution = kernels.convolution
         return convolution.conv_direct_forward, (
             x, 0, self.weight, self.bias, out, out_row, out_column, rows, columns,

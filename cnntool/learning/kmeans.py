@@ -8,6 +8,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.layers.learned import Product
+from cnntool.layers.step import run_calls
 from cnntool.network.threads import parallel
 
 SCORES = 2**17  # float32 of products that are looked at while they are in the cache
@@ -64,7 +65,7 @@ def assigned(room: np.ndarray, count: int, centroids: np.ndarray, spherical: boo
         scores = np.empty((1, rows, number), np.float32)
         for first in range(*span, rows):
             here = min(rows, span[1] - first)
-            product.into(room[None, first:], scores, 0, 0, 1, here)
+            run_calls([product.call(room[None, first:], scores, 0, 0, 1, here)])
             kernels.clusters.nearest_forward(scores[0], first, here, nearest)
 
     each = -(-count // PIECES)

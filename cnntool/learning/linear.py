@@ -11,6 +11,7 @@ import numpy as np
 from cnntool import kernels
 from cnntool.errors import CnntoolError
 from cnntool.layers.learned import Product
+from cnntool.layers.step import run_calls
 from cnntool.learning.curvature import Curvature
 from cnntool.learning.minimise import minimise
 from cnntool.network.threads import available_threads, parallel
@@ -85,7 +86,7 @@ def summed(
             if first + rows == count:
                 end[:rows] = features[first:]
                 x = end
-            product.into(x[None], scores, 0, 0, 1, rows)
+            run_calls([product.call(x[None], scores, 0, 0, 1, rows)])
             value, d_scores = loss(scores[0, :rows], labels[first : first + rows])
             total += value
             kernels.convolution_backward.dense_weight_backward(x, d_scores, rows, 0, length, weights)
