@@ -152,26 +152,3 @@ def conv_depthwise_forward(
                     count, min(LANES * CHANNEL_VECTORS, all_channels - c),
                     MULTIPLY, CHANNEL_PIXELS, CHANNEL_VECTORS,
                 )  # fmt: skip
-
-
-@kernel
-def conv_columns_forward(x, weight, bias, out, out_row, out_column, rows, columns, stride_y):
-    """out[oy, ox, k] = bias[k] + sum over ky, r of x[stride_y * oy + ky, ox, r * K + k] * weight[ky, r, k]
-
-    x: H, columns, R * K, the terms of K filters along rows; weight: kh, R, K along columns.
-    """
-    kernel_height, terms, filters = weight.shape
-    x_line, out_line = x.shape[1] * x.shape[2], out.shape[1] * filters
-    for oy in range(rows):
-        x_at = address_of(x) + 4 * stride_y * oy * x_line
-        y_at = address_of(out) + 4 * ((out_row + oy) * out_line + out_column * filters)
-        for ox in range(0, columns, CHANNEL_PIXELS):
-            start = max(0, min(ox, columns - CHANNEL_PIXELS))
-            count = min(CHANNEL_PIXELS, columns - start)
-            for k in range(0, filters, LANES * CHANNEL_VECTORS):
-                channel_tile(
-                    x_at + 4 * (start * terms * filters + k), address_of(weight) + 4 * k, address_of(bias) + 4 * k,
-                    y_at + 4 * (start * filters + k), kernel_height, terms, x_line, filters, terms * filters,
-                    filters, filters, count, min(LANES * CHANNEL_VECTORS, filters - k),
-                    MULTIPLY, CHANNEL_PIXELS, CHANNEL_VECTORS,
-                )  # fmt: skip

@@ -63,6 +63,19 @@ def store(typingctx, address, value):
     return types.void(types.int64, VECTOR), codegen
 
 
+@intrinsic
+def stream(typingctx, address, value):
+    """Writes a vector to an address, a multiple of its size, past the caches."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        written = b.store(values[1], _pointer(b, values[0]))
+        written.align = 4 * LANES
+        written.set_metadata("nontemporal", b.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, VECTOR), codegen
+
+
 def _splat(b: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     undefined = ir.Constant(IR_VECTOR, ir.Undefined)
     first = b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))

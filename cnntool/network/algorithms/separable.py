@@ -1,106 +1,223 @@
-"""Filters of low rank as sums of products of a column and a row: first along rows, then along columns.
+"""Banks of filters of low rank as sums of products of a column and a row: first along rows, then along columns.
 
-The singular value decomposition finds the fewest terms. A Gaussian has one; a Gabor filter whose envelope is round has
-two; one with gamma 0.5 about ten, and an oriented one of full rank gains nothing.
+Each filter is first split into the parts that are even and odd from left to right. Filters that mirror each other, as
+those of directions 30 and 150 degrees do, are the sum and the difference of the same two parts, which are computed
+once. The singular value decomposition then finds the fewest terms of a part, and equal rows of all terms are shared.
+A Gaussian has one term; a Gabor filter whose envelope is round has two; one with gamma 0.5 about ten, and an oriented
+one of full rank gains nothing.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import float_bias, rectify
+from cnntool.layers.step import Convolution, run_calls
+from cnntool.network.algorithms.direct import float_bias, least, prepare_direct
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
-SMALLEST_KERNEL = 25  # elements; the two passes cost more than they save on less
-STRIP_BYTES = 512 * 1024  # of the rows' pass, which should stay in the second cache
+SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
 
 
-class Terms(NamedTuple):
-    """Filter k is the sum over r of columns[:, r, k] times rows[:, r, k]."""
+class Factors(NamedTuple):
+    """A bank as the kernel takes it apart; `kernels.separable.conv_separable_forward` tells what each array holds."""
 
-    columns: np.ndarray  # kh, R, K
-    rows: np.ndarray  # kw, R, K
+    blocks: np.ndarray
+    row_taps: np.ndarray
+    terms: np.ndarray
+    first_term: np.ndarray
+    column_taps: np.ndarray
+    first_mix: np.ndarray
+    mix: np.ndarray
+    mix_factor: np.ndarray
 
 
-def terms_of(weight: np.ndarray) -> Terms:
-    """The decomposition of filters (kh, kw, 1, K), with as many terms as the filter that needs most."""
-    u, s, vt = np.linalg.svd(weight[:, :, 0].transpose(2, 0, 1).astype(np.float64), full_matrices=False)
-    left_out = np.sqrt(np.cumsum(np.square(s)[:, ::-1], axis=1))[:, ::-1]  # norm without the terms from r on
-    norm = np.maximum(left_out[:, :1], np.finfo(float).tiny)
-    rank = max(1, int((left_out > RESIDUE * norm).sum(axis=1).max()))
-    root = np.sqrt(s[:, :rank])
-    columns, rows = u[:, :, :rank] * root[:, None], vt[:, :rank].transpose(0, 2, 1) * root[:, None]
-    return Terms(*(np.ascontiguousarray(part.transpose(1, 2, 0), np.float32) for part in (columns, rows)))
+class Directions:
+    """Vectors of which none is a multiple of another."""
+
+    def __init__(self, size: int) -> None:
+        self.units = np.zeros((0, size))
+
+    def find(self, vector: np.ndarray, tolerance: float) -> tuple[int, float]:
+        """The number of the unit whose multiple the vector is, but for a rest of norm `tolerance`, and the factor."""
+        factors = self.units @ vector
+        nearest = int(np.abs(factors).argmax()) if len(factors) else 0
+        if len(factors) and np.linalg.norm(vector - factors[nearest] * self.units[nearest]) <= tolerance:
+            return nearest, float(factors[nearest])
+        norm = float(np.linalg.norm(vector))
+        self.units = np.concatenate([self.units, vector[None] / norm])
+        return len(self.units) - 1, norm
+
+
+def factors_of(step: Convolution) -> Factors:
+    filters = np.ascontiguousarray(step.weight[:, :, 0].transpose(2, 0, 1), np.float64)
+    return _factors(filters.shape, step.window.stride[0], filters.tobytes())
+
+
+@functools.lru_cache(maxsize=4)  # weighing an algorithm and preparing it need the same
+def _factors(shape: tuple[int, ...], stride_y: int, data: bytes) -> Factors:
+    filters = np.frombuffer(data).reshape(shape)
+    parts, rows = Directions(shape[1] * shape[2]), Directions(shape[2])
+    maps: list[list[tuple[int, np.ndarray]]] = []  # of each part the terms: the number of a row, and a column
+    mixes: list[list[tuple[int, float]]] = []
+    for whole in filters:
+        tolerance = RESIDUE * float(np.linalg.norm(whole))
+        mixes.append([])
+        for part in parts_of(whole, tolerance):
+            number, factor = parts.find(part.ravel(), tolerance)
+            mixes[-1].append((number, factor))
+            if number == len(maps):
+                maps.append([])
+                for column, row in terms_of(part, tolerance):
+                    place, share = rows.find(row, tolerance / float(np.linalg.norm(column)))
+                    maps[-1].append((place, column * (share / factor)))
+    blocks, row_taps, order = pack_rows(rows.units)
+    terms, column_taps = pack_columns([(order[row], column) for terms in maps for row, column in terms], stride_y)
+    map_size = kernels.separable.ROWS * kernels.separable.STRIP
+    mixes += [[]] * padding(len(mixes))
+    return Factors(
+        blocks, row_taps, terms, starts([stride_y * len(each) for each in maps]), column_taps, starts(map(len, mixes)),
+        np.array([number * map_size for mix in mixes for number, _ in mix], np.int64),
+        np.array([factor for mix in mixes for _, factor in mix], np.float32),
+    )  # fmt: skip
+
+
+def parts_of(whole: np.ndarray, tolerance: float) -> list[np.ndarray]:
+    """The even and the odd part of a filter, those that are not zero; or the whole if they need more terms.
+
+    A row of a part is half a row's work, its column a column's: the parts may need a third more terms.
+    """
+    mirrored = whole[:, ::-1]
+    parts = [part for part in ((whole + mirrored) / 2, (whole - mirrored) / 2) if np.linalg.norm(part) > tolerance]
+    if 3 * sum(len(terms_of(part, tolerance)) for part in parts) > 4 * len(terms_of(whole, tolerance)):
+        return [whole]
+    return parts
+
+
+def terms_of(part: np.ndarray, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The fewest columns and unit rows whose products sum up to `part`, but for a rest of norm `tolerance`."""
+    u, s, vt = np.linalg.svd(part, full_matrices=False)
+    left_out = np.sqrt(np.cumsum(np.square(s[::-1])))[::-1]  # norm without the terms from r on
+    return [(u[:, r] * s[r], vt[r]) for r in range(int((left_out > tolerance).sum()))]
+
+
+def support(vector: np.ndarray) -> tuple[int, int]:
+    """The piece of a vector outside of which next to nothing of its norm lies."""
+    tolerance = RESIDUE * float(np.linalg.norm(vector))
+    before, behind = (int((np.sqrt(np.cumsum(np.square(v))) <= tolerance).sum()) for v in (vector, vector[::-1]))
+    return before, len(vector) - behind
+
+
+def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of taps as blocks of rows that are sums of the same folds, the taps, and the new number of each row."""
+    together, width = kernels.separable.ROWS, rows.shape[1]
+    middle, evens = width % 2, (width + 1) // 2
+    right, left = rows[:, width // 2 :], rows[:, :evens][:, ::-1]
+    even, odd = (right + left) / 2, (right - left)[:, middle:] / 2
+    taps = np.concatenate([even, odd], axis=1)
+    spans = []
+    for row in taps:
+        significant = np.flatnonzero(np.abs(row) > RESIDUE / np.sqrt(width))
+        spans.append((int(significant[0]), int(significant[-1]) + 1))
+    # a span begins with the folds that are even or with those that are odd
+    spans = [(evens if first >= evens else 0, last) for first, last in spans]
+    sequence = sorted(range(len(rows)), key=spans.__getitem__)
+    blocks, packed, order = [], [np.zeros(0)], np.zeros(len(rows), np.int64)
+    order[sequence] = np.arange(len(rows))
+    place = 0
+    for first, group in itertools.groupby(sequence, key=lambda row: spans[row][0]):
+        members = list(group)
+        for start in range(0, len(members), together):
+            block = members[start : start + together]
+            last = max(spans[row][1] for row in block)
+            lines = np.zeros((together, last - first))
+            lines[: len(block)] = taps[block, first:last]
+            blocks.append((first, last - first, sum(map(np.size, packed)), place, len(block)))
+            packed.append(lines.ravel())
+            place += len(block)
+    return np.array(blocks, np.int64).reshape(-1, 5), np.concatenate(packed).astype(np.float32), order
+
+
+def pack_columns(terms: list[tuple[int, np.ndarray]], stride_y: int) -> tuple[np.ndarray, np.ndarray]:
+    """Terms and their taps; with a stride one term for each of the lines' phases."""
+    shortest = kernels.separable.ROWS
+    packed, entries, place = [np.zeros(0)], [], 0
+    for row, column in terms:
+        for phase in range(stride_y):
+            taps = column[phase::stride_y]
+            first, last = support(taps)
+            last = min(len(taps), max(last, first + shortest))
+            first = max(0, min(first, last - shortest))
+            entries.append((row, phase + stride_y * first, place, last - first))
+            packed.append(taps[first:last])
+            place += last - first
+    return np.array(entries, np.int64).reshape(-1, 4), np.concatenate(packed).astype(np.float32)
+
+
+def starts(lengths: Iterable[int]) -> np.ndarray:
+    """Where each of pieces of these lengths begins, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(list(lengths))]).astype(np.int64)
+
+
+def padding(filters: int) -> int:
+    """How many more fill a register."""
+    return -filters % kernels.vectors.LANES
 
 
 def separable_fits(step: Convolution) -> bool:
-    (kh, kw), _, dilation, _ = step.window
+    (kh, kw), (sy, _), dilation, _ = step.window
     one_channel = step.groups == 1 and step.input_shape[2] == 1
-    return one_channel and dilation == (1, 1) and min(kh, kw) > 1 and kh * kw >= SMALLEST_KERNEL
+    large = min(kh // sy, kw) >= kernels.separable.ROWS and kh * kw >= SMALLEST_KERNEL
+    return one_channel and dilation == (1, 1) and large and bool(np.isfinite(step.weight).all())
 
 
 def separable_cost(step: Convolution) -> float:
-    """The rows' pass by the register tile; the columns' is bound by reading, five vectors for four multiply-adds."""
+    """Whole tiles of both passes. Folding is bound by reading, mixing by turning planes into channels."""
     (kh, kw), (sy, _), _, _ = step.window
     height, width, filters = step.output_shape
-    rank = terms_of(step.weight).rows.shape[1]
-    lanes = kernels.vectors.LANES
-    along_rows = height * sy * width * kw * -(-rank * filters // lanes) * lanes / 0.85
-    along_columns = height * width * kh * rank * -(-filters // lanes) * lanes / 0.5
-    return 1.25 * along_rows + along_columns  # neighbouring bands share rows of the first pass
+    factors = factors_of(step)
+    rows, strip = kernels.separable.ROWS, kernels.separable.STRIP
+    along_rows = rows * float(factors.blocks[:, 1].sum()) + 5 * kw
+    along_columns = factors.column_taps.size + 4 * len(factors.mix) + 13 * (filters + padding(filters))
+    lines = 1.35 * height * sy + kh  # neighbouring bands share lines of the first pass
+    pixels = -(-width // strip) * strip
+    return pixels * (lines * along_rows + -(-height // rows) * rows * along_columns) / 0.9
 
 
 def prepare_separable(step: Convolution) -> None:
     """Packs the filters' factors, and gives the step the kernel that goes along rows, then along columns."""
     (kh, kw), (sy, sx), _, _ = step.window
-    terms = terms_of(step.weight)
-    rank, filters = terms.rows.shape[1:]
-    channels = rank * filters
-    convolution = kernels.convolution
-    packed = convolution.pack_filters(terms.rows.reshape(1, kw, 1, channels), 1)
-    none = convolution.pack_bias(None, channels, 1)
-    bias = float_bias(step)
-    along_rows, along_columns = convolution.conv_direct_forward, convolution.conv_columns_forward
+    _, columns, filters = step.output_shape
+    separable, factors = kernels.separable, factors_of(step)
+    shapes = separable.scratch_shapes(
+        kh, kw, sy, sx, int(factors.blocks[:, 4].sum()), len(factors.first_term) - 1, filters
+    )
+    bias = np.pad(float_bias(step), (0, padding(filters)))
+    low, forward = least(step), separable.conv_separable_forward
+    direct = Convolution(step.input_shape, step.window, step.weight, step.bias)
+    direct.rectified = step.rectified
+    prepare_direct(direct)
 
-    def compute(x, x_row, out, out_row, out_column, rows, columns):
-        tall = sy * (rows - 1) + kh
-        strip = max(convolution.PIXELS, STRIP_BYTES // (4 * tall * channels) // convolution.PIXELS * convolution.PIXELS)
-        for left in range(0, columns, strip):
-            wide = min(strip, columns - left)
-            piece = np.zeros((tall + 1, sx * (wide - 1) + kw, 1), np.float32)  # a row more, for a tile to read into
-            piece[:tall] = x[x_row : x_row + tall, sx * left : sx * left + piece.shape[1]]
-            lines = np.empty((tall, wide, channels), np.float32)
-            along_rows(
-                piece,
-                0,
-                packed,
-                none,
-                lines,
-                0,
-                0,
-                tall,
-                wide,
-                1,
-                kw,
-                1,
-                sx,
-                1,
-                1,
-                1,
-                channels,
-                convolution.NO_LIMIT,
-                0,
-                convolution.ALL,
-            )
-            along_columns(lines, terms.columns, bias, out, out_row, out_column + left, rows, wide, sy)
+    def mend(x, x_row, out, out_row, out_column, first, rows, scratch):
+        """Rows that see a value that is not finite: terms may be infinite where their sum is not; tails are cut off."""
+        finite = np.isfinite(x[x_row : x_row + sy * (rows - 1) + kh, :, 0])
+        if finite.all():
+            return
+        for row in range(rows):
+            if not finite[sy * row : sy * row + kh].all():
+                places = x, x_row + sy * row, 0, out, out_row + row, out_column, first + row, 1
+                run_calls(direct.calls(*places, scratch))
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
-        places = x, x_row, out, out_row, out_column, rows, step.output_shape[1]
-        return [(compute, places), *rectify(step, out, out_row, out_column, rows)]
+        arrays = [scratch.array(*shape) for shape in shapes]
+        places = x, x_row, kh, kw, sy, sx, *factors, bias, out, out_row, out_column, rows, columns, low
+        return [(forward, (*places, *arrays)), (mend, (x, x_row, out, out_row, out_column, first, rows, scratch))]
 
     step.calls = calls
     step.is_native = False
+    step.overread = direct.overread
