@@ -20,6 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from cnntool.kernels.convolution import NO_LIMIT, conv_direct_forward
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.simd import load, store, store_first, stream
 from cnntool.kernels.tile import INT64, LANE_NUMBERS, VECTOR, _Emitter, address_of, dense_tile
@@ -28,7 +29,6 @@ from cnntool.kernels.vectors import LANES
 # By lanes, the rows of a tile (filters along rows, then rows of outputs) and its vectors of pixels.
 ROWS, VECTORS = {16: (5, 4), 8: (4, 3), 4: (5, 4)}[LANES]
 STRIP = LANES * VECTORS  # pixels
-NO_LIMIT = np.float32(-np.inf)
 # Bytes of a volume that no cache holds. Gabor filters on 1024x1024 -> 40, 168 MB: 64 ms when 16 filters of a pixel were
 # written at a time, 58 ms when pixels were, in order, and 46 ms when these went past the caches.
 BEYOND_CACHES = 2**25
@@ -201,14 +201,17 @@ def _copy(x_at, y_at, length, past):
 @kernel
 def conv_separable_forward(
     x, x_row, kernel_height, kernel_width, stride_y, stride_x, blocks, row_taps, terms, first_term, column_taps,
-    first_mix, mix, mix_factor, bias, out, out_row, out_column, rows, columns, low, phases, folds, ring, maps, pixels,
+    first_mix, mix, mix_factor, bias, weight, out, out_row, out_column, rows, columns, low,
+    phases, folds, ring, maps, pixels,
 ):  # fmt: skip
     """x: H, W, 1 padded, windows from (x_row, 0); out: rows x columns of K filters at (out_row, out_column).
 
     blocks: of at most ROWS rows of filters: first fold, folds, where their taps begin in `row_taps`, first row, rows.
     terms: `column_tile`'s; those of map m from first_term[m] to first_term[m + 1]. mix, mix_factor: those of filter k
-    from first_mix[k] to first_mix[k + 1], a map as its first value's place among all maps'; first_mix and bias are
-    padded to whole registers. What is less than `low` becomes `low`. Scratch: `scratch_shapes`.
+    from first_mix[k] to first_mix[k + 1], a map as its first value's place among all maps'. first_mix is padded to
+    whole registers, bias as for direct convolution. That, with the packed filters `weight`, computes rows anew that see
+    a value that is not finite: terms may be infinite where their sum is not, and tails of terms are left out.
+    Nothing less than `low` is stored. Scratch: `scratch_shapes`.
     """
     image, zeros = x.reshape(x.shape[0], x.shape[1]), np.zeros(STRIP, np.float32)
     slots, filters, map_size = ring.shape[1], out.shape[2], maps.shape[1] * maps.shape[2]
@@ -232,3 +235,16 @@ def conv_separable_forward(
                 _mix(maps, t, first_mix, mix, mix_factor, bias, low, pixels, filters)
                 y_at = address_of(out) + 4 * filters * ((out_row + top + t) * out.shape[1] + out_column + left)
                 _copy(address_of(pixels), y_at, wide * filters, past)
+    line, bad = 0, -1  # the next line to look at, and the last that is not finite
+    for row in range(rows):
+        while line < stride_y * row + kernel_height:
+            total = np.float32(0)
+            for value in image[x_row + line]:
+                total += value * np.float32(0)
+            bad = line if total != 0 else bad
+            line += 1
+        if bad >= stride_y * row:
+            conv_direct_forward(
+                x, x_row + stride_y * row, weight, bias, out, out_row + row, out_column, 1, columns,
+                kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, filters, low,
+            )  # fmt: skip

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cnntool.kernels import separable
-from cnntool.kernels.convolution import NO_LIMIT
+from cnntool.kernels.convolution import NO_LIMIT, pack_bias, pack_filters
 from cnntool.kernels.separable import BEYOND_CACHES, ROWS, STRIP
-from cnntool.kernels.vectors import LANES
+from cnntool.kernels.vectors import LANES, PIXELS
 from cnntool.network.algorithms.separable import pack_columns, pack_rows, padding, starts
-from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, written
+from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
 from tests.naive import twins
 
 
@@ -40,10 +40,12 @@ def separated(x, height, width, filters, stride=(1, 1), x_row=0, rows=None, low=
     padded = [*mixes, *[[]] * padding(filters)]
     out = guarded(rows, columns, filters) if out is None else out
     separable.conv_separable_forward(
-        x, x_row, height, width, *stride, blocks, row_taps, terms, starts(stride[0] * len(each) for each in maps),
+        roomy(x, PIXELS * stride[1]), x_row,
+        height, width, *stride, blocks, row_taps, terms, starts(stride[0] * len(each) for each in maps),
         column_taps, starts(map(len, padded)),
         np.array([number * ROWS * STRIP for mix in mixes for number, _ in mix], np.int64),
-        np.array([factor for mix in mixes for _, factor in mix], np.float32), np.pad(bias, (0, padding(filters))),
+        np.array([factor for mix in mixes for _, factor in mix], np.float32),
+        pack_bias(bias, filters, 1), pack_filters(weight, 1),
         out, ROW, COLUMN, rows, columns, low,
         *(np.full(shape, np.nan, np.float32)
           for shape in separable.scratch_shapes(height, width, *stride, len(units), len(maps), filters)),

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import Convolution, run_calls
-from cnntool.network.algorithms.direct import float_bias, least, prepare_direct
+from cnntool.layers.step import Convolution
+from cnntool.network.algorithms.direct import least, spare_pixels
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
@@ -197,27 +197,14 @@ def prepare_separable(step: Convolution) -> None:
     shapes = separable.scratch_shapes(
         kh, kw, sy, sx, int(factors.blocks[:, 4].sum()), len(factors.first_term) - 1, filters
     )
-    bias = np.pad(float_bias(step), (0, padding(filters)))
+    convolution = kernels.convolution
+    bias, weight = convolution.pack_bias(step.bias, filters, 1), convolution.pack_filters(step.weight, 1)
     low, forward = least(step), separable.conv_separable_forward
-    direct = Convolution(step.input_shape, step.window, step.weight, step.bias)
-    direct.rectified = step.rectified
-    prepare_direct(direct)
-
-    def mend(x, x_row, out, out_row, out_column, first, rows, scratch):
-        """Rows that see a value that is not finite: terms may be infinite where their sum is not; tails are cut off."""
-        finite = np.isfinite(x[x_row : x_row + sy * (rows - 1) + kh, :, 0])
-        if finite.all():
-            return
-        for row in range(rows):
-            if not finite[sy * row : sy * row + kh].all():
-                places = x, x_row + sy * row, 0, out, out_row + row, out_column, first + row, 1
-                run_calls(direct.calls(*places, scratch))
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
         arrays = [scratch.array(*shape) for shape in shapes]
-        places = x, x_row, kh, kw, sy, sx, *factors, bias, out, out_row, out_column, rows, columns, low
-        return [(forward, (*places, *arrays)), (mend, (x, x_row, out, out_row, out_column, first, rows, scratch))]
+        places = x, x_row, kh, kw, sy, sx, *factors, bias, weight, out, out_row, out_column, rows, columns, low
+        return [(forward, (*places, *arrays))]
 
     step.calls = calls
-    step.is_native = False
-    step.overread = direct.overread
+    step.overread = spare_pixels(step)
