@@ -12,7 +12,9 @@ import threading
 
 import numpy as np
 
-LARGEST = 2**26  # bytes of an array that is kept; larger ones would hold much memory, and gain little
+# Bytes of an array that is kept; larger ones would hold much memory. On 40 Gabor filters of 1024x1024, 168 MB, fresh
+# pages took 17 ms of 77 with one thread, 10 of 46 with two.
+LARGEST = 2**28
 KEPT = 2  # arrays of one place in a plan: one may be in the user's hands while the next is computed
 
 
