@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.convolution import NO_LIMIT, conv_direct_forward
+from cnntool.kernels.convolution import ALL, NO_LIMIT, conv_direct_forward
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.simd import load, store, store_first, stream
 from cnntool.kernels.tile import INT64, LANE_NUMBERS, VECTOR, _Emitter, address_of, dense_tile
@@ -246,5 +246,5 @@ def conv_separable_forward(
         if bad >= stride_y * row:
             conv_direct_forward(
                 x, x_row + stride_y * row, weight, bias, out, out_row + row, out_column, 1, columns,
-                kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, filters, low,
+                kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, filters, low, 0, ALL,
             )  # fmt: skip
