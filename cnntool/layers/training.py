@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntool.layers.canvas import convolved
-from cnntool.layers.scratch import Scratch
+from cnntool.layers.memory import Scratch
 from cnntool.layers.step import (
     Adaptive,
     AnyStep,

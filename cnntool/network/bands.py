@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.scratch import Scratch
+from cnntool.layers.memory import Scratch
 from cnntool.layers.step import WHOLE, Call, InPlace, Joined, Part, PixelInPlace, Step, Windowed
 
 # Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few.

@@ -12,6 +12,8 @@ import threading
 
 import numpy as np
 
+from cnntool.layers.memory import PAGE, aligned, array_in, memory_for
+
 # Bytes of an array that is kept; larger ones would hold much memory. On 40 Gabor filters of 1024x1024, 168 MB, fresh
 # pages took 17 ms of 77 with one thread, 10 of 46 with two.
 LARGEST = 2**28
@@ -28,12 +30,12 @@ class Buffers:
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """An array of float32 with arbitrary contents."""
         if 4 * math.prod(shape) > LARGEST:
-            return np.empty(shape, np.float32)
+            return aligned(*shape)
         with self._lock:
-            for array in self._kept:
-                # references: of the list, of the variable, of the call; a view or a result in use adds to them
-                if array.shape == shape and sys.getrefcount(array) == 3:
-                    return array
-            fresh = np.empty(shape, np.float32)
+            for memory in self._kept:
+                # references: of the list, of the variable, of the call; an array in it or a view of one adds to them
+                if memory.size == 4 * math.prod(shape) + PAGE and sys.getrefcount(memory) == 3:
+                    return array_in(memory, shape)
+            fresh = memory_for(shape)
             self._kept = [*self._kept[-(KEPT - 1) :], fresh]
-            return fresh
+            return array_in(fresh, shape)

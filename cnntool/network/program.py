@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnntool.kernels import native
-from cnntool.layers.scratch import Scratch
+from cnntool.layers.memory import Scratch, aligned
 from cnntool.network.buffers import Buffers
 from cnntool.network.graph import INPUT
 from cnntool.network.runs import Phase, Run
@@ -82,7 +82,7 @@ class Rooms:
         if fitting:
             room = self._free.pop(min(fitting, key=lambda number: self._free[number].size))
         else:
-            room = np.empty(size, np.float32)
+            room = aligned(size)
         self._used[value] = room
         return room[:size].reshape(shape)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnntool.layers.geometry import Shape
-from cnntool.layers.scratch import Scratch
+from cnntool.layers.memory import Scratch, aligned
 from cnntool.layers.step import WHOLE, Adaptive, AnyStep, Call, Convolution, Part, Step, Whole, run_calls
 from cnntool.network.algorithms import choose
 from cnntool.network.bands import Rows, band_calls, bands_of
@@ -86,7 +86,7 @@ class Run:
             chains = [found + self.row_steps() for found in first.resolve(batch, spread)]
             for step in (step for chain in chains for step in chain if isinstance(step, Convolution)):
                 choose(step, self.algorithm)
-        out = np.empty((len(batch), *chains[0][-1].output_shape), np.float32)
+        out = aligned(len(batch), *chains[0][-1].output_shape)
         free: list[Scratch] = []
 
         def band(task: Task) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from cnntool.layers.scratch import Scratch
+from cnntool.layers.memory import Scratch
 from cnntool.layers.step import Joined, Step, run_calls
 from cnntool.network.bands import RowSource, band_calls, band_rows
 from cnntool.network.plan import Plan

@@ -6,7 +6,7 @@ import pytest
 from cnntool import Pipeline
 from cnntool.kernels.separable import ROWS
 from cnntool.layers.geometry import Window
-from cnntool.layers.scratch import Scratch
+from cnntool.layers.memory import Scratch
 from cnntool.layers.step import Convolution, run_calls
 from cnntool.network.algorithms import choose
 from cnntool.network.algorithms.separable import factors_of, separable_cost, separable_fits
