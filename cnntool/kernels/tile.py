@@ -1,9 +1,10 @@
 """Register tiles: the inner loops of convolution and pooling, as LLVM vector code.
 
 A tile is a block of neighbouring output pixels and channels whose accumulators stay in registers while the window and
-the input channels are walked through. LLVM does not find this form from scalar loops, so three Numba intrinsics
+the input channels are walked through. LLVM does not find this form from scalar loops, so four Numba intrinsics
 build it: `dense_tile` multiplies every input channel into every output channel, `outer_tile` sums the products of every
-input channel with every output channel over the pixels, `channel_tile` treats each channel alone.
+input channel with every output channel over the pixels, `channel_tile` treats each channel alone, and so does
+`depthwise_tile`, which has one size of window, and reads each input once for all the windows that share it.
 
 Addresses are integers (bytes), all distances are counted in float32. `pixels`, `vectors` and `operation` must be
 literals: the tile is unrolled for them. (Made by a factory closure for each shape instead, the cache on disk never
@@ -12,6 +13,8 @@ hits.) A tile may read past the pixels it stores, up to `pixels`; the caller lea
 
 from __future__ import annotations
 
+import functools
+import itertools
 from typing import Any
 
 from llvmlite import ir
@@ -64,6 +67,13 @@ class _Emitter:
         value.align = 4
         return value
 
+    def store(self, value: ir.Value, place: ir.Value, mask: ir.Value | None = None) -> None:
+        vector = self.b.bitcast(place, VECTOR.as_pointer())
+        if mask is None:
+            self.b.store(value, vector).align = 4
+        else:
+            self.b.call(self.masked_store, [value, vector, ir.Constant(INT32, 4), mask])
+
     def broadcast(self, scalar: ir.Value, vector_type: ir.VectorType) -> ir.Value:
         undefined = ir.Constant(vector_type, ir.Undefined)
         first = self.b.insert_element(undefined, scalar, ir.Constant(INT32, 0))
@@ -111,15 +121,13 @@ class _Emitter:
             with then:
                 for p, line in enumerate(places):
                     for v, place in enumerate(line):
-                        b.store(b.load(self.acc[p][v]), b.bitcast(place, VECTOR.as_pointer())).align = 4
+                        self.store(b.load(self.acc[p][v]), place)
             with otherwise:
                 lanes = self.masks(channels)
                 for p, line in enumerate(places):
                     wanted = self.broadcast(b.icmp_signed(">", count, self.integer(p)), MASK)
                     for v, place in enumerate(line):
-                        vector = b.bitcast(place, VECTOR.as_pointer())
-                        mask = b.and_(lanes[v], wanted)
-                        b.call(self.masked_store, [b.load(self.acc[p][v]), vector, ir.Constant(INT32, 4), mask])
+                        self.store(b.load(self.acc[p][v]), place, b.and_(lanes[v], wanted))
 
 
 @intrinsic
@@ -273,6 +281,86 @@ def channel_tile(
                 walk(list(t.masks(c)))
         _conclude(t, how, t.address(bias0))
         t.finish(t.address(y0), out_pixel, n, c)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+@intrinsic(prefer_literal=True)
+def depthwise_tile(
+    typingctx, x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
+    size, stride, rows, columns,
+):  # fmt: skip
+    """y[r, p, c] = bias[c] + sum over ky, kx of w[ky, kx, c] * x[stride * r + ky, stride * p + kx, c], each c alone.
+
+    Pixels of `x`, `w` and `y` lie `pixel` apart, rows `x_row` and `y_row`. Of `x` only the rows from `top` to `bottom`
+    and the columns from `left` to `right` are read, what is outside counts as zero. Stores the first `height` rows,
+    `width` columns and `channels`. The window of `size` x `size` and the tile of `rows` x `columns` are literals.
+    """
+    arguments = (
+        x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
+        size, stride, rows, columns,
+    )  # fmt: skip
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        x0, w0, bias0, y0, x_line, y_line, step, top_, left_, bottom_, right_, h, n, c, *_ = values
+        k, s, tall, wide = (literal.literal_value for literal in (size, stride, rows, columns))
+        outputs = [*itertools.product(range(tall), range(wide))]
+        t = _Emitter(b, len(outputs), 1)
+        x_height, x_width = s * (tall - 1) + k, s * (wide - 1) + k
+        x_at, w_at, y_at = (t.address(base) for base in (x0, w0, y0))
+
+        def within(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
+            place = t.integer(number)
+            return t.broadcast(b.and_(b.icmp_signed("<=", first, place), b.icmp_signed("<", place, last)), MASK)
+
+        def nearest(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
+            least = b.select(b.icmp_signed("<", t.integer(number), first), first, t.integer(number))
+            return b.select(b.icmp_signed("<", least, last), least, b.sub(last, t.integer(1)))
+
+        def place(base: ir.Value, line: ir.Value, i: ir.Value, j: ir.Value) -> ir.Value:
+            return t.at(base, b.mul(line, i), b.mul(step, j))
+
+        def walk(lanes: ir.Value | None) -> None:
+            t.start([t.load(t.address(bias0), lanes)])
+            filters = [t.load(t.at(w_at, b.mul(step, t.integer(n))), lanes) for n in range(k * k)]
+            for i, j in itertools.product(range(x_height), range(x_width)):
+                if lanes is None:
+                    value = t.load(place(x_at, x_line, t.integer(i), t.integer(j)))
+                else:  # masked loads outside of the process's memory take hundreds of cycles
+                    mask = b.and_(b.and_(lanes, within(i, top_, bottom_)), within(j, left_, right_))
+                    value = t.load(place(x_at, x_line, nearest(i, top_, bottom_), nearest(j, left_, right_)), mask)
+                for number, (r, p) in enumerate(outputs):
+                    ky, kx = i - s * r, j - s * p
+                    if 0 <= ky < k and 0 <= kx < k:
+                        t.multiply_add(number, 0, value, filters[ky * k + kx])
+
+        def store(lanes: ir.Value | None) -> None:
+            for (r, p), (acc,) in zip(outputs, t.acc, strict=True):
+                wanted = lanes
+                if lanes is not None:
+                    zero = t.integer(0)
+                    wanted = b.and_(lanes, b.and_(within(r, zero, h), within(p, zero, n)))
+                t.store(b.load(acc), place(y_at, y_line, t.integer(r), t.integer(p)), wanted)
+
+        def all_of(*conditions: tuple[str, ir.Value, int]) -> ir.Value:
+            found = [b.icmp_signed(how, value, t.integer(limit)) for how, value, limit in conditions]
+            return functools.reduce(b.and_, found)
+
+        full = all_of(("==", h, tall), ("==", n, wide), ("==", c, LANES))
+        inside = all_of(("<=", top_, 0), ("<=", left_, 0), (">=", bottom_, x_height), (">=", right_, x_width))
+        with b.if_else(b.and_(full, inside)) as (then, otherwise):
+            with then:
+                walk(None)
+                store(None)
+            with otherwise:
+                lanes = t.masks(c)[0]
+                walk(lanes)
+                with b.if_else(full) as (as_whole, in_part):  # masked stores are slow without AVX-512
+                    with as_whole:
+                        store(None)
+                    with in_part:
+                        store(lanes)
         return context.get_dummy_value()
 
     return types.void(*arguments), codegen

@@ -63,6 +63,7 @@ class Step:
     pad_value = 0.0
     heavy = False  # so much work a row that computing rows twice costs more than storing them
     overread = 0  # float32 that may be read beyond the last window
+    crosses_border = False  # the kernel may be given rows and columns outside of its input, and takes them for zeros
     is_native = True  # whether its calls are of kernels alone, and none of a function of Python
     fair_rows = 1  # with fewer rows in a band the kernel is much slower
     row_multiple = 1  # rows come in groups of so many, counted from the first row of the volume

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from cnntool.kernels import convolution
 from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, pack_bias, pack_filters
 from cnntool.kernels.vectors import LANES, PIXELS
-from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
+from tests.kernels.volumes import COLUMN, ROW, assert_near, fenced, guarded, noise, roomy, written
 from tests.naive import twins
 
 
@@ -101,10 +103,29 @@ def test_any_depthwise_width(channels):
         )
 
 
-@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (2, 3)])
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 3)])
 def test_depthwise_strides_and_dilations(stride, dilation):
     assert_near(*depthwise(noise(13, 19, 7), noise(3, 3, 7), noise(7), stride, dilation))
+
+
+@pytest.mark.parametrize("channels", [1, LANES, LANES + 1])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_windows_of_3x3_reach_into_zeros_beyond_the_input(stride, channels):
+    weight, bias = noise(3, 3, channels), noise(channels)
+    for height, width in [*itertools.product(range(1, 6), range(1, 6)), (9, 8 * stride), (4, 15), (3, 31)]:
+        x = noise(height, width, channels)
+        for top, left, bottom, right in [(1, 1, 1, 1), (0, 1, 2, 1), (2, 0, 1, 3), (5, 4, 3, 9)]:
+            padded = np.pad(x, ((top, bottom), (left, right), (0, 0)))
+            if min(padded.shape[:2]) < 3:
+                continue
+            expected = twins.conv(padded, weight[:, :, None], bias, (stride, stride), groups=channels)
+            out = guarded(*expected.shape)
+            convolution.conv_depthwise_3x3_forward(
+                fenced(x), -top, -left, weight, bias, out, ROW, COLUMN, *expected.shape[:2], stride
+            )
+            found = written(out, *expected.shape[:2])
+            assert_near(found, expected, hint=f"{height}x{width}, border {top}, {left}, {bottom}, {right}")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -32,6 +32,14 @@ def roomy(x: np.ndarray, spare: int) -> np.ndarray:
     return memory[: x.size].reshape(x.shape)
 
 
+def fenced(x: np.ndarray) -> np.ndarray:
+    """x in a memory where NaN stands before and behind it, as much as x holds and more."""
+    memory = np.full(3 * x.size + 4096, np.nan, np.float32)
+    start = x.size + 2048
+    memory[start : start + x.size] = x.ravel()
+    return memory[start : start + x.size].reshape(x.shape)
+
+
 def assert_near(found: np.ndarray, expected: np.ndarray, tolerance: float = 1e-5, hint: str = "") -> None:
     """Equal up to `tolerance` of the largest expected value; NaN and infinities at the same places."""
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)

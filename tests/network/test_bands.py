@@ -17,6 +17,8 @@ CHAINS = [
     ("maxpool 3 --stride 1 --padding same maxpool 3 --stride 1 --padding same avgpool 2", (33, 15, 5)),
     ("relu conv 8 7 --padding 3 --dilation 2 tanh maxpool 5 --stride 3 --padding 2", (40, 26, 2)),
     ("lrn conv 17 3 --groups 17 --padding 1 softmax l2pool 2", (29, 14, 17)),
+    ("conv 17 3 --groups 17 --padding 9,1,2,3 relu maxpool 2", (29, 14, 17)),
+    ("conv 5 3 --groups 5 --padding 1 --stride 2", (31, 12, 5)),
     ("conv 4 3 --padding 9 relu maxpool 3", (12, 13, 2)),
     ("whiten conv 8 3 --padding 1 abs", (26, 18, 3)),
     ("bank mr8 --size 11 --per-channel maxpool 2", (27, 16, 2)),

@@ -85,6 +85,15 @@ def prepare_depthwise(step: Convolution) -> None:
     channels = step.output_shape[2]
     packed = np.ascontiguousarray(step.weight.reshape(kh, kw, channels), np.float32)
     offset = float_bias(step)
+    if (kh, kw) == (3, 3) and (dy, dx) == (1, 1) and (sy, sx) in ((1, 1), (2, 2)):
+        forward_3x3 = kernels.convolution.conv_depthwise_3x3_forward
+
+        def calls_3x3(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+            places = x, x_row, x_column, packed, offset, out, out_row, out_column, rows, step.output_shape[1], sy
+            return [(forward_3x3, places), *rectify(step, out, out_row, out_column, rows)]
+
+        step.calls, step.crosses_border = calls_3x3, True
+        return
     forward = kernels.convolution.conv_depthwise_forward
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
