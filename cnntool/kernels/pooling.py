@@ -11,7 +11,10 @@ from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import MAXIMUM, ROOT_OF_SQUARES, SCALED_SUM, address_of, channel_tile
 from cnntool.kernels.vectors import LANES
 
-PIXELS, VECTORS = 4, 2
+# The wide tile takes in whole lines of memory in their order: on 64 channels it took 0.25 ms where 4 pixels x 2 vectors
+# took 0.29, and reading and writing alone 0.2. The narrow tile is for few channels, and for what is left of many.
+WIDE_PIXELS, VECTORS, PIXELS = 2, 4, 4
+WIDE = VECTORS * LANES
 SLICE = 64  # pixels that are summed in float32 before they join a float64 total, so that errors do not grow with width
 
 
@@ -21,17 +24,25 @@ def _window_row(
 ):  # fmt: skip
     channels = x.shape[2]
     x_line, out_line = x.shape[1] * channels, out.shape[1] * channels
-    x_pixel = stride_x * channels
     x_at = address_of(x) + 4 * x_row * x_line
     y_at = address_of(out) + 4 * (out_row * out_line + out_column * channels)
-    for ox in range(0, columns, PIXELS):
-        start = max(0, min(ox, columns - PIXELS))
-        count = min(PIXELS, columns - start)
-        for c in range(0, channels, LANES * VECTORS):
+    window = kh, kw, dilation_y * x_line, dilation_x * channels, stride_x * channels
+    wide = min(channels, (channels + WIDE // 2 - 1) // WIDE * WIDE)
+    _tiles(x_at, factors_at, y_at, columns, channels, 0, wide, window, operation, WIDE_PIXELS, VECTORS)
+    _tiles(x_at, factors_at, y_at, columns, channels, wide, channels, window, operation, PIXELS, 1)
+
+
+@inlined
+def _tiles(x_at, factors_at, y_at, columns, channels, first, last, window, operation, pixels, vectors):
+    """Channels `first` to `last` of a row, of which `x_at` and `y_at` are the start."""
+    kh, kw, x_row, x_column, x_pixel = window
+    for ox in range(0, columns, pixels):
+        start = max(0, min(ox, columns - pixels))
+        for c in range(first, last, vectors * LANES):
             channel_tile(
                 x_at + 4 * (start * x_pixel + c), 0, factors_at + 4 * start, y_at + 4 * (start * channels + c), kh, kw,
-                dilation_y * x_line, dilation_x * channels, x_pixel, 0, channels,
-                count, min(LANES * VECTORS, channels - c), operation, PIXELS, VECTORS,
+                x_row, x_column, x_pixel, 0, channels, min(pixels, columns - start), min(vectors * LANES, last - c),
+                operation, pixels, vectors,
             )  # fmt: skip
 
 

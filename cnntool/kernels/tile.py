@@ -388,10 +388,11 @@ def _combine(t: _Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | N
         t.multiply_add(p, v, x, x)
     elif how == SCALED_SUM:
         b.store(b.fadd(b.load(acc), x), acc)
-    else:  # a NaN must come through, whether it is the new value or the one held
-        held = b.load(acc)
-        take = b.or_(b.fcmp_ordered(">", x, held), b.fcmp_unordered("uno", x, x))
-        b.store(b.select(take, x, held), acc)
+    else:  # a NaN comes through
+        maximum = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(VECTOR, [VECTOR, VECTOR]), f"llvm.maximum.v{LANES}f32"
+        )
+        b.store(b.call(maximum, [x, b.load(acc)], fastmath=("nsz",)), acc)
 
 
 def _conclude(t: _Emitter, how: int, factors: ir.Value) -> None:
