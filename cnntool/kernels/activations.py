@@ -23,6 +23,8 @@ SQRT_HALF = F(0.70710678118654752)
 @inlined
 def each(function, x, x_row, x_start, out, out_row, out_start, rows, length, constant):
     """Applies `function(vector, constant)` to all pieces."""
+    if length == x.shape[1] and length == out.shape[1]:  # whole rows, which are one long piece
+        rows, length = 1, rows * length
     for i in range(rows):
         x_at = address_of(x) + 4 * ((x_row + i) * x.shape[1] + x_start)
         y_at = address_of(out) + 4 * ((out_row + i) * out.shape[1] + out_start)

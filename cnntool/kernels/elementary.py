@@ -1,7 +1,11 @@
 """exp, tanh, sigmoid, log1p and erfc without branches, of float32 and of vectors of float32.
 
-Measured against float64 on 2 million points, the errors are at most 2.5 units in the last place of float32 (erfc: 5e-7
-absolute). NaN comes out as NaN, infinities as their limits. Scalar `math.exp` in a Numba loop took eight times as long.
+Measured against float64 on 2 million points, the errors are at most 2 units in the last place of float32 (sigmoid: 2e-7
+and tanh: 6e-7 of themselves, erfc: 5e-7 absolute). NaN comes out as NaN, infinities as their limits. Scalar `math.exp`
+in a Numba loop took eight times as long.
+
+tanh of 224x224x64 takes 0.65 ms, where 0.43 is a copy; with an estimate of the quotient and a Newton step for the
+division it took 0.78, by polynomials from tables in registers 0.79, from exp 1.04.
 
 The reductions of the argument depend on the order of operations, so these are compiled without `reassoc`.
 """
@@ -11,28 +15,34 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from cnntool.kernels.simd import absolute, floor, two_to_the, where_less
+from cnntool.kernels.simd import absolute, floor, two_to_the, where_less, with_sign_of
 
 F = np.float32
-ZERO, ONE, TWO, HALF = F(0), F(1), F(2), F(0.5)
+ZERO, ONE, TWO, EIGHT, HALF = F(0), F(1), F(2), F(8), F(0.5)
 LOG2_E, LN2_HIGH, LN2_LOW = F(1.44269504088896341), F(0.693359375), F(-2.12194440e-4)
 LARGEST, SMALLEST = F(89.0), F(-104.0)  # beyond these exp is infinite, or zero, in float32
 LEAST = F(-87.0)  # exp of less is no normal number
+ROUNDING = F(1.5 * 2**23)  # what is added to it and taken off again has become a whole number
 
 exact = numba.njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 
 
 @exact
-def _reduced(x):
-    """x = n ln 2 + r, |r| <= ln 2 / 2: n and exp(r) - 1 (the polynomial of the Cephes library)"""
-    n = floor(x * LOG2_E + HALF)
+def _parted(x):
+    """x = n ln 2 + r, |r| <= ln 2 / 2, for |x| < 1e6: n and r"""
+    n = (x * LOG2_E + ROUNDING) - ROUNDING
     r = x - n * LN2_HIGH
-    r = r - n * LN2_LOW
-    p = r * F(1.9875691500e-4) + F(1.3981999507e-3)
-    p = p * r + F(8.3334519073e-3)
-    p = p * r + F(4.1665795894e-2)
-    p = p * r + F(1.6666665459e-1)
-    p = p * r + F(5.0000001201e-1)
+    return n, r - n * LN2_LOW
+
+
+@exact
+def _reduced(x):
+    """x = n ln 2 + r: n and exp(r) - 1 (minimax, to 1.4e-8 of itself)"""
+    n, r = _parted(x)
+    p = r * F(1.388251e-3) + F(8.36658e-3)
+    p = p * r + F(4.16672e-2)
+    p = p * r + F(1.6666543e-1)
+    p = p * r + F(4.9999997e-1)
     return n, p * (r * r) + r
 
 
@@ -64,15 +74,25 @@ def expm1_negative(x):
 
 @exact
 def tanh(x):
-    t = expm1_negative(F(-2) * absolute(x))
-    size = (ZERO - t) / (t + TWO)
-    return where_less(x, ZERO, ZERO - size, size)
+    """sinh / cosh, each a product over its first zeros in x^2, which are moved a little so that tanh(8) becomes 1."""
+    a = absolute(x)
+    a = where_less(EIGHT, a, EIGHT, a)
+    z = a * a
+    sinh = a * F(46.51951) * (z + F(9.879872)) * (z * (z + F(248.63895)) + F(8871.923))
+    cosh = (z * (z + F(24.997084)) + F(55.59107)) * (z * (z + F(947.1901)) + F(73349.85))
+    size = sinh / cosh
+    return with_sign_of(x, where_less(ONE, size, ONE, size))
 
 
 @exact
 def sigmoid(x):
-    e = exp_negative(ZERO - absolute(x))
-    return where_less(x, ZERO, e, ONE) / (ONE + e)
+    """1 / (1 + exp(-x)), where exp(r) is the quotient of even + odd and even - odd (Pade); 0 where exp(x) would be."""
+    y = ZERO - x
+    n, r = _parted(where_less(y, LEAST, LEAST, y))
+    z = r * r
+    even, odd = ONE + z * F(1 / 10), r * (HALF + z * F(1 / 120))
+    below = even - odd
+    return where_less(x, LEAST, ZERO, below / (below + two_to_the(n) * (even + odd)))
 
 
 @exact

@@ -169,10 +169,11 @@ def _lifted(b: ir.IRBuilder, signature: Any, values: tuple) -> list[ir.Value]:
     return [value if isinstance(kind, VectorType) else _splat(b, value) for kind, value in kinds]
 
 
-def _call(b: ir.IRBuilder, name: str, value: ir.Value) -> ir.Value:
-    suffix = f"v{LANES}f32" if value.type == IR_VECTOR else "f32"
-    function_type = ir.FunctionType(value.type, [value.type])
-    return b.call(cgutils.get_or_insert_function(b.module, function_type, f"llvm.{name}.{suffix}"), [value])
+def _call(b: ir.IRBuilder, name: str, *values: ir.Value) -> ir.Value:
+    kind = values[0].type
+    suffix = f"v{LANES}f32" if kind == IR_VECTOR else "f32"
+    function_type = ir.FunctionType(kind, [kind] * len(values))
+    return b.call(cgutils.get_or_insert_function(b.module, function_type, f"llvm.{name}.{suffix}"), values)
 
 
 @intrinsic
@@ -203,13 +204,24 @@ def two_to_the(typingctx, n):
         kind = values[0].type
         integer: Any = ir.IntType(32) if kind != IR_VECTOR else ir.VectorType(ir.IntType(32), LANES)
 
-        def constant(value: int) -> ir.Constant:
-            return ir.Constant(integer, value if kind != IR_VECTOR else [value] * LANES)
+        def constant(value: Any, of: Any) -> ir.Constant:
+            return ir.Constant(of, value if kind != IR_VECTOR else [value] * LANES)
 
-        exponent = b.add(b.fptosi(values[0], integer), constant(127))
-        return b.bitcast(b.shl(exponent, constant(23)), kind)
+        # the last bits of 1.5 * 2 ** 23 + 127 + n are those of the exponent, 127 + n
+        exponent = b.bitcast(b.fadd(values[0], constant(1.5 * 2**23 + 127, kind)), integer)
+        return b.bitcast(b.shl(exponent, constant(23, integer)), kind)
 
     return _result(n)(n), codegen
+
+
+@intrinsic
+def with_sign_of(typingctx, x, size):
+    """`size`, which is not negative, with the sign of x."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        return _call(b, "copysign", values[1], values[0])
+
+    return _result(x)(x, size), codegen
 
 
 @intrinsic
