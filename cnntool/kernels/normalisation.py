@@ -6,6 +6,9 @@ import numpy as np
 
 from cnntool.kernels.elementary import exp
 from cnntool.kernels.jit import kernel
+from cnntool.kernels.simd import load, load_first, square_root, store, store_first
+from cnntool.kernels.tile import address_of
+from cnntool.kernels.vectors import LANES
 
 F = np.float32
 
@@ -17,28 +20,40 @@ def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
     The window of `size` channels begins size // 2 before c, and is cut off at the first and last channel.
     """
     channels = v.shape[2]
-    squares = np.empty(channels, np.float32)
-    before, after = size // 2, (size - 1) // 2
+    vectors = -(-channels // LANES)
+    squares = np.zeros(size - 1 + vectors * LANES, np.float32)  # with zeros before the first and after the last channel
+    bases = np.empty(vectors * LANES, np.float32)
+    windows_at, bases_at = address_of(squares), address_of(bases)
+    squares_at = windows_at + 4 * (size // 2)
     for i in range(row, row + rows):
         for j in range(column, column + columns):
-            pixel = v[i, j]
-            for c in range(channels):
-                squares[c] = pixel[c] * pixel[c]
-            for c in range(channels):
-                total = F(0)
-                for n in range(max(0, c - before), min(channels, c + after + 1)):
-                    total += squares[n]
-                base = k + alpha / F(size) * total
+            pixel_at = address_of(v) + 4 * (i * v.shape[1] + j) * channels
+            for c in range(0, channels, LANES):
+                x = load_first(pixel_at + 4 * c, min(LANES, channels - c))
+                store(squares_at + 4 * c, x * x)
+            for c in range(0, channels, LANES):
+                total = load(windows_at + 4 * c)
+                for n in range(1, size):
+                    total = total + load(windows_at + 4 * (c + n))
+                base = total * (alpha / F(size)) + k
                 if beta == F(0.75):
-                    root = np.sqrt(base)
-                    pixel[c] /= root * np.sqrt(root)
+                    root = square_root(base)
+                    count = min(LANES, channels - c)
+                    x = load_first(pixel_at + 4 * c, count)
+                    store_first(pixel_at + 4 * c, x / (root * square_root(root)), count)
                 else:
-                    pixel[c] /= base**beta
+                    store(bases_at + 4 * c, base)
+            if beta != F(0.75):
+                for c in range(channels):
+                    v[i, j, c] /= bases[c] ** beta
 
 
 @kernel
 def softmax_forward(v, row, column, rows, columns):
-    """v[c] = exp(v[c] - max v) / sum of exp(v - max v)"""
+    """v[c] = exp(v[c] - max v) / sum of exp(v - max v)
+
+    By vectors along the channels 3 of them took four times as long, and 21 no less: joining the lanes costs more.
+    """
     channels = v.shape[2]
     for i in range(row, row + rows):
         for j in range(column, column + columns):

@@ -187,6 +187,16 @@ def absolute(typingctx, x):
 
 
 @intrinsic
+def square_root(typingctx, x):
+    """The square root of x; NaN of what is negative."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        return _call(b, "sqrt", values[0])
+
+    return _result(x)(x), codegen
+
+
+@intrinsic
 def floor(typingctx, x):
     """The largest whole number that is not above x."""
 
