@@ -15,6 +15,10 @@ import click
 from cnntool import __version__
 from cnntool.errors import CnntoolError
 
+# The threads that OpenBLAS, which comes with numpy, starts spin for work: 0.1 s of a processor that others need at the
+# start. Now they sleep at once. It reads this when numpy is imported.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+
 # In the order of the help page. Each lives in the module of its name, as `command`.
 COMMANDS = {
     "run": "Feature maps of images, as volumes or pictures.",
