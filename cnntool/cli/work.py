@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.images.preparation import Preparation
+    from cnntool.images.resizing import Resizer
     from cnntool.images.sources import Item, Source
     from cnntool.images.tables import ErrorsFile
 
 AHEAD = 2  # images read ahead for each thread, so that none waits and memory stays bounded
+MANY = 32  # images for which it pays to load, or even compile, a kernel that resizes
+EARLY_BYTES = 2**26  # of images that are read while kernels are loaded
+# Seconds until a thread that decodes, and often needs Python's lock for a moment, gets it from the one that imports.
+EARLY_INTERVAL = 2e-4
 
 
 class Notices:
@@ -41,10 +46,14 @@ class Notices:
         """While it lasts, says once that kernels are being compiled, which makes a first run slow."""
         from cnntool import kernels
 
-        text = "compiling kernels for this processor; they are kept for the next time"
-        if kernels.jit.CACHE_FOLDER is None:
-            text = "compiling kernels in memory, since no cache folder can be written (CNNTOOL_CACHE_DIR names another)"
-        return kernels.jit.on_compile(lambda name: self.say(text))
+        def compiling(_: str) -> None:
+            if kernels.jit.CACHE_FOLDER is None:
+                text = "in memory, since no cache folder can be written (CNNTOOL_CACHE_DIR names another)"
+            else:
+                text = "for this processor; they are kept for the next time"
+            self.say(f"compiling kernels {text}", key="compiling kernels")
+
+        return kernels.on_compile(compiling)
 
     def failures(self, errors: ErrorsFile, total: int) -> None:
         self.say(f"{errors.count} of {total} images failed; they are listed in {errors.path}")
@@ -83,9 +92,13 @@ def volumes(
     the threads. An input that fails goes to `failed` and the work goes on; a single input raises.
     """
     spread = threads if len(source) == 1 else 1
+    early = EarlyReads(source, lambda item: item.read(preparation, notices.say))
+    resizer: Resizer | None = None
 
     def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
-        volume = item.read(preparation, notices.say)
+        volume = early.take(number)
+        if volume is None:
+            volume = item.read(preparation, notices.say, resizer)
         return finish(number, pipeline.run(volume, threads=spread)), volume.shape
 
     if len(source) == 1:
@@ -100,6 +113,10 @@ def volumes(
     with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
         try:
             upcoming = enumerate(source)
+            with early.reading(pool, threads - 1):
+                waiting.append((*next(upcoming), done(compute, 0, source[0])))
+                if preparation.resize is not None and len(source) >= MANY:
+                    resizer = resizer_made_ready()
             while True:
                 while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
                     waiting.append((*following, pool.submit(compute, *following)))
@@ -117,6 +134,62 @@ def volumes(
             for _, _, future in waiting:
                 future.cancel()
             raise
+
+
+def resizer_made_ready() -> Resizer:
+    """The kernel that resizes, loaded."""
+    from cnntool import kernels
+    from cnntool.images.resizing import Resizer
+
+    resizer = Resizer(kernels.resizing.resize_separable_forward)
+    resizer.make_ready()
+    return resizer
+
+
+def done(function: Callable, *arguments: Any) -> Future:
+    """What the function gives or raises, as a future; the calling thread computes it."""
+    future: Future = Future()
+    try:
+        future.set_result(function(*arguments))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+class EarlyReads:
+    """Images that other threads read while the first is computed, which loads Numba and the kernels.
+
+    That takes half a second of one thread. Decoders release Python's lock, so the others can read meanwhile.
+    """
+
+    def __init__(self, source: Source, read: Callable[[Item], np.ndarray]) -> None:
+        self._upcoming, self._read = iter(list(enumerate(source))[1:]), read
+        self._volumes: dict[int, np.ndarray] = {}
+        self._stopped = False
+
+    @contextmanager
+    def reading(self, pool: ThreadPoolExecutor, readers: int) -> Iterator[None]:
+        """While it lasts, so many threads of the pool read the images after the first."""
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(EARLY_INTERVAL)
+        try:
+            for _ in range(readers):
+                pool.submit(self._work)
+            yield
+        finally:
+            self._stopped = True
+            sys.setswitchinterval(interval)
+
+    def take(self, number: int) -> np.ndarray | None:
+        """The image of that number, which is then forgotten here; None when it was not read, or is being read."""
+        return self._volumes.pop(number, None)
+
+    def _work(self) -> None:
+        while not self._stopped and sum(volume.nbytes for volume in list(self._volumes.values())) < EARLY_BYTES:
+            if (following := next(self._upcoming, None)) is None:
+                break
+            with suppress(CnntoolError):  # to be told in its turn
+                self._volumes[following[0]] = self._read(following[1])
 
 
 class Progress:

@@ -9,9 +9,26 @@ Modules load on first use, so that importing this package costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+from collections.abc import Callable, Iterator
 from typing import Any
+
+compile_listeners: list[Callable[[str], None]] = []
+
+
+@contextlib.contextmanager
+def on_compile(tell: Callable[[str], None]) -> Iterator[None]:
+    """While it lasts, calls `tell(kernel name)` when a kernel has to be compiled because no cached code was found.
+
+    It stands here, and not in `jit`, for whoever listens before there is need of Numba.
+    """
+    compile_listeners.append(tell)
+    try:
+        yield
+    finally:
+        compile_listeners.remove(tell)
 
 
 def __getattr__(name: str) -> Any:

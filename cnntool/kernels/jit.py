@@ -12,12 +12,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core import caching, event
+
+from cnntool.kernels import compile_listeners
 
 # NaN and infinity must go through as IEEE says, so neither `nnan` nor `ninf` is among these.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -94,21 +95,19 @@ def inlined(function: Callable) -> Any:
 
 
 class _CompileListener(event.Listener):
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell = tell
+    """Tells those that listen in `kernels.on_compile`."""
 
     def on_start(self, ev: Any) -> None:
         function = ev.data["dispatcher"].py_func
         if function in _KERNELS:  # and not one of the helpers that become part of them
-            self.tell(function.__name__)
+            for tell in compile_listeners:
+                tell(function.__name__)
 
     def on_end(self, ev: Any) -> None:
         pass
 
 
-def on_compile(tell: Callable[[str], None]) -> AbstractContextManager:
-    """While it lasts, calls `tell(kernel name)` when a kernel has to be compiled because no cached code was found."""
-    return event.install_listener("numba:compile", _CompileListener(tell))
+event.register("numba:compile", _CompileListener())
 
 
 def compiled_kernels() -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import cnntool
+from cnntool import kernels
 from cnntool.kernels import jit
 
 PACKAGE = Path(cnntool.__file__).parent
@@ -155,7 +156,7 @@ def test_compiling_is_told_by_name(here: Path, monkeypatch: pytest.MonkeyPatch) 
 
     function = jit.kernel(doubled)
     told: list[str] = []
-    with jit.on_compile(told.append):
+    with kernels.on_compile(told.append):
         assert function(2.0) == 4.0
         assert function(3.0) == 6.0
     assert told == ["doubled"]
