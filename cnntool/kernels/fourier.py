@@ -42,9 +42,9 @@ def twiddles(size: int) -> np.ndarray:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
 
 
-def transform_image(tile: np.ndarray) -> np.ndarray:
-    """A tile (size, size, C) as its spectrum C, size // 2 + 1 (x), size (y), 2."""
-    spectrum = np.fft.fft(np.fft.rfft(tile.transpose(2, 1, 0), axis=1), axis=2)  # C, x, y
+def transform_image(tile: np.ndarray, size: int) -> np.ndarray:
+    """A tile (at most size, size, C), zeros below it, as its spectrum C, size // 2 + 1 (x), size (y), 2."""
+    spectrum = np.fft.fft(np.fft.rfft(tile.transpose(2, 1, 0), axis=1), size, axis=2)  # C, x, y
     return np.ascontiguousarray(spectrum, np.complex64).view(np.float32).reshape(*spectrum.shape, 2)
 
 

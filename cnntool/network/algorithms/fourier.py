@@ -11,6 +11,7 @@ from cnntool.layers.step import Convolution, run_calls
 from cnntool.network.algorithms.direct import float_bias, prepare_direct, rectify
 
 LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
+FEW_ROWS = 40  # of a tile, from which none is spared
 SIZES = (32, 64, 128)  # of a tile's side; larger ones leave the second cache
 
 
@@ -19,10 +20,19 @@ def fourier_fits(step: Convolution) -> bool:
     return stride == (1, 1) and dilation == (1, 1) and max(step.window.kernel_size) < max(SIZES)
 
 
+def tile_rows(size: int, kernel_height: int) -> int:
+    """The output rows of a tile of `size`; a multiple of 4 where that wastes few.
+
+    A band of a pooling layer is whole rows of tiles: 2x2 pools after tiles of 57 rows would make it twice as tall.
+    """
+    rows = size - kernel_height + 1
+    return rows - rows % 4 if rows > FEW_ROWS else rows
+
+
 def fourier_cost_of(step: Convolution, size: int) -> float:
     """5 n log n operations for a transform of n; the spectra of the filters are read from the third cache."""
     (kh, kw), (height, width, out_channels) = step.window.kernel_size, step.output_shape
-    rows, columns = size - kh + 1, size - kw + 1
+    rows, columns = tile_rows(size, kh), size - kw + 1
     if rows < 1 or columns < 1 or (4 * min(rows, height) * width * out_channels > LARGEST_BAND and size > min(SIZES)):
         return math.inf
     lanes, in_channels = kernels.vectors.LANES, step.input_shape[2]
@@ -51,7 +61,7 @@ def prepare_fourier(step: Convolution) -> None:
     """Transforms the filters, and gives the step the kernel that multiplies spectra of tiles."""
     fourier, size = kernels.fourier, fourier_size(step)
     (kh, kw), (_, width, out_channels) = step.window.kernel_size, step.output_shape
-    tall, wide = size - kh + 1, size - kw + 1  # outputs of a tile
+    tall, wide = tile_rows(size, kh), size - kw + 1  # outputs of a tile
     groups, per_group, in_group = step.groups, out_channels // step.groups, step.weight.shape[2]
     lanes = kernels.vectors.LANES
     blocks = -(-per_group // lanes)
@@ -70,13 +80,13 @@ def prepare_fourier(step: Convolution) -> None:
         shapes = (size, 2, lanes), (size, 2, lanes), (tall, size // 2 + 1, 2, lanes)
         a, b, lines = (scratch.array(*shape) for shape in shapes)
         for y in range(0, rows, tall):
-            line = x[x_row + y : x_row + y + size]
+            line = x[x_row + y : x_row + y + tall + kh - 1]
             count = min(tall, rows - y)
             if not np.isfinite(line).all():  # it would spread over whole tiles
                 run_calls(direct.calls(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, scratch))
                 continue
             for left in range(0, columns, wide):
-                spectrum = fourier.transform_image(line[:, left : left + size])
+                spectrum = fourier.transform_image(line[:, left : left + size], size)
                 for group in range(groups):
                     part = spectrum[group * in_group : (group + 1) * in_group]
                     for block in range(blocks):
