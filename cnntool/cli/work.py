@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -114,9 +114,11 @@ def volumes(
         try:
             upcoming = enumerate(source)
             with early.reading(pool, threads - 1):
-                waiting.append((*next(upcoming), done(compute, 0, source[0])))
+                # by the pool: here an interrupt could fall into a callback of the compiler, which would swallow it
+                waiting.append((*next(upcoming), pool.submit(compute, 0, source[0])))
                 if preparation.resize is not None and len(source) >= MANY:
-                    resizer = resizer_made_ready()
+                    resizer = pool.submit(resizer_made_ready).result()
+                wait([waiting[0][2]])
             while True:
                 while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
                     waiting.append((*following, pool.submit(compute, *following)))
@@ -144,16 +146,6 @@ def resizer_made_ready() -> Resizer:
     resizer = Resizer(kernels.resizing.resize_separable_forward)
     resizer.make_ready()
     return resizer
-
-
-def done(function: Callable, *arguments: Any) -> Future:
-    """What the function gives or raises, as a future; the calling thread computes it."""
-    future: Future = Future()
-    try:
-        future.set_result(function(*arguments))
-    except Exception as error:
-        future.set_exception(error)
-    return future
 
 
 class EarlyReads:
