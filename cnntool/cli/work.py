@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.images.preparation import Preparation
-    from cnntool.images.resizing import Resizer
     from cnntool.images.sources import Item, Source
     from cnntool.images.tables import ErrorsFile
 
 AHEAD = 2  # images read ahead for each thread, so that none waits and memory stays bounded
-MANY = 32  # images for which it pays to load, or even compile, a kernel that resizes
 EARLY_BYTES = 2**26  # of images that are read while kernels are loaded
 # Seconds until a thread that decodes, and often needs Python's lock for a moment, gets it from the one that imports.
 EARLY_INTERVAL = 2e-4
@@ -93,12 +91,11 @@ def volumes(
     """
     spread = threads if len(source) == 1 else 1
     early = EarlyReads(source, lambda item: item.read(preparation, notices.say))
-    resizer: Resizer | None = None
 
     def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
         volume = early.take(number)
         if volume is None:
-            volume = item.read(preparation, notices.say, resizer)
+            volume = item.read(preparation, notices.say)
         return finish(number, pipeline.run(volume, threads=spread)), volume.shape
 
     if len(source) == 1:
@@ -116,8 +113,6 @@ def volumes(
             with early.reading(pool, threads - 1):
                 # by the pool: here an interrupt could fall into a callback of the compiler, which would swallow it
                 waiting.append((*next(upcoming), pool.submit(compute, 0, source[0])))
-                if preparation.resize is not None and len(source) >= MANY:
-                    resizer = pool.submit(resizer_made_ready).result()
                 wait([waiting[0][2]])
             while True:
                 while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
@@ -136,16 +131,6 @@ def volumes(
             for _, _, future in waiting:
                 future.cancel()
             raise
-
-
-def resizer_made_ready() -> Resizer:
-    """The kernel that resizes, loaded."""
-    from cnntool import kernels
-    from cnntool.images.resizing import Resizer
-
-    resizer = Resizer(kernels.resizing.resize_separable_forward)
-    resizer.make_ready()
-    return resizer
 
 
 class EarlyReads:

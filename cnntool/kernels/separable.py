@@ -40,7 +40,7 @@ def scratch_shapes(
     """What the kernel keeps of one strip: an image row's phases, its folds, the lines, the maps, and the pixels."""
     slots = kernel_height + stride_y * (ROWS - 1)
     return (
-        (stride_x, STRIP + kernel_width // stride_x + 1), (kernel_width, STRIP), (rows, slots, STRIP),
+        (stride_x, STRIP + kernel_width // stride_x + 1), (kernel_width, STRIP), (rows + ROWS - 1, slots, STRIP),
         (maps, ROWS, STRIP), (STRIP * filters + LANES,),
     )  # fmt: skip
 
@@ -160,14 +160,18 @@ def _fold(x, kernel_width, stride_x, phases, folds):
 
 @inlined
 def _along_rows(folds, blocks, row_taps, zeros, ring, slot):
-    """One line of the ring for each row of filters."""
+    """One line of the ring for each row of filters, and lines that the next block writes anew.
+
+    Stores that leave these out are masked, and where they would touch a page for the first time each takes longer than
+    a tile.
+    """
     slots = ring.shape[1]
     for i in range(blocks.shape[0]):
-        fold, depth, taps, row, together = blocks[i]
+        fold, depth, taps, row, _ = blocks[i]
         dense_tile(
             address_of(row_taps) + 4 * taps, address_of(folds) + 4 * STRIP * fold, address_of(zeros),
             address_of(ring) + 4 * STRIP * (row * slots + slot), 1, 1, depth, 0, 0, depth, slots * STRIP,
-            together, STRIP, NO_LIMIT, ROWS, VECTORS,
+            ROWS, STRIP, NO_LIMIT, ROWS, VECTORS,
         )  # fmt: skip
 
 
