@@ -16,7 +16,7 @@ from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 
 NO_LIMIT = np.float32(-np.inf)
 BLOCK = LANES * VECTORS  # output channels of a full tile
-ALL = 2**31
+ALL, NONE = 2**31, -1
 CHANNEL_VECTORS, CHANNEL_PIXELS = 2, 4
 DEPTHWISE_ROWS = 2  # by CHANNEL_PIXELS; on 112x112x128 tiles of 2x4 took 0.37 ms, 2x7 0.41, 4x4 0.40, 3x4 0.41
 # A few rows go through all filters before the next rows, if the filters stay in the second cache. On 112x112x64 -> 128
@@ -56,7 +56,7 @@ def pack_bias(bias: np.ndarray | None, out_channels: int, groups: int) -> np.nda
 @inlined
 def dense_row(
     x_at, w_at, bias_at, y_at, columns, height, width, depth,
-    x_step_y, x_step_x, x_pixel, out_pixel, channels, low, vectors,
+    x_step_y, x_step_x, x_pixel, out_pixel, channels, other_at, low, vectors,
 ):  # fmt: skip
     """One row of output pixels: full tiles, and a narrow one where few pixels are left.
 
@@ -67,16 +67,18 @@ def dense_row(
         if columns - ox > NARROW_PIXELS:
             start = max(0, min(ox, columns - PIXELS))
             count = min(PIXELS, columns - start)
+            other = other_at + 4 * start * out_pixel if other_at != 0 else 0
             dense_tile(
                 x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
-                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, low, PIXELS, vectors,
+                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, other, low, PIXELS, vectors,
             )  # fmt: skip
         else:
             start = max(0, min(ox, columns - NARROW_PIXELS))
             count = min(NARROW_PIXELS, columns - start)
+            other = other_at + 4 * start * out_pixel if other_at != 0 else 0
             dense_tile(
                 x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
-                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, low, NARROW_PIXELS, vectors,
+                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, other, low, NARROW_PIXELS, vectors,
             )  # fmt: skip
         ox = start + count
 
@@ -84,22 +86,22 @@ def dense_row(
 @kernel
 def conv_direct_forward(
     x, x_row, weight, bias, out, out_row, out_column, rows, columns,
-    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, out_channels, low,
-    first_block, last_block,
+    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, in_channels, out_channels, low,
+    first_block, last_block, other, other_row,
 ):  # fmt: skip
     """x: H, W, C padded, windows from (x_row, 0); weight, bias: packed; out: rows x columns at (out_row, out_column).
 
-    `out_channels` are those of the whole layer; what is less than `low` becomes `low` (0: a rectifier). Of the blocks
-    of BLOCK output channels, counted through all groups, those from `first_block` to `last_block` (ALL) are computed.
+    `in_channels` are those of a filter, `out_channels` those of the whole layer. The rows of `other` from `other_row`
+    on are added, unless that is NONE; what is less than `low` becomes `low` (0: a rectifier). Of the blocks of BLOCK
+    output channels, counted through all groups, those from `first_block` to `last_block` (ALL) are computed.
     Reads up to PIXELS - 1 pixels past a row that is shorter than a tile.
     """
-    in_channels = x.shape[2] // groups
     per_group = out_channels // groups
     x_line, out_line, out_pixel = x.shape[1] * x.shape[2], out.shape[1] * out.shape[2], out.shape[2]
-    x_pixel = stride_x * x.shape[2]
+    x_pixel, other_line = stride_x * x.shape[2], other.shape[1] * other.shape[2]
     x_step_y, x_step_x = dilation_y * x_line, dilation_x * x.shape[2]
     height, width, depth = kernel_height, kernel_width, in_channels
-    if groups == 1 and dilation_x == 1:  # a row of the window is one contiguous piece
+    if x.shape[2] == in_channels and dilation_x == 1:  # a row of the window is one contiguous piece
         width, depth = 1, kernel_width * in_channels
     blocks = -(-per_group // BLOCK)
     w_block = 4 * kernel_height * kernel_width * in_channels  # bytes of a block's filters, for one lane
@@ -118,15 +120,18 @@ def conv_direct_forward(
                 y_at = address_of(out) + 4 * (
                     (out_row + oy) * out_line + out_column * out_pixel + group * per_group + first
                 )
+                other_at = 0
+                if other_row != NONE:
+                    other_at = address_of(other) + 4 * ((other_row + oy) * other_line + group * per_group + first)
                 if wide:
                     dense_row(
                         x_at, w_at, bias_at, y_at, columns, height, width, depth,
-                        x_step_y, x_step_x, x_pixel, out_pixel, channels, low, VECTORS,
+                        x_step_y, x_step_x, x_pixel, out_pixel, channels, other_at, low, VECTORS,
                     )  # fmt: skip
                 else:
                     dense_row(
                         x_at, w_at, bias_at, y_at, columns, height, width, depth,
-                        x_step_y, x_step_x, x_pixel, out_pixel, channels, low, 1,
+                        x_step_y, x_step_x, x_pixel, out_pixel, channels, other_at, low, 1,
                     )  # fmt: skip
 
 

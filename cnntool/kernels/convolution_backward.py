@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, conv_depthwise_forward, conv_direct_forward
+from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE, conv_depthwise_forward, conv_direct_forward
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import address_of, outer_tile
 from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
@@ -68,7 +68,7 @@ def conv_images_forward(
         else:
             conv_direct_forward(
                 canvas, 0, weight, bias, out[n], 0, 0, height, width, kh, kw, sy, sx, dy, dx, groups,
-                out_channels, NO_LIMIT, 0, ALL,
+                canvas.shape[2] // groups, out_channels, NO_LIMIT, 0, ALL, out[n], NONE,
             )  # fmt: skip
 
 

@@ -20,5 +20,5 @@ def multiply_add_peak(steps):
     for _ in range(steps // 64):
         dense_tile(
             address_of(x), address_of(w), address_of(w), address_of(y), 1, 1, 64, 0, 0, 0, LANES * VECTORS,
-            PIXELS, LANES * VECTORS, np.float32(-np.inf), PIXELS, VECTORS,
+            PIXELS, LANES * VECTORS, 0, np.float32(-np.inf), PIXELS, VECTORS,
         )  # fmt: skip

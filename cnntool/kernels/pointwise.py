@@ -68,6 +68,17 @@ def copy_forward(out, row, column, x, x_row, rows, columns, channel):
 
 
 @kernel
+def gather_forward(out, x, x_row, rows, columns, stride_y, stride_x):
+    """out[y, x] = x[x_row + stride_y * y, stride_x * x], the pixels of `out` with more channels than those of x"""
+    channels, width = x.shape[2], out.shape[2]
+    for i in range(rows):
+        x_at = address_of(x) + 4 * (x_row + stride_y * i) * x.shape[1] * channels
+        for j in range(columns):
+            y_at = address_of(out) + 4 * (i * columns + j) * width
+            copy_floats(y_at, x_at + 4 * j * stride_x * channels, channels)
+
+
+@kernel
 def add_forward(out, row, column, x, x_row, rows, columns):
     """out += x for pixels of x from (x_row, 0) and of out from (row, column)"""
     channels = x.shape[2]

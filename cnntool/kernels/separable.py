@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.convolution import ALL, NO_LIMIT, conv_direct_forward
+from cnntool.kernels.convolution import ALL, NO_LIMIT, NONE, conv_direct_forward
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.simd import load, store, store_first, stream
 from cnntool.kernels.tile import INT64, LANE_NUMBERS, VECTOR, _Emitter, address_of, dense_tile
@@ -171,7 +171,7 @@ def _along_rows(folds, blocks, row_taps, zeros, ring, slot):
         dense_tile(
             address_of(row_taps) + 4 * taps, address_of(folds) + 4 * STRIP * fold, address_of(zeros),
             address_of(ring) + 4 * STRIP * (row * slots + slot), 1, 1, depth, 0, 0, depth, slots * STRIP,
-            ROWS, STRIP, NO_LIMIT, ROWS, VECTORS,
+            ROWS, STRIP, 0, NO_LIMIT, ROWS, VECTORS,
         )  # fmt: skip
 
 
@@ -250,5 +250,5 @@ def conv_separable_forward(
         if bad >= stride_y * row:
             conv_direct_forward(
                 x, x_row + stride_y * row, weight, bias, out, out_row + row, out_column, 1, columns,
-                kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, filters, low, 0, ALL,
+                kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, 1, filters, low, 0, ALL, out, NONE,
             )  # fmt: skip

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -119,8 +120,13 @@ class _Emitter:
                 value = self.b.load(acc)
                 self.b.store(self.b.select(self.b.fcmp_ordered(">", least, value), least, value), acc)
 
-    def finish(self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
-        """Stores the accumulators of the first `count` pixels and `channels` channels."""
+    def stored(
+        self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value
+    ) -> Iterator[tuple[ir.Value, ir.Value, ir.Value | None]]:
+        """The accumulators of the first `count` pixels and `channels` channels, their places from y on, and masks.
+
+        Twice, as the two branches of code for a full tile, without masks, and for any other.
+        """
         b = self.b
         full = b.and_(
             b.icmp_signed("==", count, self.integer(self.pixels)),
@@ -134,13 +140,23 @@ class _Emitter:
             with then:
                 for p, line in enumerate(places):
                     for v, place in enumerate(line):
-                        self.store(b.load(self.acc[p][v]), place)
+                        yield self.acc[p][v], place, None
             with otherwise:
                 lanes = self.masks(channels)
                 for p, line in enumerate(places):
                     wanted = self.broadcast(b.icmp_signed(">", count, self.integer(p)), MASK)
                     for v, place in enumerate(line):
-                        self.store(b.load(self.acc[p][v]), place, b.and_(lanes[v], wanted))
+                        yield self.acc[p][v], place, b.and_(lanes[v], wanted)
+
+    def finish(self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
+        """Stores the accumulators of the first `count` pixels and `channels` channels."""
+        for acc, place, mask in self.stored(y, y_pixel, count, channels):
+            self.store(self.b.load(acc), place, mask)
+
+    def add(self, other: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
+        """Adds what lies at `other` to the accumulators that `finish` will store."""
+        for acc, place, mask in self.stored(other, y_pixel, count, channels):
+            self.b.store(self.b.fadd(self.b.load(acc), self.load(place, mask)), acc)
 
 
 @intrinsic
@@ -157,21 +173,22 @@ def address_of(typingctx, array):
 @intrinsic(prefer_literal=True)
 def dense_tile(
     typingctx, x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
-    count, channels, low, pixels, vectors,
+    count, channels, other, low, pixels, vectors,
 ):  # fmt: skip
     """y[p, oc] = bias[oc] + sum of w[ky, kx, ic, oc] x[ky * x_row + kx * x_column + p * x_pixel + ic] over ky, kx, ic.
 
     `w` is packed: `vectors` registers of output channels for each ky, kx, ic, in order; `bias` holds as many.
+    What lies at `other`, if that is not 0, is added pixel by pixel: it is laid out as y.
     Nothing less than `low` (minus infinity, or 0 for a rectifier) is stored.
     Stores the first `count` pixels, `y_pixel` apart, and the first `channels` output channels.
     """
     arguments = (
         x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
-        count, channels, low, pixels, vectors,
+        count, channels, other, low, pixels, vectors,
     )  # fmt: skip
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, least, *_ = values
+        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, more, least, *_ = values
         t = _Emitter(b, pixels.literal_value, vectors.literal_value)
         bias_at = t.address(bias0)
         t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
@@ -190,6 +207,8 @@ def dense_tile(
                         value = t.load_broadcast(t.at(column_of_pixels, b.mul(pixel, t.integer(p))))
                         for v in range(t.vectors):
                             t.multiply_add(p, v, value, ws[v])
+        with b.if_then(b.icmp_signed("!=", more, t.integer(0))):
+            t.add(t.address(more), out_pixel, n, oc)
         t.clamp(least)
         t.finish(t.address(y0), out_pixel, n, oc)
         return context.get_dummy_value()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import BLOCK, NO_LIMIT, conv_direct_forward, dense_row, pack_filters
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT, NONE, conv_direct_forward, dense_row, pack_filters
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES, VECTORS
@@ -56,13 +56,13 @@ def products(u, v, m, tiles, first, last):
             if channels > LANES:
                 dense_row(
                     x_at, w_at, address_of(zeros), y_at, tiles, 1, 1, in_channels,
-                    0, 0, in_channels, width, channels, NO_LIMIT, VECTORS,
+                    0, 0, in_channels, width, channels, 0, NO_LIMIT, VECTORS,
                 )  # fmt: skip
                 w_at += 4 * in_channels * BLOCK
             else:
                 dense_row(
                     x_at, w_at, address_of(zeros), y_at, tiles, 1, 1, in_channels,
-                    0, 0, in_channels, width, channels, NO_LIMIT, 1,
+                    0, 0, in_channels, width, channels, 0, NO_LIMIT, 1,
                 )  # fmt: skip
                 w_at += 4 * in_channels * LANES
 
@@ -103,5 +103,5 @@ def conv_winograd_forward(
             if trouble != F(0):
                 conv_direct_forward(
                     x, x_row + tile * (line + i), weight, bias, out, to, out_column, left, columns,
-                    3, 3, 1, 1, 1, 1, 1, out.shape[2], low, first // BLOCK, -(-last // BLOCK),
+                    3, 3, 1, 1, 1, 1, 1, x.shape[2], out.shape[2], low, first // BLOCK, -(-last // BLOCK), out, NONE,
                 )  # fmt: skip

@@ -12,7 +12,7 @@ from cnntool import kernels
 from cnntool.declare import Text, argument
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.geometry import Shape
-from cnntool.layers.step import AnyStep, Joined
+from cnntool.layers.step import Added, AnyStep, Joined
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ class Add(Join):
         return shape
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        return [Joined(shapes[0], shapes[0], kernels.pointwise.add_forward)]
+        return [Added(shapes[0], shapes[0], kernels.pointwise.add_forward)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training

@@ -162,7 +162,29 @@ def product(
 
     def piece(first: int, last: int) -> None:
         x, y = rows[None, first:last], out[None, first:last]
-        forward(x, 0, weight, offset, y, 0, 0, 1, last - first, 1, 1, 1, 1, 1, 1, 1, outputs, *every)
+        forward(
+            x,
+            0,
+            weight,
+            offset,
+            y,
+            0,
+            0,
+            1,
+            last - first,
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            x.shape[2],
+            outputs,
+            *every,
+            y,
+            convolution.NONE,
+        )
 
     training.over_images(count, piece)
     return out

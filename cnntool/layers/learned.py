@@ -62,7 +62,7 @@ class Product:
     def __init__(self, matrix: np.ndarray, bias: np.ndarray) -> None:
         import numpy as np
 
-        self.outputs = matrix.shape[1]
+        self.inputs, self.outputs = matrix.shape
         self.weight = kernels.convolution.pack_filters(np.asarray(matrix, np.float32)[None, None], 1)
         self.bias = kernels.convolution.pack_bias(np.asarray(bias, np.float32), self.outputs, 1)
 
@@ -70,5 +70,6 @@ class Product:
         convolution = kernels.convolution
         return convolution.conv_direct_forward, (
             x, 0, self.weight, self.bias, out, out_row, out_column, rows, columns,
-            1, 1, 1, 1, 1, 1, 1, self.outputs, convolution.NO_LIMIT, 0, convolution.ALL,
+            1, 1, 1, 1, 1, 1, 1, self.inputs, self.outputs, convolution.NO_LIMIT, 0, convolution.ALL,
+            out, convolution.NONE,
         )  # fmt: skip

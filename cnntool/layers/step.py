@@ -46,8 +46,8 @@ WHOLE = Part(0, 1)
 WindowCalls = Callable[..., list[Call]]
 """`calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch)`: rows `first` on of the output.
 
-The first of their windows begins at (x_row, x_column). A convolution with `filter_bytes` also takes the `part` of its
-filters that is to be computed.
+The first of their windows begins at (x_row, x_column). A convolution also takes `other`, the volume and its row, where
+it `adds` one; and with `filter_bytes` the `part` of its filters that is to be computed.
 """
 
 
@@ -144,7 +144,8 @@ class Convolution(Windowed):
     """A convolution with `weight` (kh, kw, in // groups, out); the plan chooses the algorithm that gives its calls."""
 
     algorithm = ""
-    rectified = False  # max(0, x) of what comes out
+    adds = False  # another volume to what comes out
+    rectified = False  # max(0, x) of that
     filter_bytes = 0  # that the kernel reads, where it can compute a part of the filters
     costs: dict[str, float]  # of each algorithm that fits: what was weighed
 
@@ -166,6 +167,10 @@ class Joined(Step):
 
     def calls(self, out: np.ndarray, row: int, column: int, other: np.ndarray, other_row: int, rows: int) -> list[Call]:
         return [(self.kernel, (out, row, column, other, other_row, rows, self.output_shape[1], *self.arguments))]
+
+
+class Added(Joined):
+    """The sum of both, which a convolution before it may do at little cost."""
 
 
 class Whole:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -165,7 +165,9 @@ def band_calls(
                 place, more = rows_of_source(steps, source, spans, framed, scratch)
                 calls += more
             if isinstance(step, Windowed):
-                calls += step.calls(*place, *target, span.first, rows, scratch, *([part] if part != WHOLE else []))
+                asked: dict[str, Any] = {} if second is None else {"other": (second, span.first)}
+                asked |= {} if part == WHOLE else {"part": part}
+                calls += step.calls(*place, *target, span.first, rows, scratch, **asked)
             else:
                 calls += [copy(*place, target, rows)]
                 calls += calls_in_place(step, target, rows, second, span.first)

@@ -1,6 +1,7 @@
 """Folds affine steps into their neighbours: centring, scaling, 1x1 convolution and convolution are all x W + b.
 
-A rectifier folds into the convolution before it, which then stores nothing less than zero.
+A rectifier folds into the convolution before it, which then stores nothing less than zero; so does the sum with another
+volume.
 
 What follows a convolution folds always. What precedes one folds but for a shift before zero padding, since the padding
 would have to be shifted too. Numbers are composed in float64.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.layers.step import Affine, AnyStep, Convolution, Rectifier
+from cnntool.layers.step import Added, Affine, AnyStep, Convolution, Rectifier
 
 LARGEST_OFFSET = 1000.0  # in deviations; beyond, subtracting it after the products would lose digits of float32
 
@@ -18,9 +19,11 @@ LARGEST_OFFSET = 1000.0  # in deviations; beyond, subtracting it after the produ
 def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
     """One step that does what the two do one after the other, where that is exact and costs no more."""
     if isinstance(first, Convolution) and isinstance(second, Rectifier):
-        return rectified(first)
-    if isinstance(first, Convolution) and first.rectified:
+        return None if first.rectified else again(first, adds=first.adds, rectified=True)
+    if isinstance(first, Convolution) and (first.rectified or first.adds):
         return None
+    if isinstance(first, Convolution) and isinstance(second, Added):
+        return again(first, adds=True)
     if isinstance(first, Convolution) and isinstance(second, Affine):
         return scaled_outputs(first, second)
     if isinstance(first, Affine) and isinstance(second, Convolution):
@@ -30,12 +33,11 @@ def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
     return None
 
 
-def rectified(convolution: Convolution) -> Convolution:
-    """The convolution and the rectifier after it."""
-    given = convolution
-    joined = Convolution(given.input_shape, given.window, given.weight, given.bias, given.groups)
-    joined.rectified = True
-    return joined
+def again(given: Convolution, *, adds: bool = False, rectified: bool = False) -> Convolution:
+    """The same convolution with more to do at its end."""
+    made = Convolution(given.input_shape, given.window, given.weight, given.bias, given.groups)
+    made.adds, made.rectified = adds, rectified
+    return made
 
 
 def scaled_outputs(convolution: Convolution, affine: Affine) -> Convolution:

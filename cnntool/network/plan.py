@@ -156,13 +156,14 @@ def folded(operations: list[Operation], output: int) -> tuple[list[Operation], i
     value = {INPUT: INPUT}  # the new number of each old value
     for number, operation in enumerate(operations):
         source = value[operation.source]
+        second = None if operation.second is None else value[operation.second]
         merged = None
-        if source == len(kept) - 1 and source != INPUT and uses[operation.source] == 1:
+        if source == len(kept) - 1 and source != INPUT and uses[operation.source] == 1 and second != source:
             merged = fold(kept[source].step, operation.step)
         if merged is not None:
-            kept[source] = kept[source]._replace(step=merged, words=f"{kept[source].words} {operation.words}")
+            words, second = f"{kept[source].words} {operation.words}", kept[source].second if second is None else second
+            kept[source] = kept[source]._replace(step=merged, words=words, second=second)
         else:
-            second = None if operation.second is None else value[operation.second]
             kept.append(operation._replace(source=source, second=second))
         value[number] = len(kept) - 1
     return kept, value[output]

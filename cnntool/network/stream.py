@@ -9,15 +9,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from cnntool.layers.memory import Scratch
-from cnntool.layers.step import Joined, Step, run_calls
+from cnntool.layers.step import Step, run_calls
 from cnntool.network.bands import RowSource, band_calls, band_rows
 from cnntool.network.plan import Plan
 
 
 def can_stream(plan: Plan) -> bool:
     """Whether the plan is one run of row steps. Statistics of the image itself, and branches, need all of it."""
-    steps = plan.runs[0].steps if len(plan.runs) == 1 else []
-    return bool(steps) and all(isinstance(step, Step) and not isinstance(step, Joined) for step in steps)
+    if len(plan.runs) != 1 or any(second is not None for second in plan.runs[0].seconds):
+        return False
+    return all(isinstance(step, Step) for step in plan.runs[0].steps)
 
 
 def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], threads: int) -> None:

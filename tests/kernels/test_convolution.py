@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from cnntool.kernels import convolution
-from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, pack_bias, pack_filters
+from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE, pack_bias, pack_filters
 from cnntool.kernels.vectors import LANES, PIXELS
 from tests.kernels.volumes import COLUMN, ROW, assert_near, fenced, guarded, noise, roomy, written
 from tests.naive import twins
 
+OTHER_ROW = 1  # where what is added begins
 
-def direct(x, weight, bias=None, stride=(1, 1), dilation=(1, 1), groups=1, x_row=0, rows=None, low=NO_LIMIT):
+
+def direct(
+    x, weight, bias=None, stride=(1, 1), dilation=(1, 1), groups=1, x_row=0, rows=None, low=NO_LIMIT, other=None
+):
     """The direct kernel on a padded volume; `rows` output rows from input row `x_row` on, all when None."""
     with np.errstate(invalid="ignore"):
         expected = twins.conv(x[x_row:], weight, bias, stride, dilation=dilation, groups=groups)
@@ -21,9 +25,11 @@ def direct(x, weight, bias=None, stride=(1, 1), dilation=(1, 1), groups=1, x_row
     convolution.conv_direct_forward(
         roomy(x, PIXELS * stride[1] * x.shape[2]), x_row, pack_filters(weight, groups),
         pack_bias(bias, out_channels, groups), out, ROW, COLUMN, rows, columns,
-        *weight.shape[:2], *stride, *dilation, groups, out_channels, low, 0, ALL,
+        *weight.shape[:2], *stride, *dilation, groups, weight.shape[2], out_channels, low, 0, ALL,
+        out if other is None else other, NONE if other is None else OTHER_ROW,
     )  # fmt: skip
-    return written(out, rows, columns), np.where(expected[:rows] < low, low, expected[:rows])
+    expected = expected[:rows] if other is None else expected[:rows] + other[OTHER_ROW : OTHER_ROW + rows]
+    return written(out, rows, columns), np.where(expected < low, low, expected)
 
 
 def depthwise(x, weight, bias, stride=(1, 1), dilation=(1, 1), x_row=0, rows=None):
@@ -83,7 +89,7 @@ def test_no_rows_write_nothing():
     out = guarded(1, 4, 3)
     x, weight, bias = noise(3, 4, 3), pack_filters(noise(1, 1, 3, 3), 1), pack_bias(None, 3, 1)
     convolution.conv_direct_forward(
-        x, 0, weight, bias, out, ROW, COLUMN, 0, 4, 1, 1, 1, 1, 1, 1, 1, 3, NO_LIMIT, 0, ALL
+        x, 0, weight, bias, out, ROW, COLUMN, 0, 4, 1, 1, 1, 1, 1, 1, 1, 3, 3, NO_LIMIT, 0, ALL, out, NONE
     )
     written(out, 0, 0)
 

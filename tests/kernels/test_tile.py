@@ -21,7 +21,7 @@ FACTORS = np.full(SMALL_PIXELS, 3, np.float32)
 def wide(x, w, bias, y, x_row, x_column, y_pixel, count, channels):
     dense_tile(
         address_of(x), address_of(w), address_of(bias), address_of(y), KH, KW, DEPTH, x_row, x_column, X_PIXEL,
-        y_pixel, count, channels, NO_LIMIT, PIXELS, VECTORS,
+        y_pixel, count, channels, 0, NO_LIMIT, PIXELS, VECTORS,
     )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def wide(x, w, bias, y, x_row, x_column, y_pixel, count, channels):
 def narrow(x, w, bias, y, x_row, x_column, y_pixel, count, channels):
     dense_tile(
         address_of(x), address_of(w), address_of(bias), address_of(y), KH, KW, DEPTH, x_row, x_column, X_PIXEL,
-        y_pixel, count, channels, NO_LIMIT, NARROW_PIXELS, 1,
+        y_pixel, count, channels, 0, NO_LIMIT, NARROW_PIXELS, 1,
     )  # fmt: skip
 
 

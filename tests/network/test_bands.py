@@ -25,6 +25,8 @@ CHAINS = [
     ("mark x conv 5 3 --padding 1 add x relu conv 5 3 --padding 1 add x maxpool 2", (31, 12, 5)),
     ("conv 193 3 --padding 1 relu conv 210 1", (5, 6, 65)),
     ("conv 200 2 --stride 2 --groups 2", (6, 5, 64)),
+    ("mark x conv 1024 1 add x relu conv 40 1 --stride 2", (5, 6, 1024)),
+    ("mark x conv 16 1 add x relu maxpool 3 --stride 1 --padding 1", (19, 7, 16)),
     ("mark x conv 5 3 --padding 1 concat x relu conv 6 3 --stride 2", (31, 12, 5)),
 ]
 

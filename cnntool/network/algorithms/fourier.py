@@ -8,7 +8,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.layers.step import Convolution, run_calls
-from cnntool.network.algorithms.direct import float_bias, prepare_direct, rectify
+from cnntool.network.algorithms.direct import finish, float_bias, prepare_direct
 
 LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
 FEW_ROWS = 40  # of a tile, from which none is spared
@@ -96,9 +96,9 @@ def prepare_fourier(step: Convolution) -> None:
                             min(lanes, per_group - block * lanes), count, min(wide, columns - left), table, a, b, lines,
                         )  # fmt: skip
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, other=None):
         places = x, x_row, out, out_row, out_column, first, rows, step.output_shape[1]
-        return [(compute, (*places, scratch)), *rectify(step, out, out_row, out_column, rows)]
+        return [(compute, (*places, scratch)), *finish(step, out, out_row, out_column, rows, other)]
 
     step.calls = calls
     step.is_native = False

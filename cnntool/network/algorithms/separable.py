@@ -18,7 +18,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import least, spare_pixels
+from cnntool.network.algorithms.direct import finish, least, spare_pixels
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
@@ -201,10 +201,10 @@ def prepare_separable(step: Convolution) -> None:
     bias, weight = convolution.pack_bias(step.bias, filters, 1), convolution.pack_filters(step.weight, 1)
     low, forward = least(step), separable.conv_separable_forward
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, other=None):
         arrays = [scratch.array(*shape) for shape in shapes]
         places = x, x_row, kh, kw, sy, sx, *factors, bias, weight, out, out_row, out_column, rows, columns, low
-        return [(forward, (*places, *arrays))]
+        return [(forward, (*places, *arrays)), *finish(step, out, out_row, out_column, rows, other, clamps=True)]
 
     step.calls = calls
     step.overread = spare_pixels(step)

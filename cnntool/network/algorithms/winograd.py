@@ -6,7 +6,7 @@ import math
 
 from cnntool import kernels
 from cnntool.layers.step import WHOLE, Convolution
-from cnntool.network.algorithms.direct import blocks_of, least, spare_pixels
+from cnntool.network.algorithms.direct import blocks_of, finish, least, spare_pixels
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
 CACHE = 512 * 1024  # bytes of filters that stay in the second cache
@@ -39,7 +39,7 @@ def winograd_cost_of(step: Convolution, tile: int) -> float:
     together = min(tiles, tiles_together(columns))
     products = places * tiles / together * whole_tiles(together) * in_channels * -(-out_channels // vectors.LANES)
     filters = 4 * places * in_channels * out_channels
-    reading = filters * tiles / together if filters > CACHE else 0
+    reading = 1.5 * filters * tiles / together if filters > CACHE else 0
     return products * vectors.LANES / 0.9 + 14 * places * tiles * (in_channels + out_channels) + reading
 
 
@@ -68,19 +68,20 @@ def prepare_winograd(step: Convolution) -> None:
     forward, low = winograd.conv_winograd_forward, least(step)
     top, left, bottom, right = step.window.padding
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE):
+    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE, other=None):
         start, stop = (min(out_channels, block * kernels.convolution.BLOCK) for block in blocks_of(step, part))
         v = scratch.array(places, together, in_channels, spare=kernels.vectors.PIXELS * in_channels)
         m = scratch.array(places, together, stop - start)
         half = scratch.array(places, kernels.vectors.LANES)
         where = x, x_row, filters, bias, out, out_row, out_column, rows, width
-        return [(forward, (*where, v, m, half, low, packed, start, stop, tile))]
+        rest = finish(step, out, out_row, out_column, rows, other, clamps=True)
+        return [(forward, (*where, v, m, half, low, packed, start, stop, tile)), *rest]
 
     step.calls = calls
     step.row_multiple = tile
     # all filters are read for as many tiles as are computed together: 14x14x512 -> 512 took 10.6 ms in bands of 8
     # tiles, 4.5 in one of 16
     step.fair_rows = tile * together // tiles
-    step.filter_bytes = filters.nbytes
+    step.filter_bytes = 0 if step.adds else filters.nbytes  # what is added is added to all channels at once
     step.window = step.window._replace(padding=(top, left, bottom, right + tiles * tile - width))
     step.overread = spare_pixels(step)

@@ -11,6 +11,7 @@ from cnntool.network import bands
 from cnntool.network.algorithms import winograd
 from tests.kernels.volumes import assert_near, noise
 from tests.naive.convolution import conv
+from tests.naive.pooling import maxpool
 
 TOLERANCE = {"direct": 1e-5, "depthwise": 1e-5, "separable": 1e-5, "fft": 1e-5, "winograd": 5e-5}
 
@@ -101,6 +102,49 @@ def test_fourier(height, width, channels, size, outputs, groups):
     border = size // 2
     pipeline = forced("fft", f"conv {outputs} {size} --padding {border} --groups {groups}", weight, bias)
     check("fft", pipeline, x, conv(x, weight, bias, padding=(border,) * 4, groups=groups))
+
+
+@pytest.mark.parametrize("end", ["", " relu", " relu maxpool 3 --padding 1 --stride 1"])
+@pytest.mark.parametrize(
+    ("name", "channels", "size", "groups"),
+    [
+        ("direct", 33, 3, 1),
+        ("direct", 40, 1, 1),
+        ("direct", 1024, 1, 1),
+        ("direct", 36, 3, 2),
+        ("depthwise", 20, 3, 20),
+        ("depthwise", 20, 5, 20),
+        ("fft", 18, 5, 1),
+        ("separable", 1, 7, 1),
+        ("winograd", 130, 3, 1),
+    ],
+)
+def test_the_sum_with_another_volume(name, channels, size, groups, end):
+    x, bias = noise(11, 17, channels), noise(channels)
+    weight = noise(size, size, channels // groups, channels)
+    border = (size // 2,) * 4
+    pipeline = Pipeline.parse(f"mark x conv {channels} {size} --padding {size // 2} --groups {groups} add x{end}")
+    pipeline.use_algorithm(name)
+    pipeline.set_weights([{"weight": weight, "bias": bias}, *({} for _ in pipeline.graph.nodes[1:])])
+    expected = conv(x, weight, bias, padding=border, groups=groups) + x
+    if end:
+        expected = np.maximum(expected, 0)
+    if "maxpool" in end:
+        expected = maxpool(expected, (3, 3), (1, 1), (1, 1, 1, 1))
+    check(name, pipeline, x, expected)
+
+
+@pytest.mark.parametrize(("channels", "stride"), [(1024, (1, 1)), (2048, (2, 1)), (17, (3, 2))])
+def test_pixels_that_are_gathered(channels, stride):
+    x, weight, bias = noise(7, 9, channels), noise(1, 1, channels, 40), noise(40)
+    words = f"conv 40 1 --stride {stride[0]}x{stride[1]} relu"
+    expected = np.maximum(conv(x, weight, bias, stride), 0)
+    check("direct", forced("direct", words, weight, bias), x, expected)
+    words += " conv 40 1 --padding 1"
+    others = {"weight": noise(1, 1, 40, 40), "bias": bias}
+    pipeline = forced("direct", words, weight, bias)
+    pipeline.set_weights([{"weight": weight, "bias": bias}, {}, others])
+    check("direct", pipeline, x, conv(expected, others["weight"], bias, padding=(1, 1, 1, 1)))
 
 
 @pytest.mark.parametrize("name", ["fft", "separable"])
