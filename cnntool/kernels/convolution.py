@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnntool.kernels.channel_tile import MULTIPLY, channel_tile, depthwise_tile
 from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.tile import MULTIPLY, address_of, channel_tile, dense_tile, depthwise_tile
+from cnntool.kernels.tile import address_of, dense_tile
 from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 
 NO_LIMIT = np.float32(-np.inf)

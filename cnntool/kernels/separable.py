@@ -21,9 +21,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from cnntool.kernels.convolution import ALL, NO_LIMIT, NONE, conv_direct_forward
+from cnntool.kernels.emitter import INT64, LANE_NUMBERS, VECTOR, Emitter
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.simd import load, store, store_first, stream
-from cnntool.kernels.tile import INT64, LANE_NUMBERS, VECTOR, _Emitter, address_of, dense_tile
+from cnntool.kernels.tile import address_of, dense_tile
 from cnntool.kernels.vectors import LANES
 
 # By lanes, the rows of a tile (filters along rows, then rows of outputs) and its vectors of pixels.
@@ -57,7 +58,7 @@ def column_tile(typingctx, ring, slots, slot, stride, terms, count, taps, y, y_r
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         ring0, length, start, step, terms0, number, taps0, y0, out_row, *_ = values
         tall = rows.literal_value
-        e = _Emitter(b, tall, vectors.literal_value)
+        e = Emitter(b, tall, vectors.literal_value)
         e.start([ir.Constant(VECTOR, [0.0] * LANES)] * e.vectors)
         table = b.inttoptr(terms0, INT64.as_pointer())
         with cgutils.for_range(b, number) as term:
@@ -108,7 +109,7 @@ def mixing_tile(typingctx, maps, first, mix, factor, bias, low, y, y_pixel, coun
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         maps0, first0, mix0, factor0, bias0, least, y0, out_pixel, n, c = values
-        e = _Emitter(b, LANES, 1)
+        e = Emitter(b, LANES, 1)
         starts, places = (b.inttoptr(at, INT64.as_pointer()) for at in (first0, mix0))
         for i, (acc,) in enumerate(e.acc):
             b.store(e.load_broadcast(e.at(e.address(bias0), e.integer(i))), acc)

@@ -1,0 +1,182 @@
+"""Register tiles whose channels do not mix: pooling, and convolution with one filter a channel. See `tile`."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from cnntool.kernels.emitter import MASK, VECTOR, Emitter
+from cnntool.kernels.vectors import LANES
+
+MULTIPLY, MAXIMUM, SCALED_SUM, ROOT_OF_SQUARES = range(4)
+_START = {MAXIMUM: float("-inf"), SCALED_SUM: 0.0, ROOT_OF_SQUARES: 0.0}
+
+
+@intrinsic(prefer_literal=True)
+def channel_tile(
+    typingctx, x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
+    count, channels, operation, pixels, vectors,
+):  # fmt: skip
+    """y[p, c] = the `operation` over ky, kx of x[ky * x_row + kx * x_column + p * x_pixel + c], each channel alone.
+
+    MULTIPLY starts from `bias[c]` and adds w[(ky * kernel_width + kx) * w_step + c] * x. SCALED_SUM is the sum times
+    `bias[p]`, for as many p as the tile has pixels. MAXIMUM and ROOT_OF_SQUARES, the root of the sum of squares, read
+    neither `w` nor `bias`. Channels from `channels` on are neither read nor stored.
+    """
+    arguments = (
+        x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
+        count, channels, operation, pixels, vectors,
+    )  # fmt: skip
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        x0, w0, bias0, y0, height, width, row, column, pixel, step, out_pixel, n, c, *_ = values
+        how = operation.literal_value
+        t = Emitter(b, pixels.literal_value, vectors.literal_value)
+        full = b.icmp_signed("==", c, t.integer(LANES * t.vectors))
+
+        def walk(lanes: list[ir.Value | None]) -> None:
+            if how == MULTIPLY:
+                bias_at = t.address(bias0)
+                t.start([t.load(t.at(bias_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)])
+            else:
+                t.start([ir.Constant(VECTOR, [_START[how]] * LANES)] * t.vectors)
+            filters = cgutils.alloca_once_value(b, t.address(w0))
+            b.store(t.address(w0), filters)
+            with cgutils.for_range(b, height) as ky:
+                line = t.at(t.address(x0), b.mul(ky.index, row))
+                with cgutils.for_range(b, width) as kx:
+                    window = t.at(line, b.mul(kx.index, column))
+                    here = b.load(filters)
+                    b.store(t.at(here, step), filters)
+                    for v in range(t.vectors):
+                        w_value = t.load(t.at(here, t.integer(LANES * v)), lanes[v]) if how == MULTIPLY else None
+                        for p in range(t.pixels):
+                            place = t.at(window, b.mul(pixel, t.integer(p)), t.integer(LANES * v))
+                            _combine(t, how, p, v, t.load(place, lanes[v]), w_value)
+
+        with b.if_else(full) as (then, otherwise):
+            with then:
+                walk([None] * t.vectors)
+            with otherwise:
+                walk(list(t.masks(c)))
+        _conclude(t, how, t.address(bias0))
+        t.finish(t.address(y0), out_pixel, n, c)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+@intrinsic(prefer_literal=True)
+def depthwise_tile(
+    typingctx, x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
+    size, stride, rows, columns,
+):  # fmt: skip
+    """y[r, p, c] = bias[c] + sum over ky, kx of w[ky, kx, c] * x[stride * r + ky, stride * p + kx, c], each c alone.
+
+    Pixels of `x`, `w` and `y` lie `pixel` apart, rows `x_row` and `y_row`. Of `x` only the rows from `top` to `bottom`
+    and the columns from `left` to `right` are read, what is outside counts as zero. Stores the first `height` rows,
+    `width` columns and `channels`. The window of `size` x `size` and the tile of `rows` x `columns` are literals.
+    """
+    arguments = (
+        x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
+        size, stride, rows, columns,
+    )  # fmt: skip
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        x0, w0, bias0, y0, x_line, y_line, step, top_, left_, bottom_, right_, h, n, c, *_ = values
+        k, s, tall, wide = (literal.literal_value for literal in (size, stride, rows, columns))
+        outputs = [*itertools.product(range(tall), range(wide))]
+        t = Emitter(b, len(outputs), 1)
+        x_height, x_width = s * (tall - 1) + k, s * (wide - 1) + k
+        x_at, w_at, y_at = (t.address(base) for base in (x0, w0, y0))
+
+        def within(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
+            place = t.integer(number)
+            return t.broadcast(b.and_(b.icmp_signed("<=", first, place), b.icmp_signed("<", place, last)), MASK)
+
+        def nearest(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
+            least = b.select(b.icmp_signed("<", t.integer(number), first), first, t.integer(number))
+            return b.select(b.icmp_signed("<", least, last), least, b.sub(last, t.integer(1)))
+
+        def place(base: ir.Value, line: ir.Value, i: ir.Value, j: ir.Value) -> ir.Value:
+            return t.at(base, b.mul(line, i), b.mul(step, j))
+
+        def walk(lanes: ir.Value | None) -> None:
+            t.start([t.load(t.address(bias0), lanes)])
+            filters = [t.load(t.at(w_at, b.mul(step, t.integer(n))), lanes) for n in range(k * k)]
+            for i, j in itertools.product(range(x_height), range(x_width)):
+                if lanes is None:
+                    value = t.load(place(x_at, x_line, t.integer(i), t.integer(j)))
+                else:  # masked loads outside of the process's memory take hundreds of cycles
+                    mask = b.and_(b.and_(lanes, within(i, top_, bottom_)), within(j, left_, right_))
+                    value = t.load(place(x_at, x_line, nearest(i, top_, bottom_), nearest(j, left_, right_)), mask)
+                for number, (r, p) in enumerate(outputs):
+                    ky, kx = i - s * r, j - s * p
+                    if 0 <= ky < k and 0 <= kx < k:
+                        t.multiply_add(number, 0, value, filters[ky * k + kx])
+
+        def store(lanes: ir.Value | None) -> None:
+            for (r, p), (acc,) in zip(outputs, t.acc, strict=True):
+                wanted = lanes
+                if lanes is not None:
+                    zero = t.integer(0)
+                    wanted = b.and_(lanes, b.and_(within(r, zero, h), within(p, zero, n)))
+                t.store(b.load(acc), place(y_at, y_line, t.integer(r), t.integer(p)), wanted)
+
+        def all_of(*conditions: tuple[str, ir.Value, int]) -> ir.Value:
+            found = [b.icmp_signed(how, value, t.integer(limit)) for how, value, limit in conditions]
+            return functools.reduce(b.and_, found)
+
+        full = all_of(("==", h, tall), ("==", n, wide), ("==", c, LANES))
+        inside = all_of(("<=", top_, 0), ("<=", left_, 0), (">=", bottom_, x_height), (">=", right_, x_width))
+        with b.if_else(b.and_(full, inside)) as (then, otherwise):
+            with then:
+                walk(None)
+                store(None)
+            with otherwise:
+                lanes = t.masks(c)[0]
+                walk(lanes)
+                with b.if_else(full) as (as_whole, in_part):  # masked stores are slow without AVX-512
+                    with as_whole:
+                        store(None)
+                    with in_part:
+                        store(lanes)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+def _combine(t: Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | None) -> None:
+    b, acc = t.b, t.acc[p][v]
+    if how == MULTIPLY:
+        t.multiply_add(p, v, x, w)
+    elif how == ROOT_OF_SQUARES:
+        t.multiply_add(p, v, x, x)
+    elif how == SCALED_SUM:
+        b.store(b.fadd(b.load(acc), x), acc)
+    else:  # a NaN comes through
+        maximum = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(VECTOR, [VECTOR, VECTOR]), f"llvm.maximum.v{LANES}f32"
+        )
+        b.store(b.call(maximum, [x, b.load(acc)], fastmath=("nsz",)), acc)
+
+
+def _conclude(t: Emitter, how: int, factors: ir.Value) -> None:
+    """What is left to do to the accumulators once the window is walked through."""
+    b = t.b
+    for p, line in enumerate(t.acc):
+        factor = t.load_broadcast(t.at(factors, t.integer(p))) if how == SCALED_SUM else None
+        for acc in line:
+            if how == SCALED_SUM:
+                b.store(b.fmul(b.load(acc), factor), acc)
+            elif how == ROOT_OF_SQUARES:
+                root = cgutils.get_or_insert_function(
+                    b.module, ir.FunctionType(VECTOR, [VECTOR]), f"llvm.sqrt.v{LANES}f32"
+                )
+                b.store(b.call(root, [b.load(acc)]), acc)

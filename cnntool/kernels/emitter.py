@@ -1,0 +1,140 @@
+"""Builds LLVM code of register tiles: accumulators, vector loads and stores, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from cnntool.kernels.vectors import LANES
+
+FLOAT, BIT, INT32, INT64 = ir.FloatType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
+VECTOR, MASK, LANE_NUMBERS = ir.VectorType(FLOAT, LANES), ir.VectorType(BIT, LANES), ir.VectorType(INT32, LANES)
+LINE = 16  # float32 in a line of the cache
+
+
+class Emitter:
+    """Builds the pieces that both tiles share: vector loads and stores, masks, counted loops over accumulators."""
+
+    def __init__(self, builder: ir.IRBuilder, pixels: int, vectors: int) -> None:
+        self.b, self.pixels, self.vectors = builder, pixels, vectors
+        self.acc = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in range(pixels)]
+        module = builder.module
+        pointer = VECTOR.as_pointer()
+
+        def declare(name: str, result: ir.Type, *arguments: ir.Type) -> ir.Function:
+            return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
+
+        self.fma = declare(f"llvm.fma.v{LANES}f32", VECTOR, VECTOR, VECTOR, VECTOR)
+        self.masked_load = declare(f"llvm.masked.load.v{LANES}f32.p0", VECTOR, pointer, INT32, MASK, VECTOR)
+        self.masked_store = declare(f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), VECTOR, pointer, INT32, MASK)
+
+    def integer(self, value: int) -> ir.Constant:
+        return ir.Constant(INT64, value)
+
+    def address(self, base: ir.Value) -> ir.Value:
+        return self.b.inttoptr(base, FLOAT.as_pointer())
+
+    def at(self, base: ir.Value, *offsets: ir.Value) -> ir.Value:
+        for offset in offsets:
+            base = self.b.gep(base, [offset])
+        return base
+
+    def load(self, place: ir.Value, mask: ir.Value | None = None) -> ir.Value:
+        vector = self.b.bitcast(place, VECTOR.as_pointer())
+        if mask is not None:
+            zero = ir.Constant(VECTOR, [0.0] * LANES)
+            return self.b.call(self.masked_load, [vector, ir.Constant(INT32, 4), mask, zero])
+        value = self.b.load(vector)
+        value.align = 4
+        return value
+
+    def store(self, value: ir.Value, place: ir.Value, mask: ir.Value | None = None) -> None:
+        vector = self.b.bitcast(place, VECTOR.as_pointer())
+        if mask is None:
+            self.b.store(value, vector).align = 4
+        else:
+            self.b.call(self.masked_store, [value, vector, ir.Constant(INT32, 4), mask])
+
+    def broadcast(self, scalar: ir.Value, vector_type: ir.VectorType) -> ir.Value:
+        undefined = ir.Constant(vector_type, ir.Undefined)
+        first = self.b.insert_element(undefined, scalar, ir.Constant(INT32, 0))
+        return self.b.shuffle_vector(first, undefined, ir.Constant(LANE_NUMBERS, [0] * LANES))
+
+    def load_broadcast(self, place: ir.Value) -> ir.Value:
+        value = self.b.load(place)
+        value.align = 4
+        return self.broadcast(value, VECTOR)
+
+    def masks(self, channels: ir.Value) -> list[ir.Value]:
+        """For each vector, which of its lanes hold one of the `channels` first channels."""
+        count = self.broadcast(self.b.trunc(channels, INT32), LANE_NUMBERS)
+        numbers = [ir.Constant(LANE_NUMBERS, list(range(LANES * v, LANES * (v + 1)))) for v in range(self.vectors)]
+        return [self.b.icmp_signed("<", number, count) for number in numbers]
+
+    def multiply_add(self, p: int, v: int, x: ir.Value, w: ir.Value) -> None:
+        self.b.store(self.b.call(self.fma, [x, w, self.b.load(self.acc[p][v])]), self.acc[p][v])
+
+    def start(self, values: list[ir.Value]) -> None:
+        for p in range(self.pixels):
+            for v in range(self.vectors):
+                self.b.store(values[v], self.acc[p][v])
+
+    def prefetch(self, y: ir.Value, y_pixel: ir.Value) -> None:
+        """Asks for the lines of the cache that `finish` will store to; they come while the tile is computed."""
+        b = self.b
+        argument_types = (FLOAT.as_pointer(), INT32, INT32, INT32)
+        function_type = ir.FunctionType(ir.VoidType(), argument_types)
+        fetch = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
+        to_write, all_levels, data = (ir.Constant(INT32, number) for number in (1, 3, 1))
+        for p in range(self.pixels):
+            for lane in range(0, self.vectors * LANES, LINE):
+                place = self.at(y, b.mul(y_pixel, self.integer(p)), self.integer(lane))
+                b.call(fetch, [place, to_write, all_levels, data])
+
+    def clamp(self, low: ir.Value) -> None:
+        """Raises all accumulators to at least `low`; a NaN stays."""
+        least = self.broadcast(low, VECTOR)
+        for line in self.acc:
+            for acc in line:
+                value = self.b.load(acc)
+                self.b.store(self.b.select(self.b.fcmp_ordered(">", least, value), least, value), acc)
+
+    def stored(
+        self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value
+    ) -> Iterator[tuple[ir.Value, ir.Value, ir.Value | None]]:
+        """The accumulators of the first `count` pixels and `channels` channels, their places from y on, and masks.
+
+        Twice, as the two branches of code for a full tile, without masks, and for any other.
+        """
+        b = self.b
+        full = b.and_(
+            b.icmp_signed("==", count, self.integer(self.pixels)),
+            b.icmp_signed("==", channels, self.integer(self.vectors * LANES)),
+        )
+        places = [
+            [self.at(y, b.mul(y_pixel, self.integer(p)), self.integer(LANES * v)) for v in range(self.vectors)]
+            for p in range(self.pixels)
+        ]
+        with b.if_else(full) as (then, otherwise):
+            with then:
+                for p, line in enumerate(places):
+                    for v, place in enumerate(line):
+                        yield self.acc[p][v], place, None
+            with otherwise:
+                lanes = self.masks(channels)
+                for p, line in enumerate(places):
+                    wanted = self.broadcast(b.icmp_signed(">", count, self.integer(p)), MASK)
+                    for v, place in enumerate(line):
+                        yield self.acc[p][v], place, b.and_(lanes[v], wanted)
+
+    def finish(self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
+        """Stores the accumulators of the first `count` pixels and `channels` channels."""
+        for acc, place, mask in self.stored(y, y_pixel, count, channels):
+            self.store(self.b.load(acc), place, mask)
+
+    def add(self, other: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
+        """Adds what lies at `other` to the accumulators that `finish` will store."""
+        for acc, place, mask in self.stored(other, y_pixel, count, channels):
+            self.b.store(self.b.fadd(self.b.load(acc), self.load(place, mask)), acc)
