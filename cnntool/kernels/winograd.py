@@ -1,4 +1,6 @@
-"""3x3 convolution by Winograd's minimal filtering: 36 products for 16 outputs, or 16 for 4, instead of 144 and 36.
+"""3x3 and 5x5 convolution by Winograd's minimal filtering.
+
+Of 3x3 filters 36 products for 16 outputs, or 16 for 4, instead of 144 and 36; of 5x5 filters 36 for 4 instead of 100.
 
 For each place of a transformed patch, filters and patches meet in a matrix product over the input channels, which the
 register tile of direct convolution computes. Errors are about 5e-6 of the largest output with tiles of 4x4, ten times
@@ -15,9 +17,9 @@ from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES, VECTORS
 from cnntool.kernels.winograd_tiles import (
+    FIVE_G,
     PATCH,
     SMALL_G,
-    SMALL_TILE,
     TILE,
     G,
     winograd_input_forward,
@@ -32,8 +34,8 @@ F = np.float32
 
 
 def transform_filters(weight: np.ndarray, tile: int) -> np.ndarray:
-    """Filters (3, 3, in, out) as a matrix (in, out) for each place of a patch, packed for the register tile."""
-    matrix = SMALL_G if tile == SMALL_TILE else G
+    """Filters (k, k, in, out) as a matrix (in, out) for each place of a patch, packed for the register tile."""
+    matrix = FIVE_G if len(weight) == 5 else G if tile == TILE else SMALL_G
     turned = np.einsum("ay,bx,yxio->abio", matrix, matrix, weight.astype(np.float64), optimize=True)
     matrices = turned.reshape(-1, 1, 1, *weight.shape[2:]).astype(np.float32)
     return np.stack([pack_filters(matrix, 1) for matrix in matrices])
@@ -69,23 +71,22 @@ def products(u, v, m, tiles, first, last):
 
 @kernel
 def conv_winograd_forward(
-    x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, low, weight, first, last, tile
+    x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, low, weight, first, last, tile, patch
 ):
     """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: packed; out: >= low.
 
-    v: P, T, C and m: P, T, O are scratch for P places and T tiles, half: P, LANES. Of the output channels those from
+    v: P, T, C and m: P, T, O are scratch for P places and T tiles, half: 36, LANES. Of the output channels those from
     `first`, a multiple of BLOCK, to `last` are computed, O of them. A row of tiles with a result that is not finite is
     computed anew by direct convolution with `weight`, the same filters packed for it.
     """
-    tiles = -(-columns // tile)
-    lines = -(-rows // tile)
+    tiles, lines, size = -(-columns // tile), -(-rows // tile), patch - tile + 1
     together = max(1, v.shape[1] // tiles)
     for line in range(0, lines, together):
         count = min(together, lines - line)
         for i in range(count):
             y0 = x_row + tile * (line + i)
-            if tile == TILE:
-                winograd_input_forward(x, y0, tiles, v, i * tiles, half)
+            if patch == PATCH:
+                winograd_input_forward(x, y0, tile, tiles, v, i * tiles, half)
             else:
                 winograd_small_input_forward(x, y0, tiles, v, i * tiles, half)
         products(u, v, m, count * tiles, first, last)
@@ -98,10 +99,11 @@ def conv_winograd_forward(
                 )
             else:
                 trouble = winograd_small_output_forward(
-                    m, done, tiles, bias, out, to, out_column, first, left, columns, half, low
+                    m, patch, done, tiles, bias, out, to, out_column, first, left, columns, half, low
                 )
             if trouble != F(0):
                 conv_direct_forward(
                     x, x_row + tile * (line + i), weight, bias, out, to, out_column, left, columns,
-                    3, 3, 1, 1, 1, 1, 1, x.shape[2], out.shape[2], low, first // BLOCK, -(-last // BLOCK), out, NONE,
+                    size, size, 1, 1, 1, 1, 1, x.shape[2], out.shape[2], low,
+                    first // BLOCK, -(-last // BLOCK), out, NONE,
                 )  # fmt: skip

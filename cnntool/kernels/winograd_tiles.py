@@ -1,4 +1,6 @@
-"""The transforms of Winograd's minimal filtering, of one tile after the other: F(4x4, 3x3) and F(2x2, 3x3).
+"""The transforms of Winograd's minimal filtering, of one tile after the other.
+
+F(4x4, 3x3), F(2x2, 3x3), and F(2x2, 5x5), which sees the same patch as the first.
 
     y = A^T [(G g G^T) * (B^T d B)] A      A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016
 
@@ -32,6 +34,16 @@ G = np.array(
     ]
 )
 SMALL_G = np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]])
+FIVE_G = np.array(
+    [
+        [1 / 4, 0, 0, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6, 1 / 3, 2 / 3],
+        [1 / 24, -1 / 12, 1 / 6, -1 / 3, 2 / 3],
+        [0, 0, 0, 0, 1],
+    ]
+)
 
 
 @inlined
@@ -81,15 +93,15 @@ def _at_least(least, value):
 
 
 @kernel
-def winograd_input_forward(x, y0, tiles, v, first, half):
-    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 tile of x at (y0, 4 t); `half`: 36, LANES of scratch."""
+def winograd_input_forward(x, y0, tile, tiles, v, first, half):
+    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 patch of x at (y0, tile t); `half`: 36, LANES of scratch."""
     channels = x.shape[2]
     pixel, line, place = 4 * channels, 4 * x.shape[1] * channels, 4 * v.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
     for t in range(tiles):
         for c in range(0, channels, LANES):
             count = min(LANES, channels - c)
-            x_at = address_of(x) + y0 * line + TILE * t * pixel + 4 * c
+            x_at = address_of(x) + y0 * line + tile * t * pixel + 4 * c
             v_at = address_of(v) + (first + t) * pixel + 4 * c
             for j in range(PATCH):
                 d0, d1, d2, d3, d4, d5 = _load_six(x_at + j * pixel, line, count)
@@ -168,6 +180,11 @@ def _small_output_line(m0, m1, m2, m3):
 
 
 @inlined
+def _five_output_line(m0, m1, m2, m3, m4, m5):
+    return m0 + ((m1 + m2) + (m3 + m4)), (m1 - m2) + splat(TWO) * (m3 - m4) + m5
+
+
+@inlined
 def _load_four(at, step, count):
     if count == LANES:
         return load(at), load(at + step), load(at + 2 * step), load(at + 3 * step)
@@ -207,11 +224,13 @@ def winograd_small_input_forward(x, y0, tiles, v, first, half):
 
 
 @kernel
-def winograd_small_output_forward(m, first, tiles, bias, out, out_row, out_column, channel, rows, columns, half, low):
-    """As `winograd_output_forward`, for tiles of 2x2."""
+def winograd_small_output_forward(
+    m, patch, first, tiles, bias, out, out_row, out_column, channel, rows, columns, half, low
+):
+    """As `winograd_output_forward`, for tiles of 2x2: of 3x3 filters with a patch of 4, of 5x5 with one of 6."""
     channels, pixel = m.shape[2], 4 * out.shape[2]
     line, place = out.shape[1] * pixel, 4 * m.shape[1] * channels
-    half_at, row = address_of(half), SMALL_PATCH * BYTES
+    half_at, row = address_of(half), PATCH * BYTES
     trouble, least = splat(ZERO), splat(low)
     for t in range(tiles):
         wide = min(SMALL_TILE, columns - SMALL_TILE * t)
@@ -219,15 +238,23 @@ def winograd_small_output_forward(m, first, tiles, bias, out, out_row, out_colum
             count = min(LANES, channels - o)
             m_at = address_of(m) + 4 * ((first + t) * channels + o)
             y_at = address_of(out) + out_row * line + (out_column + SMALL_TILE * t) * pixel + 4 * (channel + o)
-            for j in range(SMALL_PATCH):
-                d0, d1, d2, d3 = _load_four(m_at + j * place, SMALL_PATCH * place, count)
-                h0, h1 = _small_output_line(d0, d1, d2, d3)
+            for j in range(patch):
+                if patch == PATCH:
+                    d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * place, PATCH * place, count)
+                    h0, h1 = _five_output_line(d0, d1, d2, d3, d4, d5)
+                else:
+                    d0, d1, d2, d3 = _load_four(m_at + j * place, SMALL_PATCH * place, count)
+                    h0, h1 = _small_output_line(d0, d1, d2, d3)
                 store(half_at + j * BYTES, h0)
                 store(half_at + j * BYTES + row, h1)
             offset = _load_one(address_of(bias) + 4 * (channel + o), count)
             for i in range(min(SMALL_TILE, rows)):
-                d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
-                h0, h1 = _small_output_line(d0, d1, d2, d3)
+                if patch == PATCH:
+                    d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
+                    h0, h1 = _five_output_line(d0, d1, d2, d3, d4, d5)
+                else:
+                    d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
+                    h0, h1 = _small_output_line(d0, d1, d2, d3)
                 trouble = trouble + (h0 + h1) * splat(ZERO)
                 _store_one(y_at + i * line, _at_least(least, h0 + offset), count)
                 if wide > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,14 +12,16 @@ from cnntool.declare import Choice, File, Flag, Integer, argument, option
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape, Window
 from cnntool.layers.initial import load_weights, random_weights
-from cnntool.layers.step import AnyStep, Parallel, PixelInPlace, Whole
+from cnntool.layers.step import WHOLE, AnyStep, PixelInPlace, Whole, Windowed
 
 if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.layers.training import Training
 
-COLUMNS = 512  # outputs of a fully connected layer that one thread computes at a time
+# Outputs whose sums are held at a time. Of 25088 inputs and 4096 outputs 512 at a time took 27.6 ms, all 16.5: reading
+# longer pieces of the rows of weights is faster.
+COLUMNS = 4096
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,16 @@ class FullyConnected(Layer):
         bias = arrays.get("bias", np.zeros(self.out_features, np.float32))
         outputs = self.out_features
 
-        def compute(batch: np.ndarray, parallel: Parallel) -> np.ndarray:
-            out = np.empty((len(batch), outputs), np.float32)
+        def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE):
+            flat, result = x[x_row : x_row + shapes[0][0]].reshape(-1), out[out_row, out_column]
+            start, stop = (outputs * number // part.of for number in (part.number, part.number + 1))
+            edges = [*range(start, stop, COLUMNS), stop]
+            forward = kernels.dense.dense_forward
+            return [(forward, (flat, weight, bias, result, *piece)) for piece in itertools.pairwise(edges)]
 
-            def piece(task: tuple[int, int]) -> None:
-                image, first = task
-                last = min(first + COLUMNS, outputs)
-                kernels.dense.dense_forward(batch[image].reshape(-1), weight, bias, out[image], first, last)
-
-            # images within columns: a piece of the weights is used for the whole batch while it is in the cache
-            parallel(piece, [(image, first) for first in range(0, outputs, COLUMNS) for image in range(len(batch))])
-            return out.reshape(-1, 1, 1, outputs)
-
-        return [Whole(shapes[0], self.output_shape(shapes[0]), compute)]
+        step = Windowed(shapes[0], self.output_shape(shapes[0]), self.window(shapes[0]), calls)
+        step.filter_bytes, step.alone, step.heavy = weight.nbytes, True, True
+        return [step]
 
     def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
         (x,) = inputs

@@ -34,7 +34,7 @@ Call = tuple[Callable[..., Any], tuple]
 
 
 class Part(NamedTuple):
-    """One of several nearly equal parts of a convolution's filters."""
+    """One of several nearly equal parts of a step's filters."""
 
     number: int
     of: int
@@ -46,8 +46,8 @@ WHOLE = Part(0, 1)
 WindowCalls = Callable[..., list[Call]]
 """`calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch)`: rows `first` on of the output.
 
-The first of their windows begins at (x_row, x_column). A convolution also takes `other`, the volume and its row, where
-it `adds` one; and with `filter_bytes` the `part` of its filters that is to be computed.
+The first of their windows begins at (x_row, x_column). A step with `filter_bytes` also takes the `part` of its filters
+that is to be computed, and a convolution that `adds` takes `other`, the volume and its row.
 """
 
 
@@ -61,6 +61,8 @@ class Step:
 
     window: Window = POINT
     pad_value = 0.0
+    filter_bytes = 0  # of filters that the kernel reads, where it can compute a part of them
+    alone = False  # has a run of its own
     heavy = False  # so much work a row that computing rows twice costs more than storing them
     overread = 0  # float32 that may be read beyond the last window
     crosses_border = False  # the kernel may be given rows and columns outside of its input, and takes them for zeros
@@ -146,7 +148,6 @@ class Convolution(Windowed):
     algorithm = ""
     adds = False  # another volume to what comes out
     rectified = False  # max(0, x) of that
-    filter_bytes = 0  # that the kernel reads, where it can compute a part of the filters
     costs: dict[str, float]  # of each algorithm that fits: what was weighed
 
     def __init__(

@@ -134,7 +134,7 @@ def band_calls(
 ) -> list[Call]:
     """What computes final rows first to last into `out`. The calls of the next band may use the same `scratch`.
 
-    `part`: of the filters, where the run is one convolution.
+    `part`: of the filters, where the run is one step that has some.
     """
     scratch.reset()
     spans = rows_of_steps(steps, first, last)

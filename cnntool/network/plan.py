@@ -193,6 +193,8 @@ def joins(steps: list[AnyStep], step: AnyStep, one_run: bool) -> bool:
     if isinstance(step, (Whole, Adaptive)) or isinstance(steps[-1], Whole):
         return False
     row_steps = [s for s in steps if isinstance(s, Step)]
+    if step.alone or any(s.alone for s in row_steps):
+        return False
     overlaps = step.window.extent[0] > step.window.stride[0]
     dear = any(s.heavy for s in row_steps) and (step.heavy or overlaps)
     return (one_run or not dear) and row_group([*row_steps, step]) > 0

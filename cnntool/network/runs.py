@@ -42,7 +42,7 @@ def tasks_of(chain: list[Step], images: int, threads: int) -> list[Task]:
 def shares_filters(chain: list[Step], threads: int) -> bool:
     """Whether threads should rather take filters apart than rows: it is more to read filters than volumes."""
     step = chain[0]
-    if len(chain) > 1 or not isinstance(step, Convolution):
+    if len(chain) > 1:
         return False
     if step.output_shape[2] < FEWEST_CHANNELS * threads:
         return False

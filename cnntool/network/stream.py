@@ -18,7 +18,7 @@ def can_stream(plan: Plan) -> bool:
     """Whether the plan is one run of row steps. Statistics of the image itself, and branches, need all of it."""
     if len(plan.runs) != 1 or any(second is not None for second in plan.runs[0].seconds):
         return False
-    return all(isinstance(step, Step) for step in plan.runs[0].steps)
+    return all(isinstance(step, Step) and not step.alone for step in plan.runs[0].steps)
 
 
 def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], threads: int) -> None:

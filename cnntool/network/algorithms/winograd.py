@@ -1,4 +1,4 @@
-"""Winograd's algorithm for 3x3 convolutions with stride 1."""
+"""Winograd's algorithm for 3x3 and 5x5 convolutions with stride 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CACHE = 512 * 1024  # bytes of filters that stay in the second cache
 
 def winograd_fits(step: Convolution) -> bool:
     kernel_size, stride, dilation, _ = step.window
-    return (kernel_size, stride, dilation, step.groups) == ((3, 3), (1, 1), (1, 1), 1)
+    return kernel_size in ((3, 3), (5, 5)) and (stride, dilation, step.groups) == ((1, 1), (1, 1), 1)
 
 
 def winograd_cost(step: Convolution) -> float:
@@ -24,7 +24,8 @@ def winograd_cost(step: Convolution) -> float:
 def winograd_tile(step: Convolution) -> int:
     """The side of the tiles of outputs: the one that takes less time."""
     tiles = kernels.winograd_tiles
-    return min((tiles.TILE, tiles.SMALL_TILE), key=lambda tile: winograd_cost_of(step, tile))
+    sides = (tiles.TILE, tiles.SMALL_TILE) if step.window.kernel_size == (3, 3) else (tiles.SMALL_TILE,)
+    return min(sides, key=lambda tile: winograd_cost_of(step, tile))
 
 
 def winograd_cost_of(step: Convolution, tile: int) -> float:
@@ -33,7 +34,7 @@ def winograd_cost_of(step: Convolution, tile: int) -> float:
     in_channels, vectors = step.input_shape[2], kernels.vectors
     if min(in_channels, out_channels) < SMALLEST:
         return math.inf
-    places = (tile + 2) ** 2
+    places = patch_of(step, tile) ** 2
     columns = -(-width // tile)
     tiles = -(-height // tile) * columns
     together = min(tiles, tiles_together(columns))
@@ -41,6 +42,11 @@ def winograd_cost_of(step: Convolution, tile: int) -> float:
     filters = 4 * places * in_channels * out_channels
     reading = 1.5 * filters * tiles / together if filters > CACHE else 0
     return products * vectors.LANES / 0.9 + 14 * places * tiles * (in_channels + out_channels) + reading
+
+
+def patch_of(step: Convolution, tile: int) -> int:
+    """The side of the inputs that a tile sees."""
+    return tile + step.window.kernel_size[0] - 1
 
 
 def tiles_together(columns: int) -> int:
@@ -59,7 +65,8 @@ def prepare_winograd(step: Convolution) -> None:
     """Transforms the filters, and gives the step the kernel that works on tiles of outputs."""
     winograd, tile = kernels.winograd, winograd_tile(step)
     _, width, out_channels = step.output_shape
-    in_channels, places = step.input_shape[2], (tile + 2) ** 2
+    in_channels, patch = step.input_shape[2], patch_of(step, tile)
+    places = patch**2
     filters = winograd.transform_filters(step.weight, tile)
     bias = kernels.convolution.pack_bias(step.bias, out_channels, 1)
     packed = kernels.convolution.pack_filters(step.weight, 1)
@@ -72,10 +79,10 @@ def prepare_winograd(step: Convolution) -> None:
         start, stop = (min(out_channels, block * kernels.convolution.BLOCK) for block in blocks_of(step, part))
         v = scratch.array(places, together, in_channels, spare=kernels.vectors.PIXELS * in_channels)
         m = scratch.array(places, together, stop - start)
-        half = scratch.array(places, kernels.vectors.LANES)
+        half = scratch.array(winograd.PLACES, kernels.vectors.LANES)
         where = x, x_row, filters, bias, out, out_row, out_column, rows, width
         rest = finish(step, out, out_row, out_column, rows, other, clamps=True)
-        return [(forward, (*where, v, m, half, low, packed, start, stop, tile)), *rest]
+        return [(forward, (*where, v, m, half, low, packed, start, stop, tile, patch)), *rest]
 
     step.calls = calls
     step.row_multiple = tile

@@ -60,6 +60,28 @@ def test_winograd(monkeypatch, tile, height, width, channels, outputs, border):
     check("winograd", forced("winograd", words + " relu", weight, bias), x, np.maximum(expected, 0))
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "outputs", "border"),
+    [
+        (1, 1, 16, 16, 2),
+        (3, 2, 17, 33, 2),
+        (5, 8, 16, 40, 0),
+        (13, 6, 20, 70, 1),
+        (28, 31, 32, 96, 2),
+        (6, 5, 130, 260, 2),
+    ],
+)
+def test_winograd_with_5x5_filters(height, width, channels, outputs, border):
+    x, weight, bias = noise(height, width, channels), noise(5, 5, channels, outputs), noise(outputs)
+    expected = conv(x, weight, bias, padding=(border,) * 4)
+    words = f"conv {outputs} 5 --padding {border} relu"
+    check("winograd", forced("winograd", words, weight, bias), x, np.maximum(expected, 0))
+    x[height // 2, 0, 3] = np.inf
+    with np.errstate(invalid="ignore"):
+        expected = np.maximum(conv(x, weight, bias, padding=(border,) * 4), 0)
+    check("winograd", forced("winograd", words, weight, bias), x, expected)
+
+
 @pytest.mark.parametrize("tile", [2, 4])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_winograd_where_a_value_is_not_finite(monkeypatch, tile, value):
