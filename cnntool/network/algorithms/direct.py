@@ -7,6 +7,8 @@ import numpy as np
 from cnntool import kernels
 from cnntool.layers.step import WHOLE, Call, Convolution, Part, Rectifier
 
+CACHE = 512 * 1024  # bytes of filters that stay in the second cache
+FAIR_PIXELS = 200  # of a band, if the filters do not stay there
 WAY = 4096  # bytes of one way of the first cache
 Other = tuple[np.ndarray, int] | None
 """A volume that a convolution adds, and the row of it that the first row of the output is added to."""
@@ -25,7 +27,12 @@ def direct_cost(step: Convolution) -> float:
     """The register tile: whole blocks of channels, and of pixels at the end of a row."""
     vectors, per_group = kernels.vectors, step.output_shape[2] // step.groups
     lanes = -(-per_group // vectors.LANES) * vectors.LANES
-    return macs(step) * lanes / per_group / 0.9
+    return macs(step) * lanes / per_group / 0.9 + reading_cost(4 * step.weight.size)
+
+
+def reading_cost(filter_bytes: float) -> float:
+    """Of filters that do not stay in the second cache; those of a whole network stay in no cache at all."""
+    return 3 * filter_bytes if filter_bytes > CACHE else 0
 
 
 def least(step: Convolution, *, adds: bool = False) -> np.float32:
@@ -83,6 +90,8 @@ def prepare_direct(step: Convolution) -> None:
     step.calls = calls
     step.overread = spare_pixels(step)
     step.filter_bytes = packed.nbytes
+    if packed.nbytes > CACHE:  # each band reads all filters from farther away
+        step.fair_rows = -(-FAIR_PIXELS // step.output_shape[1])
 
 
 def blocks_of(step: Convolution, part: Part) -> tuple[int, int]:

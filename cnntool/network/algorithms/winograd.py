@@ -6,10 +6,9 @@ import math
 
 from cnntool import kernels
 from cnntool.layers.step import WHOLE, Convolution
-from cnntool.network.algorithms.direct import blocks_of, finish, least, spare_pixels
+from cnntool.network.algorithms.direct import blocks_of, finish, least, reading_cost, spare_pixels
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
-CACHE = 512 * 1024  # bytes of filters that stay in the second cache
 
 
 def winograd_fits(step: Convolution) -> bool:
@@ -39,8 +38,7 @@ def winograd_cost_of(step: Convolution, tile: int) -> float:
     tiles = -(-height // tile) * columns
     together = min(tiles, tiles_together(columns))
     products = places * tiles / together * whole_tiles(together) * in_channels * -(-out_channels // vectors.LANES)
-    filters = 4 * places * in_channels * out_channels
-    reading = 1.5 * filters * tiles / together if filters > CACHE else 0
+    reading = reading_cost(4 * places * in_channels * out_channels) * tiles / together
     return products * vectors.LANES / 0.9 + 14 * places * tiles * (in_channels + out_channels) + reading
 
 
