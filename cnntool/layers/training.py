@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntool.layers.canvas import convolved
-from cnntool.layers.memory import Scratch
+from cnntool.layers.memory import Scratch, aligned
 from cnntool.layers.step import (
     Adaptive,
     AnyStep,
@@ -53,7 +53,7 @@ class Training:
         size = math.prod(shape) * np.dtype(dtype).itemsize
         kept = self._kept.get(name)
         if kept is None or kept.nbytes < size:
-            kept = self._kept[name] = np.empty(size, np.uint8)
+            kept = self._kept[name] = aligned(-(-size // 4)).view(np.uint8)
         return kept[:size].view(dtype).reshape(shape)
 
     def over_images(self, images: int, work: Callable[[int, int], Any]) -> list[Any]:
