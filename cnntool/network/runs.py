@@ -142,9 +142,12 @@ class Run:
         if isinstance(first, Whole):
             how = "the whole volume"
         else:
-            bands = bands_of(row_steps, 1, threads) if row_steps else []
-            tallest = max((rows.last - rows.first for rows in bands), default=0)
-            how = f"{len(bands)} bands of up to {tallest} rows" if bands else "bands of rows"
+            tasks = tasks_of(row_steps, 1, threads) if row_steps else []
+            tallest = max((task.rows.last - task.rows.first for task in tasks), default=0)
+            parts = {task.part for task in tasks}
+            how = f"{len(tasks) // len(parts)} bands of up to {tallest} rows" if tasks else "bands of rows"
+            if len(parts) > 1:
+                how += f", by {len(parts)} parts of the filters"
             if isinstance(first, Adaptive):
                 how = f"statistics, then {how}"
         return {

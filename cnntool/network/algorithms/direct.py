@@ -62,7 +62,8 @@ def prepare_direct(step: Convolution) -> None:
     offset = convolution.pack_bias(step.bias, out_channels, groups)
     forward, low = convolution.conv_direct_forward, least(step, adds=True)
     point = (kh, kw) == (1, 1) and not any(padding)
-    # pixels that lie a multiple of this apart share a few lines of the first cache: 14x14x1024 -> 256 took 1.22 ms
+    # pixels that lie a multiple of a way apart push each other out of the first cache: 14x14x1024 -> 256 took 1.22 ms,
+    # and 0.93 when they are gathered a line farther apart
     gathers = point and groups == 1 and ((sy, sx) != (1, 1) or 4 * in_channels % WAY == 0)
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE, other=None):
