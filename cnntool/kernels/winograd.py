@@ -15,7 +15,7 @@ import numpy as np
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT, NONE, conv_direct_forward, dense_row, pack_filters
 from cnntool.kernels.jit import inlined, kernel
 from cnntool.kernels.tile import address_of
-from cnntool.kernels.vectors import LANES, VECTORS
+from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
 from cnntool.kernels.winograd_tiles import (
     FIVE_G,
     PATCH,
@@ -69,26 +69,42 @@ def products(u, v, m, tiles, first, last):
                 w_at += 4 * in_channels * LANES
 
 
+@inlined
+def _direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, size, low):
+    """A few rows by direct convolution, of a copy with its border."""
+    height, width, channels = x.shape
+    wide = max(columns, PIXELS) + size - 1
+    canvas = np.zeros((rows + size - 1, wide, channels), np.float32)
+    for i in range(max(0, -y0), min(len(canvas), height - y0)):
+        for j in range(max(0, -x0), min(wide, width - x0)):
+            canvas[i, j] = x[y0 + i, x0 + j]
+    conv_direct_forward(
+        canvas, 0, weight, bias, out, out_row, out_column, rows, columns, size, size, 1, 1, 1, 1, 1, channels,
+        out.shape[2], low, first // BLOCK, -(-last // BLOCK), out, NONE,
+    )  # fmt: skip
+
+
 @kernel
 def conv_winograd_forward(
-    x, x_row, u, bias, out, out_row, out_column, rows, columns, v, m, half, low, weight, first, last, tile, patch
-):
-    """x: H, W, C padded, reaching over the last tiles; u: `transform_filters`; bias: packed; out: >= low.
+    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
+    first, last, tile, patch,
+):  # fmt: skip
+    """x: H, W, C, first window at (x_row, x_column), zero beyond; u: `transform_filters`; bias: packed; out: >= low.
 
-    v: P, T, C and m: P, T, O are scratch for P places and T tiles, half: 36, LANES. Of the output channels those from
-    `first`, a multiple of BLOCK, to `last` are computed, O of them. A row of tiles with a result that is not finite is
-    computed anew by direct convolution with `weight`, the same filters packed for it.
+    v: P, T, C and m: P, T, O are scratch for P places and T tiles, half: 36, LANES, edge: a patch and LANES more. Of
+    the output channels those from `first`, a multiple of BLOCK, to `last` are computed, O of them. A row of tiles with
+    a result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
     """
-    tiles, lines, size = -(-columns // tile), -(-rows // tile), patch - tile + 1
+    tiles, lines = -(-columns // tile), -(-rows // tile)
     together = max(1, v.shape[1] // tiles)
     for line in range(0, lines, together):
         count = min(together, lines - line)
         for i in range(count):
             y0 = x_row + tile * (line + i)
             if patch == PATCH:
-                winograd_input_forward(x, y0, tile, tiles, v, i * tiles, half)
+                winograd_input_forward(x, y0, x_column, tile, tiles, v, i * tiles, half, edge)
             else:
-                winograd_small_input_forward(x, y0, tiles, v, i * tiles, half)
+                winograd_small_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
         products(u, v, m, count * tiles, first, last)
         for i in range(count):
             left = min(tile, rows - tile * (line + i))
@@ -102,8 +118,20 @@ def conv_winograd_forward(
                     m, patch, done, tiles, bias, out, to, out_column, first, left, columns, half, low
                 )
             if trouble != F(0):
-                conv_direct_forward(
-                    x, x_row + tile * (line + i), weight, bias, out, to, out_column, left, columns,
-                    size, size, 1, 1, 1, 1, 1, x.shape[2], out.shape[2], low,
-                    first // BLOCK, -(-last // BLOCK), out, NONE,
-                )  # fmt: skip
+                y0 = x_row + tile * (line + i)
+                _direct_rows(
+                    x,
+                    y0,
+                    x_column,
+                    weight,
+                    bias,
+                    out,
+                    to,
+                    out_column,
+                    left,
+                    columns,
+                    first,
+                    last,
+                    patch - tile + 1,
+                    low,
+                )

@@ -68,7 +68,7 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
             if n != present:
                 place(x[n], canvas, row, column, 1, 1)
                 present = n
-            winograd_input_forward(canvas, TILE * ((line + i) % lines), TILE, tiles, v, i * tiles, lanes)
+            winograd_input_forward(canvas, TILE * ((line + i) % lines), 0, TILE, tiles, v, i * tiles, lanes, lanes[0])
         products(u, v, m, count * tiles, 0, out_channels)
         for i in range(count):
             n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
@@ -121,7 +121,7 @@ def conv_winograd_weight_backward(x, d_output, first, last, top, left, total):
                 place(x[n], canvas, top, left, 1, 1)
                 place(d_output[n], d_canvas, 0, 0, 1, 1)
                 present = n
-            winograd_input_forward(canvas, y, TILE, tiles, v, i * tiles, lanes)
+            winograd_input_forward(canvas, y, 0, TILE, tiles, v, i * tiles, lanes, lanes[0])
             winograd_gradient_forward(d_canvas, y, tiles, m, i * tiles, half)
         for p in range(PLACES):
             outer(

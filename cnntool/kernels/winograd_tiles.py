@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.simd import load, load_first, splat, store, store_first, where_less
+from cnntool.kernels.simd import copy_floats, load, load_first, splat, store, store_first, where_less
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES
 
@@ -92,16 +92,43 @@ def _at_least(least, value):
     return where_less(value, least, least, value)
 
 
+@inlined
+def patch_at(x, y0, x0, patch, edge):
+    """The address of the patch of x at (y0, x0), and the bytes from row to row.
+
+    One that reaches out of x is put together in `edge`, zeros where x is not.
+    """
+    height, width, channels = x.shape
+    pixel = 4 * channels
+    at, line = address_of(x) + (y0 * width + x0) * pixel, width * pixel
+    if y0 < 0 or x0 < 0 or y0 + patch > height or x0 + patch > width:
+        from_at, from_line = at, line
+        at, line = address_of(edge), patch * pixel
+        for i in range(patch):
+            for j in range(patch):
+                to = at + i * line + j * pixel
+                if 0 <= y0 + i < height and 0 <= x0 + j < width:
+                    copy_floats(to, from_at + i * from_line + j * pixel, channels)
+                else:
+                    for c in range(0, channels, LANES):  # past the pixel's end, where the next one will be
+                        store(to + 4 * c, splat(ZERO))
+    return at, line
+
+
 @kernel
-def winograd_input_forward(x, y0, tile, tiles, v, first, half):
-    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 patch of x at (y0, tile t); `half`: 36, LANES of scratch."""
+def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge):
+    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 patch of x at (y0, x0 + tile t), which may reach out of x.
+
+    Scratch: `half`: 36, LANES; `edge`: a patch and LANES more.
+    """
     channels = x.shape[2]
-    pixel, line, place = 4 * channels, 4 * x.shape[1] * channels, 4 * v.shape[1] * channels
+    pixel, place = 4 * channels, 4 * v.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
     for t in range(tiles):
+        patch_from, line = patch_at(x, y0, x0 + tile * t, PATCH, edge)
         for c in range(0, channels, LANES):
             count = min(LANES, channels - c)
-            x_at = address_of(x) + y0 * line + tile * t * pixel + 4 * c
+            x_at = patch_from + 4 * c
             v_at = address_of(v) + (first + t) * pixel + 4 * c
             for j in range(PATCH):
                 d0, d1, d2, d3, d4, d5 = _load_six(x_at + j * pixel, line, count)
@@ -195,15 +222,16 @@ def _load_four(at, step, count):
 
 
 @kernel
-def winograd_small_input_forward(x, y0, tiles, v, first, half):
-    """v[a, b, first + t, c] = (B^T d B)[a, b] of the 4x4 patch of x at (y0, 2 t); `half`: 16, LANES of scratch."""
+def winograd_small_input_forward(x, y0, x0, tiles, v, first, half, edge):
+    """As `winograd_input_forward`, of 4x4 patches at (y0, x0 + 2 t)."""
     channels = x.shape[2]
-    pixel, line, place = 4 * channels, 4 * x.shape[1] * channels, 4 * v.shape[1] * channels
+    pixel, place = 4 * channels, 4 * v.shape[1] * channels
     half_at, row = address_of(half), SMALL_PATCH * BYTES
     for t in range(tiles):
+        patch_from, line = patch_at(x, y0, x0 + SMALL_TILE * t, SMALL_PATCH, edge)
         for c in range(0, channels, LANES):
             count = min(LANES, channels - c)
-            x_at = address_of(x) + y0 * line + SMALL_TILE * t * pixel + 4 * c
+            x_at = patch_from + 4 * c
             v_at = address_of(v) + (first + t) * pixel + 4 * c
             for j in range(SMALL_PATCH):
                 d0, d1, d2, d3 = _load_four(x_at + j * pixel, line, count)

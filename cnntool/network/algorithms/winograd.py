@@ -6,7 +6,7 @@ import math
 
 from cnntool import kernels
 from cnntool.layers.step import WHOLE, Convolution
-from cnntool.network.algorithms.direct import blocks_of, finish, least, reading_cost, spare_pixels
+from cnntool.network.algorithms.direct import blocks_of, finish, least, reading_cost
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
 
@@ -71,22 +71,21 @@ def prepare_winograd(step: Convolution) -> None:
     tiles = -(-width // tile)
     together = tiles_together(tiles)
     forward, low = winograd.conv_winograd_forward, least(step)
-    top, left, bottom, right = step.window.padding
+    lanes = kernels.vectors.LANES
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE, other=None):
         start, stop = (min(out_channels, block * kernels.convolution.BLOCK) for block in blocks_of(step, part))
         v = scratch.array(places, together, in_channels, spare=kernels.vectors.PIXELS * in_channels)
         m = scratch.array(places, together, stop - start)
-        half = scratch.array(winograd.PLACES, kernels.vectors.LANES)
-        where = x, x_row, filters, bias, out, out_row, out_column, rows, width
+        half, edge = scratch.array(winograd.PLACES, lanes), scratch.array(places * in_channels + lanes)
+        where = x, x_row, x_column, filters, bias, out, out_row, out_column, rows, width
         rest = finish(step, out, out_row, out_column, rows, other, clamps=True)
-        return [(forward, (*where, v, m, half, low, packed, start, stop, tile, patch)), *rest]
+        return [(forward, (*where, v, m, half, edge, low, packed, start, stop, tile, patch)), *rest]
 
     step.calls = calls
+    step.crosses_border = True
     step.row_multiple = tile
     # all filters are read for as many tiles as are computed together: 14x14x512 -> 512 took 10.6 ms in bands of 8
     # tiles, 4.5 in one of 16
     step.fair_rows = tile * together // tiles
     step.filter_bytes = 0 if step.adds else filters.nbytes  # what is added is added to all channels at once
-    step.window = step.window._replace(padding=(top, left, bottom, right + tiles * tile - width))
-    step.overread = spare_pixels(step)

@@ -87,7 +87,7 @@ def test_winograd_with_5x5_filters(height, width, channels, outputs, border):
 def test_winograd_where_a_value_is_not_finite(monkeypatch, tile, value):
     monkeypatch.setattr(winograd, "winograd_tile", lambda step: tile)
     x, weight, bias = noise(20, 13, 16), noise(3, 3, 16, 200), noise(200)
-    x[9, 4, 3] = value
+    x[9, 4, 3] = x[0, 12, 0] = x[19, 0, 5] = value
     words = "conv 200 3 --padding 1"
     with np.errstate(invalid="ignore"):
         expected = conv(x, weight, bias, padding=(1, 1, 1, 1))
