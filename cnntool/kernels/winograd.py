@@ -1,6 +1,7 @@
 """3x3 and 5x5 convolution by Winograd's minimal filtering.
 
-Of 3x3 filters 36 products for 16 outputs, or 16 for 4, instead of 144 and 36; of 5x5 filters 36 for 4 instead of 100.
+Of 3x3 filters 36 products for 16 outputs, or 16 for 4, instead of 144 and 36, with stride 2 25 for 4; of 5x5 filters 36
+for 4 instead of 100.
 
 For each place of a transformed patch, filters and patches meet in a matrix product over the input channels, which the
 register tile of direct convolution computes. Errors are about 5e-6 of the largest output with tiles of 4x4, ten times
@@ -20,12 +21,15 @@ from cnntool.kernels.winograd_tiles import (
     FIVE_G,
     PATCH,
     SMALL_G,
+    STRIDED_G,
+    STRIDED_PATCH,
     TILE,
     G,
     winograd_input_forward,
     winograd_output_forward,
     winograd_small_input_forward,
     winograd_small_output_forward,
+    winograd_strided_input_forward,
 )
 
 PLACES = PATCH * PATCH
@@ -33,9 +37,9 @@ TILES_AT_ONCE = 28  # two register tiles; more would leave the second cache
 F = np.float32
 
 
-def transform_filters(weight: np.ndarray, tile: int) -> np.ndarray:
+def transform_filters(weight: np.ndarray, tile: int, patch: int) -> np.ndarray:
     """Filters (k, k, in, out) as a matrix (in, out) for each place of a patch, packed for the register tile."""
-    matrix = FIVE_G if len(weight) == 5 else G if tile == TILE else SMALL_G
+    matrix = {(4, 6): G, (2, 4): SMALL_G, (2, 5): STRIDED_G, (2, 6): FIVE_G}[tile, patch]
     turned = np.einsum("ay,bx,yxio->abio", matrix, matrix, weight.astype(np.float64), optimize=True)
     matrices = turned.reshape(-1, 1, 1, *weight.shape[2:]).astype(np.float32)
     return np.stack([pack_filters(matrix, 1) for matrix in matrices])
@@ -70,16 +74,17 @@ def products(u, v, m, tiles, first, last):
 
 
 @inlined
-def _direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, size, low):
+def _direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, size, stride, low):
     """A few rows by direct convolution, of a copy with its border."""
     height, width, channels = x.shape
-    wide = max(columns, PIXELS) + size - 1
-    canvas = np.zeros((rows + size - 1, wide, channels), np.float32)
+    wide = stride * (max(columns, PIXELS) - 1) + size
+    canvas = np.zeros((stride * (rows - 1) + size, wide, channels), np.float32)
     for i in range(max(0, -y0), min(len(canvas), height - y0)):
         for j in range(max(0, -x0), min(wide, width - x0)):
             canvas[i, j] = x[y0 + i, x0 + j]
     conv_direct_forward(
-        canvas, 0, weight, bias, out, out_row, out_column, rows, columns, size, size, 1, 1, 1, 1, 1, channels,
+        canvas, 0, weight, bias, out, out_row, out_column, rows, columns, size, size, stride, stride, 1, 1, 1,
+        channels,
         out.shape[2], low, first // BLOCK, -(-last // BLOCK), out, NONE,
     )  # fmt: skip
 
@@ -95,14 +100,16 @@ def conv_winograd_forward(
     the output channels those from `first`, a multiple of BLOCK, to `last` are computed, O of them. A row of tiles with
     a result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
     """
-    tiles, lines = -(-columns // tile), -(-rows // tile)
+    tiles, lines, stride = -(-columns // tile), -(-rows // tile), 2 if patch == STRIDED_PATCH else 1
     together = max(1, v.shape[1] // tiles)
     for line in range(0, lines, together):
         count = min(together, lines - line)
         for i in range(count):
-            y0 = x_row + tile * (line + i)
+            y0 = x_row + stride * tile * (line + i)
             if patch == PATCH:
                 winograd_input_forward(x, y0, x_column, tile, tiles, v, i * tiles, half, edge)
+            elif patch == STRIDED_PATCH:
+                winograd_strided_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
             else:
                 winograd_small_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
         products(u, v, m, count * tiles, first, last)
@@ -118,20 +125,7 @@ def conv_winograd_forward(
                     m, patch, done, tiles, bias, out, to, out_column, first, left, columns, half, low
                 )
             if trouble != F(0):
-                y0 = x_row + tile * (line + i)
+                y0, size = x_row + stride * tile * (line + i), patch - stride * (tile - 1)
                 _direct_rows(
-                    x,
-                    y0,
-                    x_column,
-                    weight,
-                    bias,
-                    out,
-                    to,
-                    out_column,
-                    left,
-                    columns,
-                    first,
-                    last,
-                    patch - tile + 1,
-                    low,
+                    x, y0, x_column, weight, bias, out, to, out_column, left, columns, first, last, size, stride, low
                 )

@@ -1,6 +1,8 @@
 """The transforms of Winograd's minimal filtering, of one tile after the other.
 
-F(4x4, 3x3), F(2x2, 3x3), and F(2x2, 5x5), which sees the same patch as the first.
+F(4x4, 3x3), F(2x2, 3x3), F(2x2, 5x5), which sees the same patch as the first, and F(2x2, 3x3) with stride 2: along one
+axis two outputs are a and c of the filter times three even inputs, by F(2, 2), and b times two odd ones, 5 products
+instead of 6.
 
     y = A^T [(G g G^T) * (B^T d B)] A      A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016
 
@@ -18,7 +20,7 @@ from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES
 
 TILE, SMALL_TILE = 4, 2  # outputs of a tile along one axis
-PATCH, SMALL_PATCH = TILE + 2, SMALL_TILE + 2  # inputs that it sees
+PATCH, SMALL_PATCH, STRIDED_PATCH = TILE + 2, SMALL_TILE + 2, 2 * SMALL_TILE + 1  # inputs that it sees
 F = np.float32
 BYTES = 4 * LANES
 ZERO, TWO, FOUR, FIVE, EIGHT = F(0), F(2), F(4), F(5), F(8)
@@ -34,6 +36,7 @@ G = np.array(
     ]
 )
 SMALL_G = np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]])
+STRIDED_G = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 1, 0], [0, 1, 0]])
 FIVE_G = np.array(
     [
         [1 / 4, 0, 0, 0, 0],
@@ -212,6 +215,16 @@ def _five_output_line(m0, m1, m2, m3, m4, m5):
 
 
 @inlined
+def _strided_input_line(d0, d1, d2, d3, d4):
+    return d0 - d2, d2, d4 - d2, d1, d3
+
+
+@inlined
+def _strided_output_line(m0, m1, m2, m3, m4):
+    return (m0 + m1) + m3, (m1 + m2) + m4
+
+
+@inlined
 def _load_four(at, step, count):
     if count == LANES:
         return load(at), load(at + step), load(at + 2 * step), load(at + 3 * step)
@@ -219,6 +232,12 @@ def _load_four(at, step, count):
         load_first(at, count), load_first(at + step, count), load_first(at + 2 * step, count),
         load_first(at + 3 * step, count),
     )  # fmt: skip
+
+
+@inlined
+def _load_five(at, step, count):
+    d0, d1, d2, d3 = _load_four(at, step, count)
+    return d0, d1, d2, d3, _load_one(at + 4 * step, count)
 
 
 @kernel
@@ -252,10 +271,44 @@ def winograd_small_input_forward(x, y0, x0, tiles, v, first, half, edge):
 
 
 @kernel
+def winograd_strided_input_forward(x, y0, x0, tiles, v, first, half, edge):
+    """As `winograd_input_forward`, of 5x5 patches at (y0, x0 + 4 t) for convolution with stride 2."""
+    channels = x.shape[2]
+    pixel, place = 4 * channels, 4 * v.shape[1] * channels
+    half_at, row = address_of(half), STRIDED_PATCH * BYTES
+    for t in range(tiles):
+        patch_from, line = patch_at(x, y0, x0 + 2 * SMALL_TILE * t, STRIDED_PATCH, edge)
+        for c in range(0, channels, LANES):
+            count = min(LANES, channels - c)
+            v_at = address_of(v) + (first + t) * pixel + 4 * c
+            for j in range(STRIDED_PATCH):
+                d0, d1, d2, d3, d4 = _load_five(patch_from + 4 * c + j * pixel, line, count)
+                h0, h1, h2, h3, h4 = _strided_input_line(d0, d1, d2, d3, d4)
+                at = half_at + j * BYTES
+                store(at, h0)
+                store(at + row, h1)
+                store(at + 2 * row, h2)
+                store(at + 3 * row, h3)
+                store(at + 4 * row, h4)
+            for i in range(STRIDED_PATCH):
+                d0, d1, d2, d3, d4 = _load_five(half_at + i * row, BYTES, LANES)
+                h0, h1, h2, h3, h4 = _strided_input_line(d0, d1, d2, d3, d4)
+                at = v_at + i * STRIDED_PATCH * place
+                _store_one(at, h0, count)
+                _store_one(at + place, h1, count)
+                _store_one(at + 2 * place, h2, count)
+                _store_one(at + 3 * place, h3, count)
+                _store_one(at + 4 * place, h4, count)
+
+
+@kernel
 def winograd_small_output_forward(
     m, patch, first, tiles, bias, out, out_row, out_column, channel, rows, columns, half, low
 ):
-    """As `winograd_output_forward`, for tiles of 2x2: of 3x3 filters with a patch of 4, of 5x5 with one of 6."""
+    """As `winograd_output_forward`, for tiles of 2x2.
+
+    Of 3x3 filters with a patch of 4, or with stride 2 and a patch of 5, and of 5x5 filters with a patch of 6.
+    """
     channels, pixel = m.shape[2], 4 * out.shape[2]
     line, place = out.shape[1] * pixel, 4 * m.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
@@ -270,6 +323,9 @@ def winograd_small_output_forward(
                 if patch == PATCH:
                     d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * place, PATCH * place, count)
                     h0, h1 = _five_output_line(d0, d1, d2, d3, d4, d5)
+                elif patch == STRIDED_PATCH:
+                    d0, d1, d2, d3, d4 = _load_five(m_at + j * place, STRIDED_PATCH * place, count)
+                    h0, h1 = _strided_output_line(d0, d1, d2, d3, d4)
                 else:
                     d0, d1, d2, d3 = _load_four(m_at + j * place, SMALL_PATCH * place, count)
                     h0, h1 = _small_output_line(d0, d1, d2, d3)
@@ -280,6 +336,9 @@ def winograd_small_output_forward(
                 if patch == PATCH:
                     d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
                     h0, h1 = _five_output_line(d0, d1, d2, d3, d4, d5)
+                elif patch == STRIDED_PATCH:
+                    d0, d1, d2, d3, d4 = _load_five(half_at + i * row, BYTES, LANES)
+                    h0, h1 = _strided_output_line(d0, d1, d2, d3, d4)
                 else:
                     d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
                     h0, h1 = _small_output_line(d0, d1, d2, d3)

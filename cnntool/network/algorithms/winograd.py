@@ -1,4 +1,4 @@
-"""Winograd's algorithm for 3x3 and 5x5 convolutions with stride 1."""
+"""Winograd's algorithm for 3x3 and 5x5 convolutions, 3x3 also with stride 2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ SMALLEST = 16  # channels on either side; with fewer the transforms cost more th
 
 def winograd_fits(step: Convolution) -> bool:
     kernel_size, stride, dilation, _ = step.window
-    return kernel_size in ((3, 3), (5, 5)) and (stride, dilation, step.groups) == ((1, 1), (1, 1), 1)
+    known = {(3, 3): [(1, 1), (2, 2)], (5, 5): [(1, 1)]}
+    return stride in known.get(kernel_size, []) and (dilation, step.groups) == ((1, 1), 1)
 
 
 def winograd_cost(step: Convolution) -> float:
@@ -23,7 +24,8 @@ def winograd_cost(step: Convolution) -> float:
 def winograd_tile(step: Convolution) -> int:
     """The side of the tiles of outputs: the one that takes less time."""
     tiles = kernels.winograd_tiles
-    sides = (tiles.TILE, tiles.SMALL_TILE) if step.window.kernel_size == (3, 3) else (tiles.SMALL_TILE,)
+    plain = step.window.kernel_size == (3, 3) and step.window.stride == (1, 1)
+    sides = (tiles.TILE, tiles.SMALL_TILE) if plain else (tiles.SMALL_TILE,)
     return min(sides, key=lambda tile: winograd_cost_of(step, tile))
 
 
@@ -44,7 +46,7 @@ def winograd_cost_of(step: Convolution, tile: int) -> float:
 
 def patch_of(step: Convolution, tile: int) -> int:
     """The side of the inputs that a tile sees."""
-    return tile + step.window.kernel_size[0] - 1
+    return step.window.stride[0] * (tile - 1) + step.window.kernel_size[0]
 
 
 def tiles_together(columns: int) -> int:
@@ -65,7 +67,7 @@ def prepare_winograd(step: Convolution) -> None:
     _, width, out_channels = step.output_shape
     in_channels, patch = step.input_shape[2], patch_of(step, tile)
     places = patch**2
-    filters = winograd.transform_filters(step.weight, tile)
+    filters = winograd.transform_filters(step.weight, tile, patch)
     bias = kernels.convolution.pack_bias(step.bias, out_channels, 1)
     packed = kernels.convolution.pack_filters(step.weight, 1)
     tiles = -(-width // tile)

@@ -82,6 +82,27 @@ def test_winograd_with_5x5_filters(height, width, channels, outputs, border):
     check("winograd", forced("winograd", words, weight, bias), x, expected)
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "outputs", "border"),
+    [
+        (1, 1, 16, 16, 1),
+        (4, 3, 17, 33, 1),
+        (5, 8, 16, 40, 0),
+        (13, 7, 20, 70, 1),
+        (56, 31, 32, 96, 2),
+        (9, 10, 130, 260, 1),
+    ],
+)
+def test_winograd_with_stride_2(height, width, channels, outputs, border):
+    x, weight, bias = noise(height, width, channels), noise(3, 3, channels, outputs), noise(outputs)
+    words = f"conv {outputs} 3 --padding {border} --stride 2 relu"
+    for _ in range(2):
+        with np.errstate(invalid="ignore"):
+            expected = np.maximum(conv(x, weight, bias, (2, 2), (border,) * 4), 0)
+        check("winograd", forced("winograd", words, weight, bias), x, expected)
+        x[height // 2, 0, 3] = np.inf
+
+
 @pytest.mark.parametrize("tile", [2, 4])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_winograd_where_a_value_is_not_finite(monkeypatch, tile, value):
