@@ -30,9 +30,10 @@ def direct_cost(step: Convolution) -> float:
     return macs(step) * lanes / per_group / 0.9 + reading_cost(4 * step.weight.size)
 
 
-def reading_cost(filter_bytes: float) -> float:
-    """Of filters that do not stay in the second cache; those of a whole network stay in no cache at all."""
-    return 3 * filter_bytes if filter_bytes > CACHE else 0
+def reading_cost(filter_bytes: float, times: float = 1) -> float:
+    """Of filters that do not stay in the second cache: at first from memory, where those of a network lie, then from
+    the third."""
+    return (3 + 0.5 * (times - 1)) * filter_bytes if filter_bytes > CACHE else 0
 
 
 def least(step: Convolution, *, adds: bool = False) -> np.float32:

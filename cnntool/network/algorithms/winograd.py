@@ -40,7 +40,7 @@ def winograd_cost_of(step: Convolution, tile: int) -> float:
     tiles = -(-height // tile) * columns
     together = min(tiles, tiles_together(columns))
     products = places * tiles / together * whole_tiles(together) * in_channels * -(-out_channels // vectors.LANES)
-    reading = reading_cost(4 * places * in_channels * out_channels) * tiles / together
+    reading = reading_cost(4 * places * in_channels * out_channels, tiles / together)
     return products * vectors.LANES / 0.9 + 14 * places * tiles * (in_channels + out_channels) + reading
 
 
