@@ -29,6 +29,8 @@ from cnntool.network.program import Program, can_record
 from cnntool.network.runs import Run
 from cnntool.network.threads import parallel
 
+KINDS_KEPT = 4  # sizes of batches and numbers of threads whose programs are kept
+
 
 class Operation(NamedTuple):
     """A step with the numbers of the values it takes; its own result is the value of its place in the list."""
@@ -80,6 +82,9 @@ class Plan:
             result = self._compute(batch, spread, threads)
             self._seen.add(kind)
             return result
+        if kind not in self._programs:
+            for old in list(self._programs)[: 1 - KINDS_KEPT]:
+                self._programs.pop(old, None)
         idle = self._programs.setdefault(kind, [])
         program = idle.pop() if idle else Program(self, *kind)
         result = program.run(batch, spread)

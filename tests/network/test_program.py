@@ -95,6 +95,15 @@ def test_volumes_that_are_large_together_are_not_kept(monkeypatch):
     assert not is_recorded(pipeline)
 
 
+def test_programs_of_a_few_kinds_are_kept():
+    pipeline = Pipeline.parse("conv 4 3 relu")
+    for images in (1, 2, 3, 4, 5, 6, 1):
+        batch = noise(images, 9, 8, 3)
+        assert len({pipeline.run(batch, 2).tobytes() for _ in range(3)}) == 1
+    (plan,) = pipeline._plans.values()
+    assert [images for images, _ in plan._programs] == [4, 5, 6, 1]
+
+
 def test_volumes_share_the_memory_of_those_that_are_needed_no_more():
     pipeline, x = Pipeline.parse("conv 4 3 --padding 1 " * 6), noise(12, 10, 4)
     for _ in range(2):
