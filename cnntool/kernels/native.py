@@ -17,7 +17,6 @@ Python's lock is a part of each call from Python, and each thread that wants it 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from llvmlite import ir
 from numba import typeof, types
 from numba.core import cgutils
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 
 from cnntool.kernels.jit import kernel
@@ -36,10 +34,6 @@ FIELDS = 8
 ASLEEP, WAITING, STOPPED = range(3)
 LINE = 64  # bytes of a line of the cache; threads that write into one line slow each other
 _entries: dict[str, int] = {}
-
-
-def is_native(function: Callable) -> bool:
-    return isinstance(function, Dispatcher)
 
 
 def entry_of(function: Any, arguments: tuple) -> int:

@@ -7,8 +7,8 @@ the recorded arguments. What kernels cannot do alone, such as statistics of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,7 +61,8 @@ class Program:
         values = self.fixed | {INPUT: batch}
         for part in self.parts:
             if isinstance(part, Run):
-                values[part.result] = part.compute(values, spread, self.threads)
+                result = part.compute(values, spread, self.threads)
+                values[part.result] = np.ascontiguousarray(result, np.float32)
                 continue
             if self.output in part.moving:
                 values[self.output] = self.buffers.take(self.output_shape)
@@ -107,12 +108,8 @@ class Calls:
                     entries.append(native.entry_of(function, arguments))
                     first_slots.append(len(slots))
                     for argument in arguments:
-                        if isinstance(argument, np.ndarray):
-                            address = argument.ctypes.data
-                            for value, array in moving.items():
-                                if 0 <= address - array.ctypes.data < array.nbytes:
-                                    slot = len(slots) + native.ADDRESS_SLOT
-                                    found.setdefault(value, []).append((slot, address - array.ctypes.data))
+                        for value, offset in places_in(moving, argument):
+                            found.setdefault(value, []).append((len(slots) + native.ADDRESS_SLOT, offset))
                         slots += native.slots_of(argument)
                 starts[-1].append(len(entries))
         self._slots = np.array(slots, np.int64)
@@ -141,6 +138,15 @@ class Calls:
         if self._program[native.FAILED]:
             self._program[native.FAILED] = 0
             raise MemoryError
+
+
+def places_in(moving: dict[int, np.ndarray], argument: Any) -> Iterator[tuple[int, int]]:
+    """The moving value that an array lies in, and how many bytes from its beginning."""
+    if isinstance(argument, np.ndarray):
+        for value, array in moving.items():
+            offset = argument.ctypes.data - array.ctypes.data
+            if 0 <= offset < array.nbytes:
+                yield value, offset
 
 
 def calls_of(phases: list[Phase], moving: dict[int, np.ndarray]) -> list[Calls]:
