@@ -1,10 +1,10 @@
 """What a layer asks the plan to compute: passes over a volume, most of them a band of rows at a time.
 
-A layer makes its steps once for an input shape. A row step reads and writes pieces of larger arrays, so that the plan
-can run several steps on a band that stays in the processor's cache:
-
 A step says which kernels to call with what, and computes nothing itself: the plan may call them from Python, or keep
 the list and have it worked off without Python.
+
+A layer makes its steps once for an input shape. A row step reads and writes pieces of larger arrays, so that the plan
+can run several steps on a band that stays in the processor's cache:
 
 - `InPlace`, `PixelInPlace`: each position by itself, over the values that are there.
 - `Windowed`: output rows from the padded input rows that their windows cover; `Convolution` is one of them.
