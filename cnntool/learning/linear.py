@@ -21,8 +21,6 @@ PIECES = 8  # of a table, whose gradients are added in order: the result does no
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 """The sum over the rows of scores (N, K) with labels (N,), and its gradient by the scores."""
 
-HEADS = ("l2svm", "logistic")
-
 
 class Table(NamedTuple):
     """A table of features: float32 (N, D), N paths, and N labels, empty where there is none."""
