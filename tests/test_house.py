@@ -27,6 +27,7 @@ LIBRARIES = {
     "numba": {"kernels"},
     "llvmlite": {"kernels"},
 }
+COMPILED = {"sources", "compiler.py"}  # in `kernels`: the rest runs without Numba
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -84,6 +85,8 @@ def test_imports_go_one_way(path: Path) -> None:
             assert other == "__version__" or may_import(room, other), f"{path}:{line}: {room} imports {other}"
         elif library in LIBRARIES:
             assert room in LIBRARIES[library], f"{path}:{line}: {library} is imported in {room}"
+            inside = path.relative_to(PACKAGE).parts[1]
+            assert library != "numba" or inside in COMPILED, f"{path}:{line}: numba is imported where none is needed"
 
 
 def test_the_package_itself_imports_nothing() -> None:

@@ -27,8 +27,8 @@ def command() -> None:
     from cnntool.network.threads import available_threads
 
     threads = available_threads()
-    vectors, jit = kernels.vectors, kernels.jit
-    cached = jit.compiled_kernels()
+    vectors, cache = kernels.vectors, kernels.cache
+    kept = cache.kept_kernels()
     lines = [
         ("cnntool", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
         ("libraries", _versions()),
@@ -37,9 +37,9 @@ def command() -> None:
         ("threads", str(threads)),
         (
             "kernel cache",
-            f"{jit.CACHE_FOLDER}" if jit.CACHE_FOLDER else "none can be written; kernels compile at each start",
+            f"{cache.FOLDER}" if cache.FOLDER else "none can be written; kernels compile at each start",
         ),
-        ("", f"{cached} kernels, {'warm' if cached else 'cold: the first runs compile'}" if jit.CACHE_FOLDER else ""),
+        ("", f"{kept} kernels, {'warm' if kept else 'cold: the first runs compile'}" if cache.FOLDER else ""),
     ]
     for name, text in lines:
         if text:

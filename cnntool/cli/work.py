@@ -45,7 +45,7 @@ class Notices:
         from cnntool import kernels
 
         def compiling(_: str) -> None:
-            if kernels.jit.CACHE_FOLDER is None:
+            if kernels.cache.FOLDER is None:
                 text = "in memory, since no cache folder can be written (CNNTOOL_CACHE_DIR names another)"
             else:
                 text = "for this processor; they are kept for the next time"

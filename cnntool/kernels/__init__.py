@@ -1,8 +1,8 @@
-"""Numba kernels: arrays and integers in, `out` filled. No layer, no file and no message is known here.
+"""Kernels: arrays and numbers in, `out` filled. No layer, no file and no message is known here.
 
-The grammar of a kernel's name is `<operation>_<method>_<direction>`. Kernels are serial, release the GIL and work on a
-range of rows; volumes are C-contiguous float32, height x width x channels. A kernel trusts its caller: checking,
-allocating and defaults are done before it.
+`kernels.activations.relu_forward(...)` calls a kernel that Numba has compiled from `sources/activations.py`. Machine
+code is kept on disk and runs without Numba (`code`), which is imported where something has to be compiled
+(`compiler`). Modules beside a source of their name hold what Python needs of it: constants, packed filters.
 
 Modules load on first use, so that importing this package costs nothing.
 """
@@ -10,20 +10,20 @@ Modules load on first use, so that importing this package costs nothing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+SOURCES = Path(__file__).parent / "sources"
 
 compile_listeners: list[Callable[[str], None]] = []
 
 
 @contextlib.contextmanager
 def on_compile(tell: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, calls `tell(kernel name)` when a kernel has to be compiled because no cached code was found.
-
-    It stands here, and not in `jit`, for whoever listens before there is need of Numba.
-    """
+    """While it lasts, calls `tell(kernel name)` when a kernel has to be compiled because no cached code was found."""
     compile_listeners.append(tell)
     try:
         yield
@@ -31,8 +31,35 @@ def on_compile(tell: Callable[[str], None]) -> Iterator[None]:
         compile_listeners.remove(tell)
 
 
+class Source:
+    """The kernels of a module of `sources` that has nothing else for Python."""
+
+    def __init__(self, module: str) -> None:
+        self._find = kernels_of(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._find(name)
+
+
+def kernels_of(module: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module: each name that it does not define itself is a kernel in the source of its name."""
+
+    source = SOURCES / f"{module.rpartition('.')[2]}.py"
+
+    @functools.cache
+    def find(name: str) -> Any:
+        if f"\ndef {name}(" not in source.read_text(encoding="utf-8"):
+            raise AttributeError(f"no kernel {name!r} in {source.name}")
+        from cnntool.kernels.code import Kernel
+
+        return Kernel(source.stem, name)
+
+    return find
+
+
 def __getattr__(name: str) -> Any:
-    path = f"{__name__}.{name}"
-    if name.startswith("_") or importlib.util.find_spec(path) is None:
+    if SOURCES.with_name(f"{name}.py").is_file():
+        return importlib.import_module(f"{__name__}.{name}")
+    if not (SOURCES / f"{name}.py").is_file():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(path)
+    return globals().setdefault(name, Source(name))

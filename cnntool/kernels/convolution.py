@@ -1,31 +1,17 @@
-"""Convolution (cross-correlation) by the register tile.
-
-    out[oy, ox, oc] = bias[oc] + sum over ky, kx, ic of x[sy * oy + dy * ky, sx * ox + dx * kx, ic] * w[ky, kx, ic, oc]
-
-The caller has padded `x`. Measured on five shapes from 224x224x3 to 28x28x256, the direct kernel runs at 85 to 98 % of
-the float32 peak of an AVX-512 core.
-"""
+"""What Python needs of direct convolution: filters and biases in the order in which its kernels read them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.channel_tile import MULTIPLY, channel_tile, depthwise_tile
-from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.tile import address_of, dense_tile
-from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
+from cnntool.kernels import kernels_of
+from cnntool.kernels.vectors import LANES, VECTORS
 
 NO_LIMIT = np.float32(-np.inf)
+
 BLOCK = LANES * VECTORS  # output channels of a full tile
 ALL, NONE = 2**31, -1
 CHANNEL_VECTORS, CHANNEL_PIXELS = 2, 4
-DEPTHWISE_ROWS = 2  # by CHANNEL_PIXELS; on 112x112x128 tiles of 2x4 took 0.37 ms, 2x7 0.41, 4x4 0.40, 3x4 0.41
-# A few rows go through all filters before the next rows, if the filters stay in the second cache. On 112x112x64 -> 128
-# that gave 108 GFLOP/s where whole bands gave 98 to 102.
-FEW_ROWS, FILTERS_IN_CACHE = 4, 512 * 1024
-# Filters that stay in the first cache are gone through row by row, so that pixels are written whole while their lines
-# are there.
-FILTERS_AT_HAND = 16 * 1024
 
 
 def pack_filters(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -57,172 +43,4 @@ def pack_bias(bias: np.ndarray | None, out_channels: int, groups: int) -> np.nda
     return packed.ravel()
 
 
-@inlined
-def dense_row(
-    x_at, w_at, bias_at, y_at, columns, height, width, depth,
-    x_step_y, x_step_x, x_pixel, out_pixel, channels, other_at, low, vectors,
-):  # fmt: skip
-    """One row of output pixels: full tiles, and a narrow one where few pixels are left.
-
-    The last tile moves left over what is done already, if there is room.
-    """
-    ox = 0
-    while ox < columns:
-        if columns - ox > NARROW_PIXELS:
-            start = max(0, min(ox, columns - PIXELS))
-            count = min(PIXELS, columns - start)
-            other = other_at + 4 * start * out_pixel if other_at != 0 else 0
-            dense_tile(
-                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
-                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, other, low, PIXELS, vectors,
-            )  # fmt: skip
-        else:
-            start = max(0, min(ox, columns - NARROW_PIXELS))
-            count = min(NARROW_PIXELS, columns - start)
-            other = other_at + 4 * start * out_pixel if other_at != 0 else 0
-            dense_tile(
-                x_at + 4 * start * x_pixel, w_at, bias_at, y_at + 4 * start * out_pixel, height, width, depth,
-                x_step_y, x_step_x, x_pixel, out_pixel, count, channels, other, low, NARROW_PIXELS, vectors,
-            )  # fmt: skip
-        ox = start + count
-
-
-@kernel
-def dense_rows_wide(
-    x_at, w_at, bias_at, y_at, other_at, rows, x_down, y_down, other_down, columns, height, width, depth,
-    x_step_y, x_step_x, x_pixel, out_pixel, channels, low,
-):  # fmt: skip
-    """Rows of one block of VECTORS registers of output channels; `down`: bytes from row to row.
-
-    A function of its own leaves LLVM enough registers for the addresses: written into its caller, 3x3 convolution of
-    224x224x3 -> 64 took 1.77 ms instead of 1.69.
-    """
-    for i in range(rows):
-        dense_row(
-            x_at + i * x_down, w_at, bias_at, y_at + i * y_down, columns, height, width, depth,
-            x_step_y, x_step_x, x_pixel, out_pixel, channels, other_at + i * other_down if other_at != 0 else 0,
-            low, VECTORS,
-        )  # fmt: skip
-
-
-@kernel
-def dense_rows_narrow(
-    x_at, w_at, bias_at, y_at, other_at, rows, x_down, y_down, other_down, columns, height, width, depth,
-    x_step_y, x_step_x, x_pixel, out_pixel, channels, low,
-):  # fmt: skip
-    """As `dense_rows_wide`, of one register of output channels."""
-    for i in range(rows):
-        dense_row(
-            x_at + i * x_down, w_at, bias_at, y_at + i * y_down, columns, height, width, depth,
-            x_step_y, x_step_x, x_pixel, out_pixel, channels, other_at + i * other_down if other_at != 0 else 0,
-            low, 1,
-        )  # fmt: skip
-
-
-@kernel
-def conv_direct_forward(
-    x, x_row, weight, bias, out, out_row, out_column, rows, columns,
-    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, in_channels, out_channels, low,
-    first_block, last_block, other, other_row,
-):  # fmt: skip
-    """x: H, W, C padded, windows from (x_row, 0); weight, bias: packed; out: rows x columns at (out_row, out_column).
-
-    `in_channels` are those of a filter, `out_channels` those of the whole layer. The rows of `other` from `other_row`
-    on are added, unless that is NONE; what is less than `low` becomes `low` (0: a rectifier). Of the blocks of BLOCK
-    output channels, counted through all groups, those from `first_block` to `last_block` (ALL) are computed.
-    Reads up to PIXELS - 1 pixels past a row that is shorter than a tile.
-    """
-    per_group = out_channels // groups
-    x_line, out_line, out_pixel = x.shape[1] * x.shape[2], out.shape[1] * out.shape[2], out.shape[2]
-    x_pixel, other_line = stride_x * x.shape[2], other.shape[1] * other.shape[2]
-    x_step_y, x_step_x = dilation_y * x_line, dilation_x * x.shape[2]
-    height, width, depth = kernel_height, kernel_width, in_channels
-    if x.shape[2] == in_channels and dilation_x == 1:  # a row of the window is one contiguous piece
-        width, depth = 1, kernel_width * in_channels
-    blocks = -(-per_group // BLOCK)
-    w_block = 4 * kernel_height * kernel_width * in_channels  # bytes of a block's filters, for one lane
-    lines = FEW_ROWS if 4 * weight.size <= FILTERS_IN_CACHE else rows
-    if 4 * weight.size <= FILTERS_AT_HAND:
-        lines = 1
-    for top in range(0, rows, lines):
-        for block in range(first_block, min(last_block, groups * blocks)):
-            group, first = block // blocks, block % blocks * BLOCK
-            channels = min(BLOCK, per_group - first)
-            wide = channels > LANES
-            last = per_group - (blocks - 1) * BLOCK
-            group_lanes = (blocks - 1) * BLOCK + (BLOCK if last > LANES else LANES)
-            w_at = address_of(weight) + w_block * (group * group_lanes + first)
-            bias_at = address_of(bias) + 4 * (group * blocks * BLOCK + first)
-            x_at = address_of(x) + 4 * ((x_row + stride_y * top) * x_line + group * in_channels)
-            channel = group * per_group + first
-            y_at = address_of(out) + 4 * ((out_row + top) * out_line + out_column * out_pixel + channel)
-            other_at = 0
-            if other_row != NONE:
-                other_at = address_of(other) + 4 * ((other_row + top) * other_line + channel)
-            count = min(lines, rows - top)
-            if wide:
-                dense_rows_wide(
-                    x_at, w_at, bias_at, y_at, other_at, count, 4 * stride_y * x_line, 4 * out_line, 4 * other_line,
-                    columns, height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, channels, low,
-                )  # fmt: skip
-            else:
-                dense_rows_narrow(
-                    x_at, w_at, bias_at, y_at, other_at, count, 4 * stride_y * x_line, 4 * out_line, 4 * other_line,
-                    columns, height, width, depth, x_step_y, x_step_x, x_pixel, out_pixel, channels, low,
-                )  # fmt: skip
-
-
-@kernel
-def conv_depthwise_forward(
-    x, x_row, weight, bias, out, out_row, out_column, rows, columns,
-    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x,
-):  # fmt: skip
-    """x: H, W, C padded, first window at (x_row, 0); weight: kh, kw, C; bias: C; out[.., c] from x[.., c] alone."""
-    all_channels = x.shape[2]
-    x_line, out_line = x.shape[1] * all_channels, out.shape[1] * all_channels
-    x_pixel = stride_x * all_channels
-    for oy in range(rows):
-        x_at = address_of(x) + 4 * (x_row + stride_y * oy) * x_line
-        y_at = address_of(out) + 4 * ((out_row + oy) * out_line + out_column * all_channels)
-        for ox in range(0, columns, CHANNEL_PIXELS):
-            start = max(0, min(ox, columns - CHANNEL_PIXELS))
-            count = min(CHANNEL_PIXELS, columns - start)
-            for c in range(0, all_channels, LANES * CHANNEL_VECTORS):
-                channel_tile(
-                    x_at + 4 * (start * x_pixel + c), address_of(weight) + 4 * c, address_of(bias) + 4 * c,
-                    y_at + 4 * (start * all_channels + c), kernel_height, kernel_width,
-                    dilation_y * x_line, dilation_x * all_channels, x_pixel, all_channels, all_channels,
-                    count, min(LANES * CHANNEL_VECTORS, all_channels - c),
-                    MULTIPLY, CHANNEL_PIXELS, CHANNEL_VECTORS,
-                )  # fmt: skip
-
-
-@inlined
-def depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, stride):
-    """The last tiles move up and left over what is done already, if there is room."""
-    height, width, channels = x.shape
-    x_line, out_line = width * channels, out.shape[1] * channels
-    for row in range(0, rows, DEPTHWISE_ROWS):
-        oy = max(0, min(row, rows - DEPTHWISE_ROWS))
-        top = x_row + stride * oy
-        for column in range(0, columns, CHANNEL_PIXELS):
-            ox = max(0, min(column, columns - CHANNEL_PIXELS))
-            left = x_column + stride * ox
-            x_at = address_of(x) + 4 * (top * x_line + left * channels)
-            y_at = address_of(out) + 4 * ((out_row + oy) * out_line + (out_column + ox) * channels)
-            for c in range(0, channels, LANES):
-                depthwise_tile(
-                    x_at + 4 * c, address_of(weight) + 4 * c, address_of(bias) + 4 * c, y_at + 4 * c,
-                    x_line, out_line, channels, -top, -left, height - top, width - left,
-                    min(DEPTHWISE_ROWS, rows - oy), min(CHANNEL_PIXELS, columns - ox), min(LANES, channels - c),
-                    3, stride, DEPTHWISE_ROWS, CHANNEL_PIXELS,
-                )  # fmt: skip
-
-
-@kernel
-def conv_depthwise_3x3_forward(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, stride):
-    """x: H, W, C, first window at (x_row, x_column), zero beyond; weight: 3, 3, C; bias: C; `stride`: 1 or 2."""
-    if stride == 1:
-        depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, 1)
-    else:
-        depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, 2)
+__getattr__ = kernels_of(__name__)

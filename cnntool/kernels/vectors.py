@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import os
+
 import llvmlite.binding as llvm
-from numba.core import config
 
 # lanes of a register: (pixels, vectors of channels, pixels of the narrow tile). AVX-512 has 32 registers: 14 x 2
 # accumulators, 2 filters, 1 input. AVX2 has 16: 6 x 2 + 2 + 1. NEON has 32 short ones.
 TILES = {16: (14, 2, 7), 8: (6, 2, 3), 4: (6, 4, 3)}
 
 
+def processor() -> tuple[str, str]:
+    """Name and features of the processor that kernels are compiled for, as Numba finds them: this one, or a given."""
+    name = os.environ.get("NUMBA_CPU_NAME")
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    if features is None:
+        features = "" if name else llvm.get_host_cpu_features().flatten()
+    return name or llvm.get_host_cpu_name(), features
+
+
 def host_features() -> set[str]:
-    """What LLVM calls the features of the processor that kernels are compiled for."""
-    features = config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()
-    return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+    """What LLVM calls the features of the processor that kernels are compiled for; of a named one it tells none."""
+    return {feature[1:] for feature in processor()[1].split(",") if feature.startswith("+")}
 
 
 def host_lanes() -> int:
     """How many float32 one vector register holds: 16 with AVX-512, 8 with AVX, 4 elsewhere."""
-    if config.CPU_NAME is not None and not config.CPU_FEATURES:
-        return _lanes_of_processor(config.CPU_NAME)
+    name, given = processor()
+    if not given:
+        return _lanes_of_processor(name)
     features = host_features()
     return 16 if "avx512f" in features else 8 if {"avx", "fma"} <= features else 4
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnntool.kernels import native
+from cnntool.kernels.code import ADDRESS_SLOT, Kernel, taken_apart
 from cnntool.layers.memory import Scratch, aligned
 from cnntool.network.buffers import Buffers
 from cnntool.network.graph import INPUT
@@ -104,13 +105,17 @@ class Calls:
         for phase in phases:
             starts.append([len(entries)])
             for calls in phase:
-                for function, arguments in calls:
-                    entries.append(native.entry_of(function, arguments))
+                for kernel, arguments in calls:
                     first_slots.append(len(slots))
+                    kinds: tuple[str, ...] = ()
                     for argument in arguments:
                         for value, offset in places_in(moving, argument):
-                            found.setdefault(value, []).append((len(slots) + native.ADDRESS_SLOT, offset))
-                        slots += native.slots_of(argument)
+                            found.setdefault(value, []).append((len(slots) + ADDRESS_SLOT, offset))
+                        kind, numbers = taken_apart([argument])
+                        kinds += kind
+                        slots += numbers
+                    assert isinstance(kernel, Kernel)
+                    entries.append(kernel.entry(kinds))
                 starts[-1].append(len(entries))
         self._slots = np.array(slots, np.int64)
         self.moving = {value: tuple(np.array(places, np.int64).T) for value, places in found.items()}
@@ -123,7 +128,7 @@ class Calls:
         )
         self._program = np.zeros(native.FIELDS, np.int64)
         addresses = [table.ctypes.data for table in (*self._tables, self._counts, self._counts[len(phases) :])]
-        self._program[: native.FAILED] = [len(phases), shares, *addresses]
+        self._program[: native.FAILURES] = [len(phases), shares, *addresses]
         self._address = self._program.ctypes.data
 
     def run(self, values: dict[int, np.ndarray], threads: int) -> None:
@@ -135,8 +140,8 @@ class Calls:
             native.work_alone(self._address)
         else:
             team(threads - 1).run(self._address)
-        if self._program[native.FAILED]:
-            self._program[native.FAILED] = 0
+        if self._program[native.FAILURES]:
+            self._program[native.FAILURES] = 0
             raise MemoryError
 
 

@@ -38,9 +38,9 @@ def test_the_median_leaves_the_first_call_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_a_cache_folder(cnntool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnntool.kernels import jit
+    from cnntool.kernels import cache
 
-    monkeypatch.setattr(jit, "CACHE_FOLDER", None)
+    monkeypatch.setattr(cache, "FOLDER", None)
     monkeypatch.setattr(doctor, "REPEATS", 1)
     monkeypatch.setattr(doctor, "CASES", [])
     monkeypatch.setattr(doctor, "_measure_peak", lambda: 1.0)

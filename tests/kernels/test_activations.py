@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool.kernels import activations
+from cnntool.kernels.sources import activations as sources_of_activations
 from tests.kernels.volumes import GUARD, assert_near, noise
 from tests.naive import twins
 
@@ -34,7 +35,7 @@ def applied(name: str, x: np.ndarray, *arguments) -> np.ndarray:
 
 
 def test_all_kernels_are_in_the_table():
-    assert {name for name in vars(activations) if name.endswith("_forward")} == {*KERNELS, "prelu_forward"}
+    assert {name for name in vars(sources_of_activations) if name.endswith("_forward")} == {*KERNELS, "prelu_forward"}
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntool.kernels.dense import SLICE, dense_forward
+from cnntool import kernels
+from cnntool.kernels.sources.dense import SLICE
 from tests.kernels.volumes import GUARD, assert_near, noise
 
 
 def dense(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, first: int, last: int) -> np.ndarray:
     out = np.full(weight.shape[1], GUARD)
-    dense_forward(x, weight, bias, out, first, last)
+    kernels.dense.dense_forward(x, weight, bias, out, first, last)
     outside = np.ones(len(out), bool)
     outside[first:last] = False
     assert (out[outside] == GUARD).all()

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import pytest
 
-from cnntool.kernels import elementary
+from cnntool.kernels.sources import elementary
 
 TINY = [s * x for s in (1, -1) for x in (0.0, 1e-45, 1e-42, 1.1754942e-38, 1.1754944e-38, 1e-30, 1e-20, 1e-8)]
 

@@ -5,7 +5,8 @@ import pytest
 
 from cnntool.kernels import separable
 from cnntool.kernels.convolution import NO_LIMIT, pack_bias, pack_filters
-from cnntool.kernels.separable import BEYOND_CACHES, ROWS, STRIP
+from cnntool.kernels.separable import ROWS, STRIP
+from cnntool.kernels.sources.separable import BEYOND_CACHES
 from cnntool.kernels.vectors import LANES, PIXELS
 from cnntool.network.algorithms.separable import pack_columns, pack_rows, padding, starts
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
@@ -39,8 +40,9 @@ def separated(x, height, width, filters, stride=(1, 1), x_row=0, rows=None, low=
     terms, column_taps = pack_columns([(order[row], column) for terms in maps for row, column in terms], stride[0])
     padded = [*mixes, *[[]] * padding(filters)]
     out = guarded(rows, columns, filters) if out is None else out
+    image = roomy(x, PIXELS * stride[1])
     separable.conv_separable_forward(
-        roomy(x, PIXELS * stride[1]), x_row,
+        image, image.reshape(image.shape[:2]), x_row,
         height, width, *stride, blocks, row_taps, terms, starts(stride[0] * len(each) for each in maps),
         column_taps, starts(map(len, padded)),
         np.array([number * ROWS * STRIP for mix in mixes for number, _ in mix], np.int64),

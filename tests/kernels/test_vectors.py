@@ -27,7 +27,7 @@ def test_the_tile_is_that_of_the_processor_s_lanes():
 
 @pytest.mark.parametrize(("features", "lanes"), [("+avx,+fma,+avx512f", 16), ("+avx,+fma,-avx512f", 8), ("+sse2", 4)])
 def test_lanes_follow_the_features_that_kernels_are_compiled_for(monkeypatch, features, lanes):
-    monkeypatch.setattr(vectors.config, "CPU_FEATURES", features)
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
     assert vectors.host_lanes() == lanes
 
 

@@ -203,7 +203,8 @@ def prepare_separable(step: Convolution) -> None:
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, other=None):
         arrays = [scratch.array(*shape) for shape in shapes]
-        places = x, x_row, kh, kw, sy, sx, *factors, bias, weight, out, out_row, out_column, rows, columns, low
+        image = x.reshape(x.shape[:2])
+        places = x, image, x_row, kh, kw, sy, sx, *factors, bias, weight, out, out_row, out_column, rows, columns, low
         return [(forward, (*places, *arrays)), *finish(step, out, out_row, out_column, rows, other, clamps=True)]
 
     step.calls = calls

@@ -23,7 +23,7 @@ def winograd_cost(step: Convolution) -> float:
 
 def winograd_tile(step: Convolution) -> int:
     """The side of the tiles of outputs: the one that takes less time."""
-    tiles = kernels.winograd_tiles
+    tiles = kernels.winograd
     plain = step.window.kernel_size == (3, 3) and step.window.stride == (1, 1)
     sides = (tiles.TILE, tiles.SMALL_TILE) if plain else (tiles.SMALL_TILE,)
     return min(sides, key=lambda tile: winograd_cost_of(step, tile))

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.emitter import MASK, VECTOR, Emitter
+from cnntool.kernels.sources.emitter import MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 
 MULTIPLY, MAXIMUM, SCALED_SUM, ROOT_OF_SQUARES = range(4)

@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.emitter import INT64, MASK, VECTOR, Emitter
+from cnntool.kernels.sources.emitter import INT64, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from cnntool.kernels.simd import absolute, floor, two_to_the, where_less, with_sign_of
+from cnntool.kernels.sources.simd import absolute, floor, two_to_the, where_less, with_sign_of
 
 F = np.float32
 ZERO, ONE, TWO, EIGHT, HALF = F(0), F(1), F(2), F(8), F(0.5)

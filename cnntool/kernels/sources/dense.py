@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.jit import kernel
+from cnntool.kernels.sources.jit import kernel
 
 SLICE = 64  # inputs that are summed in float32 before they join the float64 total, so that errors do not grow with I
 
@@ -18,9 +18,11 @@ def dense_forward(x, weight, bias, out, first, last):
     inputs, width = x.shape[0], last - first
     part = np.empty(width, np.float32)
     total = np.empty(width, np.float64)
-    total[:] = bias[first:last]
+    for o in range(width):
+        total[o] = bias[first + o]
     for start in range(0, inputs, SLICE):
-        part[:] = np.float32(0)
+        for o in range(width):
+            part[o] = np.float32(0)
         stop = min(start + SLICE, inputs)
         i = start
         while i + 4 <= stop:
@@ -37,4 +39,5 @@ def dense_forward(x, weight, bias, out, first, last):
             i += 1
         for o in range(width):
             total[o] += part[o]
-    out[first:last] = total
+    for o in range(width):
+        out[first + o] = total[o]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.elementary import erfc_positive, exp, sigmoid, tanh
-from cnntool.kernels.jit import kernel
+from cnntool.kernels.sources.elementary import erfc_positive, exp, sigmoid, tanh
+from cnntool.kernels.sources.jit import kernel
 
 F = np.float32
 ZERO, ONE, HALF = F(0), F(1), F(0.5)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.elementary import erfc_positive, exp_negative, expm1_negative, log1p, sigmoid, tanh
-from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.simd import absolute, load, load_first, store, store_first, where_less
-from cnntool.kernels.tile import address_of
+from cnntool.kernels.sources.elementary import erfc_positive, exp_negative, expm1_negative, log1p, sigmoid, tanh
+from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.simd import absolute, load, load_first, store, store_first, where_less
+from cnntool.kernels.sources.tile import address_of
 from cnntool.kernels.vectors import LANES
 
 F = np.float32

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, what a cold start compiles and says, and other processors than this one."""
+"""Machine code: where it is kept, what a cold start compiles and says, and other processors than this one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 import cnntool
 from cnntool import kernels
-from cnntool.kernels import jit
+from cnntool.kernels import cache, code
+from cnntool.kernels.sources import jit
 
 PACKAGE = Path(cnntool.__file__).parent
 COMPILING = "cnntool: compiling kernels for this processor; they are kept for the next time\n"
@@ -40,17 +41,17 @@ def run(output: str, chain: str, **environment: str) -> str:
 
 def cached(folder: Path) -> set[str]:
     """The kernels in a cache folder, as `module.function`."""
-    return {path.name.partition("-")[0] for path in folder.rglob("*.nbi")}
+    return {path.name.partition("-")[0] for path in folder.rglob(f"*{cache.SUFFIX}")}
 
 
 def test_a_cold_run_compiles_what_it_needs_and_the_next_nothing(here: Path) -> None:
-    cache = here / "cache"
-    assert run("cold.npy", "relu", CNNTOOL_CACHE_DIR=str(cache)) == COMPILING
-    assert cached(cache) == {"activations.relu_forward"}
-    assert run("warm.npy", "relu", CNNTOOL_CACHE_DIR=str(cache)) == ""
-    assert run("more.npy", "relu maxpool 2", CNNTOOL_CACHE_DIR=str(cache)) == COMPILING
-    assert len(cached(cache)) == 2
-    assert "activations.relu_forward" in cached(cache)
+    folder = here / "cache"
+    assert run("cold.npy", "relu", CNNTOOL_CACHE_DIR=str(folder)) == COMPILING
+    assert cached(folder) == {"activations.relu_forward"}
+    assert run("warm.npy", "relu", CNNTOOL_CACHE_DIR=str(folder)) == ""
+    assert run("more.npy", "relu maxpool 2", CNNTOOL_CACHE_DIR=str(folder)) == COMPILING
+    assert len(cached(folder)) == 2
+    assert "activations.relu_forward" in cached(folder)
     assert Path("cold.npy").read_bytes() == Path("warm.npy").read_bytes()
     assert np.array_equal(np.load("cold.npy"), np.maximum(np.load("v.npy"), 0))
 
@@ -119,23 +120,24 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         ("win32", "/home/user/AppData/Local/cnntool"),
     ):
         monkeypatch.setattr(sys, "platform", platform)
-        assert jit.user_cache_folder() == Path(folder)
+        assert cache.user_cache_folder() == Path(folder)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
-    assert jit.user_cache_folder() == Path("/var/cache/cnntool")
+    assert cache.user_cache_folder() == Path("/var/cache/cnntool")
     monkeypatch.setenv("CNNTOOL_CACHE_DIR", "/elsewhere")
-    assert jit.user_cache_folder() == Path("/elsewhere")
+    assert cache.user_cache_folder() == Path("/elsewhere")
 
 
 def test_a_changed_source_gets_a_new_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Numba itself does not see that a helper changed in another file."""
-    for name in ("jit.py", "helper.py"):
+    """Also when it is a helper of other kernels that changed."""
+    (tmp_path / "sources").mkdir()
+    for name in ("cache.py", "sources/helper.py"):
         (tmp_path / name).write_text("x = 1")
-    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
-    first = jit.source_hash()
-    assert first == jit.source_hash()
-    (tmp_path / "helper.py").write_text("x = 2")
-    assert jit.source_hash() != first
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    first = cache.source_hash()
+    assert first == cache.source_hash()
+    (tmp_path / "sources/helper.py").write_text("x = 2")
+    assert cache.source_hash() != first
 
 
 def test_a_home_that_is_not_there_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,23 +147,89 @@ def test_a_home_that_is_not_there_is_no_error(monkeypatch: pytest.MonkeyPatch) -
     for name in ("CNNTOOL_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    assert jit._writable_cache_folder() is None
+    assert cache._writable_folder() is None
 
 
 def test_compiling_is_told_by_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jit, "CACHE_FOLDER", here)  # where no former run of this test left anything
-
-    def doubled(x):
-        return x + x
-
-    function = jit.kernel(doubled)
+    monkeypatch.setattr(cache, "FOLDER", here)  # where no former run of this test left anything
+    kernel = code.Kernel("activations", "relu_forward")
     told: list[str] = []
+    x = np.float32([[-1, 2]])
     with kernels.on_compile(told.append):
-        assert function(2.0) == 4.0
-        assert function(3.0) == 6.0
-    assert told == ["doubled"]
-    assert function(2) == 4  # other types: compiled once more, and nobody listens
-    assert told == ["doubled"]
+        kernel(x, 0, 0, x, 0, 0, 1, 2)
+        kernel(x, 0, 0, x, 0, 0, 1, 2)
+        code.Kernel("activations", "relu_forward")(x, 0, 0, x, 0, 0, 1, 2)  # finds what the first has kept
+    assert told == ["relu_forward"]
+    assert x.tolist() == [[0, 2]]
+    kernel(x, 0, 0, np.zeros((2, 3), np.float32).T, 0, 0, 1, 2)  # other kinds: compiled once more, and nobody listens
+    assert told == ["relu_forward"]
+    assert len(cached(here)) == 1
+    assert len(list(here.iterdir())) == 3  # with the volume
+
+
+def test_a_name_that_no_source_defines_is_an_error() -> None:
+    with pytest.raises(AttributeError, match=r"no kernel 'rleu_forward' in activations\.py"):
+        kernels.activations.rleu_forward  # noqa: B018
+    with pytest.raises(AttributeError, match="'pack_filter'"):
+        kernels.convolution.pack_filter  # noqa: B018
+    with pytest.raises(AttributeError, match="'activation'"):
+        kernels.activation  # noqa: B018
+
+
+WARM = """
+import sys
+from pathlib import Path
+from cnntool.cli.main import main
+try:
+    main(["run", "v.npy", sys.argv[1], "--overwrite", *sys.argv[2].split()])
+except SystemExit as stop:
+    assert not stop.code
+print("numba" in sys.modules)
+"""
+CHAINS = [
+    "whiten zca conv 17 3 --padding 1 batchnorm relu maxpool 2",
+    "conv 17 7 --stride 2 --padding 3 lrn tanh globalpool avg",
+    "bank gabor --size 5 absolute avgpool 2 l2pool 2",
+    "conv 6 3 --groups 3 sigmoid flatten fc 7 softmax",
+    "bank random --size 31 --padding same",
+    "gram",
+    "gridpool 2",
+    "standardize conv 16 5 --padding 2 conv 16 3 --padding 1 --stride 2",
+]
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_what_is_in_the_cache_runs_without_numba(here: Path, chain: str) -> None:
+    for _ in range(2):
+        command = [sys.executable, "-c", WARM, "o.npy", chain]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+    assert result.stdout == "False\n"
+
+
+def test_code_that_needs_numba_finds_it(here: Path) -> None:
+    """Some kernels of training raise Numba's own errors; in a process that has not imported it yet they still work."""
+    script = """
+import numpy as np
+from cnntool import kernels
+x, out = np.ones((1, 6, 6, 1), np.float32), np.zeros((1, 4, 4, 1), np.float32)
+filters = kernels.winograd_backward.transform_filters_together(np.ones((3, 3, 1, 1), np.float32))
+bias = kernels.convolution.pack_bias(None, 1, 1)
+kernels.winograd_backward.conv_winograd_images_forward(x, 0, 1, filters, bias, out, 0, 0)
+np.testing.assert_allclose(out, 9, rtol=1e-5)
+"""
+    for _ in range(2):
+        result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+
+
+def test_kinds_of_arguments() -> None:
+    array = np.zeros((2, 3), np.float32)
+    kinds, numbers = code.taken_apart([array, array.T, 7, np.int32(8), True, np.float32(1), 1.0])
+    assert kinds == ("f2C", "f2A", "i", "i", "i", "f", "d")
+    assert numbers[:9] == [0, 0, 6, 4, array.ctypes.data, 2, 3, 12, 4]
+    assert numbers[14:18] == [3, 2, 4, 12]
+    assert numbers[18:] == [7, 8, 1, 0x3F800000, 0x3FF0000000000000]
 
 
 def test_nan_and_infinity_are_not_optimised_away() -> None:
@@ -175,23 +243,23 @@ def test_nan_and_infinity_are_not_optimised_away() -> None:
     assert np.isnan(total(np.nan, 1.0))
 
 
-@pytest.mark.parametrize("suffix", ["nbc", "nbi"])
-def test_a_damaged_cache_file_counts_as_missing(here: Path, suffix: str) -> None:
-    cache = here / "cache"
-    run("whole.npy", "relu", CNNTOOL_CACHE_DIR=str(cache))
-    for file in cache.rglob(f"*.{suffix}"):
-        file.write_bytes(file.read_bytes()[:50])
-    assert run("damaged.npy", "relu", CNNTOOL_CACHE_DIR=str(cache)) == COMPILING
-    assert run("mended.npy", "relu", CNNTOOL_CACHE_DIR=str(cache)) == ""
+@pytest.mark.parametrize("kept", [0, 10, 50])
+def test_a_damaged_cache_file_counts_as_missing(here: Path, kept: int) -> None:
+    folder = here / "cache"
+    run("whole.npy", "relu", CNNTOOL_CACHE_DIR=str(folder))
+    for file in folder.rglob(f"*{cache.SUFFIX}"):
+        file.write_bytes(file.read_bytes()[:kept])
+    assert run("damaged.npy", "relu", CNNTOOL_CACHE_DIR=str(folder)) == COMPILING
+    assert run("mended.npy", "relu", CNNTOOL_CACHE_DIR=str(folder)) == ""
     assert Path("whole.npy").read_bytes() == Path("mended.npy").read_bytes()
 
 
 def test_the_caches_of_old_sources_are_removed(here: Path) -> None:
-    cache = here / "cache"
+    folder = here / "cache"
     for number in range(9):
-        (cache / f"kernels-{number}").mkdir(parents=True)
-        os.utime(cache / f"kernels-{number}", (number, number))
-    run("o.npy", "relu", CNNTOOL_CACHE_DIR=str(cache))
-    left = {path.name for path in cache.iterdir()}
-    assert len(left) == jit.FOLDERS_KEPT
+        (folder / f"kernels-{number}").mkdir(parents=True)
+        os.utime(folder / f"kernels-{number}", (number, number))
+    run("o.npy", "relu", CNNTOOL_CACHE_DIR=str(folder))
+    left = {path.name for path in folder.iterdir()}
+    assert len(left) == cache.FOLDERS_KEPT
     assert {"kernels-6", "kernels-7", "kernels-8"} < left

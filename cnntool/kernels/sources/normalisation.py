@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.elementary import exp
-from cnntool.kernels.jit import kernel
-from cnntool.kernels.simd import load, load_first, square_root, store, store_first
-from cnntool.kernels.tile import address_of
+from cnntool.kernels.sources.elementary import exp
+from cnntool.kernels.sources.jit import kernel
+from cnntool.kernels.sources.simd import load, load_first, square_root, store, store_first
+from cnntool.kernels.sources.tile import address_of
 from cnntool.kernels.vectors import LANES
 
 F = np.float32

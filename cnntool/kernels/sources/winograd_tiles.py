@@ -14,39 +14,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.simd import copy_floats, load, load_first, splat, store, store_first, where_less
-from cnntool.kernels.tile import address_of
+from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.simd import copy_floats, load, load_first, splat, store, store_first, where_less
+from cnntool.kernels.sources.tile import address_of
 from cnntool.kernels.vectors import LANES
+from cnntool.kernels.winograd import PATCH, SMALL_PATCH, SMALL_TILE, STRIDED_PATCH, TILE
 
-TILE, SMALL_TILE = 4, 2  # outputs of a tile along one axis
-PATCH, SMALL_PATCH, STRIDED_PATCH = TILE + 2, SMALL_TILE + 2, 2 * SMALL_TILE + 1  # inputs that it sees
 F = np.float32
 BYTES = 4 * LANES
 ZERO, TWO, FOUR, FIVE, EIGHT = F(0), F(2), F(4), F(5), F(8)
-
-G = np.array(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
-SMALL_G = np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]])
-STRIDED_G = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 1, 0], [0, 1, 0]])
-FIVE_G = np.array(
-    [
-        [1 / 4, 0, 0, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6, 1 / 3, 2 / 3],
-        [1 / 24, -1 / 12, 1 / 6, -1 / 3, 2 / 3],
-        [0, 0, 0, 0, 1],
-    ]
-)
 
 
 @inlined

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.jit import kernel
+from cnntool.kernels.sources.jit import kernel
 
 F = np.float32
 RUN = 32  # pixels that are summed in float32 before they join the float64 sums

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.jit import kernel
+from cnntool.kernels.sources.jit import kernel
 
 F = np.float32
 

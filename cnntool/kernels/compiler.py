@@ -1,0 +1,137 @@
+"""From a kernel's source to machine code that stands alone: the only place that asks Numba to compile kernels.
+
+Numba compiles a kernel into its own library and calls it from Python through a wrapper. Here neither is made: the
+optimised module gets an entry that `code` can call and goes to LLVM as it is, so each kernel is compiled once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import compiler
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
+
+from cnntool.kernels.code import FAILED, FLOAT32, FLOAT64, INTEGER, NEEDS_NOTHING, NEEDS_NUMBA
+
+INT32, INT64 = ir.IntType(32), ir.IntType(64)
+SCALARS = {INTEGER: types.int64, FLOAT32: types.float32, FLOAT64: types.float64}
+
+# An array that a kernel makes: counted once by Numba's layout (count, destructor, its argument, data, size, allocator),
+# its data 64 bytes after that on a line of the cache. Numba's own functions would need its run time.
+ARRAYS = """
+declare noalias ptr @malloc(i64)
+declare void @free(ptr)
+define noalias ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %align) {
+    %whole = add i64 %size, 192
+    %block = call ptr @malloc(i64 %whole)
+    %none = icmp eq ptr %block, null
+    br i1 %none, label %failed, label %made
+failed:
+    ret ptr null
+made:
+    call void @llvm.memset.p0.i64(ptr %block, i8 0, i64 64, i1 false)
+    store i64 1, ptr %block
+    %number = ptrtoint ptr %block to i64
+    %past = add i64 %number, 127
+    %line = and i64 %past, -64
+    %data = inttoptr i64 %line to ptr
+    %data_at = getelementptr i64, ptr %block, i64 3
+    store ptr %data, ptr %data_at
+    %size_at = getelementptr i64, ptr %block, i64 4
+    store i64 %size, ptr %size_at
+    ret ptr %block
+}
+define void @NRT_MemInfo_call_dtor(ptr %block) {
+    call void @free(ptr %block)
+    ret void
+}
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+"""
+ARRAY_FUNCTIONS = {"NRT_MemInfo_alloc_aligned", "NRT_MemInfo_call_dtor"}
+C_LIBRARY = {"malloc", "free", "memset", "memcpy", "memmove"}
+C_LIBRARY |= {name + kind for name in ("sqrt", "exp", "log", "pow", "cos", "sin", "atan2") for kind in ("", "f")}
+
+
+class _Library(JITCodeLibrary):
+    """Functions that are optimised, and not made ready to be called in this process."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    @property
+    def module(self) -> Any:
+        return self._final_module
+
+
+def kind_as_type(kind: str) -> Any:
+    """What Numba calls a kind of argument."""
+    if kind in SCALARS:
+        return SCALARS[kind]
+    dtype, ndim, layout = kind[0], int(kind[1:-1]), kind[-1]
+    return types.Array(numba.from_dtype(np.dtype(dtype)), ndim, layout)
+
+
+def make_run_time_known() -> None:
+    """Tells LLVM where the functions of Numba are that code may call, which it does else when it compiles."""
+    rtsys.initialize(cpu_target.target_context)
+
+
+@global_compiler_lock
+def machine_code(kernel: Any, kinds: tuple[str, ...], entry: str) -> bytes:
+    """The kernel for arguments of these kinds as an object file whose entry is `entry`, and what it needs before it."""
+    context, typing = cpu_target.target_context, cpu_target.typing_context
+    context.refresh()
+    typing.refresh()
+    flags = compiler.Flags()
+    kernel.targetdescr.options.parse_as_flags(flags, kernel.targetoptions)
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
+    codegen = context.codegen()
+    library = _Library(codegen, entry)
+    arguments = tuple(kind_as_type(kind) for kind in kinds)
+    result = compiler.compile_extra(
+        typing, context, kernel.py_func, arguments, None, flags, {}, library=library
+    )  # fmt: skip
+    library.add_ir_module(_entry_module(library, context, result.fndesc, entry))
+    library.finalize()
+    module = library.module
+    needed = {f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")} - C_LIBRARY
+    if needed <= ARRAY_FUNCTIONS:
+        module.link_in(llvm.parse_assembly(ARRAYS))
+    for function in module.functions:
+        if not function.is_declaration and function.name != entry:
+            function.linkage = "internal"  # helpers of the same name in another kernel's code are others
+    return (NEEDS_NOTHING if needed <= ARRAY_FUNCTIONS else NEEDS_NUMBA) + codegen._tm.emit_object(module)
+
+
+def _entry_module(library: Any, context: Any, description: Any, name: str) -> ir.Module:
+    """A function that takes the address of all arguments as numbers, and returns the kernel's result or FAILED."""
+    kind = context.call_conv.get_function_type(description.restype, description.argtypes)
+    module = library.create_ir_module(name)
+    kernel = ir.Function(module, kind, description.llvm_func_name)
+    function = ir.Function(module, ir.FunctionType(INT64, [INT64.as_pointer()]), name)
+    b = ir.IRBuilder(function.append_basic_block())
+    result, exception, *wanted = kind.args
+    values = [b.alloca(result.pointee), b.alloca(exception.pointee)]
+    for number, wanted_type in enumerate(wanted):
+        value = b.load(b.gep(function.args[0], [ir.Constant(INT64, number)]))
+        if isinstance(wanted_type, ir.PointerType):
+            value = b.inttoptr(value, wanted_type)
+        elif isinstance(wanted_type, ir.FloatType):
+            value = b.bitcast(b.trunc(value, INT32), wanted_type)
+        elif isinstance(wanted_type, ir.DoubleType):
+            value = b.bitcast(value, wanted_type)
+        values.append(value)
+    status = b.call(kernel, values)
+    given = ir.Constant(INT64, 0)
+    if description.restype != types.none:
+        given = b.zext(b.load(values[0]), INT64)
+    b.ret(b.select(b.icmp_signed("==", status, ir.Constant(INT32, 0)), given, ir.Constant(INT64, FAILED)))
+    return module

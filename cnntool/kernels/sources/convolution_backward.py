@@ -1,0 +1,204 @@
+"""Convolution of whole batches and its gradients, by the register tiles.
+
+    d_input[iy, ix, ic] = sum over oy, ox, ky, kx with iy = sy oy + dy ky, of d_output[oy, ox, oc] * w[ky, kx, ic, oc]
+    d_weight[ky, kx, ic, oc] = sum over n, oy, ox of x[n, sy oy + dy ky, sx ox + dx kx, ic] * d_output[n, oy, ox, oc]
+
+Each image is laid on a canvas of zeros first. The gradient of the input is the convolution of d_output, its pixels
+`stride` apart on the canvas, with the filters turned by half a circle, inputs and outputs exchanged. That multiplies
+zeros for strides above 1 (4 times the work at stride 2), which only few layers of a network have.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE
+from cnntool.kernels.sources.convolution import conv_depthwise_forward, conv_direct_forward
+from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.tile import address_of, outer_tile
+from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
+
+SHORT = 8 if PIXELS == 14 else PIXELS  # rows of the other tile of outer products
+FEW = PIXELS  # inputs under a row of the filter, up to which whole windows are laid out before the outer products
+
+
+@kernel
+def place(image, canvas, row, column, spread_y, spread_x):
+    """canvas[row + spread_y i, column + spread_x j] = image[i, j], where that lies on the canvas."""
+    height, width, channels = image.shape
+    for i in range(height):
+        r = row + spread_y * i
+        if 0 <= r < canvas.shape[0]:
+            if spread_x == 1 and column >= 0 and column + width <= canvas.shape[1]:
+                canvas[r, column : column + width] = image[i]
+            else:
+                for j in range(width):
+                    s = column + spread_x * j
+                    if 0 <= s < canvas.shape[1]:
+                        for c in range(channels):
+                            canvas[r, s, c] = image[i, j, c]
+
+
+@inlined
+def _canvas(height, width, channels, slack):
+    return np.zeros(height * width * channels + slack, np.float32)[: height * width * channels].reshape(
+        height, width, channels
+    )
+
+
+@kernel
+def conv_images_forward(
+    x, first, last, weight, bias, out, canvas_height, canvas_width, row, column, spread_y, spread_x,
+    kh, kw, sy, sx, dy, dx, groups, depthwise,
+):  # fmt: skip
+    """x: N, H, W, C; out: N, h, w, c; for first <= n < last, out[n] = the convolution of x[n] on its canvas"""
+    _, height, width, out_channels = out.shape
+    channels = x.shape[3]
+    canvas = _canvas(canvas_height, canvas_width, channels, PIXELS * sx * channels + LANES)
+    for n in range(first, last):
+        place(x[n], canvas, row, column, spread_y, spread_x)
+        if depthwise:
+            conv_depthwise_forward(canvas, 0, weight, bias, out[n], 0, 0, height, width, kh, kw, sy, sx, dy, dx)
+        else:
+            conv_direct_forward(
+                canvas, 0, weight, bias, out[n], 0, 0, height, width, kh, kw, sy, sx, dy, dx, groups,
+                canvas.shape[2] // groups, out_channels, NO_LIMIT, 0, ALL, out[n], NONE,
+            )  # fmt: skip
+
+
+@kernel
+def outer(x_at, w_at, y_at, rows, columns, x_row, x_column, w_row, w_column, inputs, outputs, y_line):
+    """y[p, c] += sum of x[.., p] w[.., c] for all p < inputs, c < outputs, tile by tile.
+
+    A short tile where it wastes less of the last one: of 32 inputs 8 at a time leave none over, 14 leave 10.
+    """
+    short = -(-inputs // SHORT) * SHORT * 10 < -(-inputs // PIXELS) * PIXELS * 9
+    step = SHORT if short else PIXELS
+    for c in range(0, outputs, BLOCK):
+        channels = min(BLOCK, outputs - c)
+        for p in range(0, inputs, step):
+            count = min(step, inputs - p)
+            x_from, w_from, y_from = x_at + 4 * p, w_at + 4 * c, y_at + 4 * (p * y_line + c)
+            if channels > LANES and short:
+                outer_tile(
+                    x_from, w_from, y_from, rows, columns, x_row, x_column, w_row, w_column, y_line,
+                    count, channels, SHORT, VECTORS,
+                )  # fmt: skip
+            elif channels > LANES:
+                outer_tile(
+                    x_from, w_from, y_from, rows, columns, x_row, x_column, w_row, w_column, y_line,
+                    count, channels, PIXELS, VECTORS,
+                )  # fmt: skip
+            elif short:
+                outer_tile(
+                    x_from, w_from, y_from, rows, columns, x_row, x_column, w_row, w_column, y_line,
+                    count, channels, SHORT, 1,
+                )  # fmt: skip
+            else:
+                outer_tile(
+                    x_from, w_from, y_from, rows, columns, x_row, x_column, w_row, w_column, y_line,
+                    count, channels, PIXELS, 1,
+                )  # fmt: skip
+
+
+@kernel
+def conv_weight_backward(
+    x, d_output, first, last, d_weight, canvas_height, canvas_width, top, left, sy, sx, dy, dx, groups
+):  # fmt: skip
+    """x: N, H, W, C; d_output: N, h, w, c; d_weight += the sum over first <= n < last"""
+    kh, kw, depth, out_channels = d_weight.shape
+    _, rows, columns, _ = d_output.shape
+    channels, per_group = x.shape[3], out_channels // groups
+    canvas = _canvas(canvas_height, canvas_width, channels, PIXELS * sx * channels + LANES)
+    x_line, d_line = canvas_width * channels, columns * out_channels
+    few = groups == 1 and kw * channels <= FEW
+    inputs = kh * kw * channels if few else 1
+    windows = _canvas(rows, columns, inputs, PIXELS)
+    for n in range(first, last):
+        place(x[n], canvas, top, left, 1, 1)
+        d_at = address_of(d_output) + 4 * n * rows * d_line
+        if few:  # one outer product of whole windows: the tile is filled, whatever the number of channels
+            _lay_out_windows(canvas, windows, kh, kw, sy, sx, dy, dx)
+            outer(
+                address_of(windows), d_at, address_of(d_weight), 1, rows * columns, 0, inputs, 0, out_channels,
+                inputs, out_channels, out_channels,
+            )  # fmt: skip
+            continue
+        for ky in range(kh):
+            if groups == 1 and dx == 1:  # a row of the filter is one contiguous piece
+                outer(
+                    address_of(canvas) + 4 * dy * ky * x_line, d_at,
+                    address_of(d_weight) + 4 * ky * kw * depth * out_channels, rows, columns, sy * x_line,
+                    sx * channels, d_line, out_channels, kw * depth, out_channels, out_channels,
+                )  # fmt: skip
+                continue
+            for kx in range(kw):
+                for group in range(groups):
+                    outer(
+                        address_of(canvas) + 4 * (dy * ky * x_line + dx * kx * channels + group * depth),
+                        d_at + 4 * group * per_group,
+                        address_of(d_weight) + 4 * ((ky * kw + kx) * depth * out_channels + group * per_group),
+                        rows, columns, sy * x_line, sx * channels, d_line, out_channels, depth, per_group, out_channels,
+                    )  # fmt: skip
+
+
+@kernel
+def _lay_out_windows(canvas, windows, kh, kw, sy, sx, dy, dx):
+    """windows[oy, ox, (ky kw + kx) C + c] = canvas[sy oy + dy ky, sx ox + dx kx, c]"""
+    channels = canvas.shape[2]
+    for oy in range(windows.shape[0]):
+        for ky in range(kh):
+            line = canvas[sy * oy + dy * ky]
+            for ox in range(windows.shape[1]):
+                window = windows[oy, ox]
+                for kx in range(kw):
+                    for c in range(channels):
+                        window[(ky * kw + kx) * channels + c] = line[sx * ox + dx * kx, c]
+
+
+@kernel
+def conv_depthwise_weight_backward(
+    x, d_output, first, last, d_weight, canvas_height, canvas_width, top, left, sy, sx, dy, dx
+):  # fmt: skip
+    """d_weight[ky, kx, 0, c] += sum over n, oy, ox of x[n, sy oy + dy ky, sx ox + dx kx, c] * d_output[n, oy, ox, c]"""
+    kh, kw, _, channels = d_weight.shape
+    canvas = _canvas(canvas_height, canvas_width, channels, 0)
+    for n in range(first, last):
+        place(x[n], canvas, top, left, 1, 1)
+        for ky in range(kh):
+            for kx in range(kw):
+                total = d_weight[ky, kx, 0]
+                for oy in range(d_output.shape[1]):
+                    for ox in range(d_output.shape[2]):
+                        window, d = canvas[sy * oy + dy * ky, sx * ox + dx * kx], d_output[n, oy, ox]
+                        for c in range(channels):
+                            total[c] += window[c] * d[c]
+
+
+@kernel
+def conv_bias_backward(d_output, first, last, d_bias):
+    """d_bias[oc] += sum over n, oy, ox of d_output[n, oy, ox, oc], in float64"""
+    _, rows, columns, channels = d_output.shape
+    line = np.empty(channels, np.float32)
+    for n in range(first, last):
+        for oy in range(rows):
+            line[:] = np.float32(0)
+            for ox in range(columns):
+                pixel = d_output[n, oy, ox]
+                for c in range(channels):
+                    line[c] += pixel[c]
+            for c in range(channels):
+                d_bias[c] += line[c]
+
+
+@kernel
+def dense_weight_backward(x, d_output, images, first, last, d_weight):
+    """x: N, I; d_output: N, O; d_weight: I, O; d_weight[i, o] += sum over n < images of x[n, i] d_output[n, o]
+
+    For first <= i < last. The rows of x are followed by room for one more tile.
+    """
+    outputs = d_output.shape[1]
+    outer(
+        address_of(x) + 4 * first, address_of(d_output), address_of(d_weight) + 4 * first * outputs,
+        1, images, 0, x.shape[1], 0, outputs, last - first, outputs, outputs,
+    )  # fmt: skip

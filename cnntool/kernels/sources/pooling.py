@@ -1,0 +1,110 @@
+"""Pooling windows, each channel alone, by the register tile; and the pooling of whole volumes.
+
+The caller has padded `x`: with minus infinity for the maximum, with zero for sums.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool.kernels.pooling import PIXELS, VECTORS, WIDE_PIXELS
+from cnntool.kernels.sources.channel_tile import MAXIMUM, ROOT_OF_SQUARES, SCALED_SUM, channel_tile
+from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.tile import address_of
+from cnntool.kernels.vectors import LANES
+
+WIDE = VECTORS * LANES
+SLICE = 64  # pixels that are summed in float32 before they join a float64 total, so that errors do not grow with width
+
+
+@inlined
+def _window_row(
+    x, x_row, factors_at, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, operation
+):  # fmt: skip
+    channels = x.shape[2]
+    x_line, out_line = x.shape[1] * channels, out.shape[1] * channels
+    x_at = address_of(x) + 4 * x_row * x_line
+    y_at = address_of(out) + 4 * (out_row * out_line + out_column * channels)
+    window = kh, kw, dilation_y * x_line, dilation_x * channels, stride_x * channels
+    wide = min(channels, (channels + WIDE // 2 - 1) // WIDE * WIDE)
+    _tiles(x_at, factors_at, y_at, columns, channels, 0, wide, window, operation, WIDE_PIXELS, VECTORS)
+    _tiles(x_at, factors_at, y_at, columns, channels, wide, channels, window, operation, PIXELS, 1)
+
+
+@inlined
+def _tiles(x_at, factors_at, y_at, columns, channels, first, last, window, operation, pixels, vectors):
+    """Channels `first` to `last` of a row, of which `x_at` and `y_at` are the start."""
+    kh, kw, x_row, x_column, x_pixel = window
+    for ox in range(0, columns, pixels):
+        start = max(0, min(ox, columns - pixels))
+        for c in range(first, last, vectors * LANES):
+            channel_tile(
+                x_at + 4 * (start * x_pixel + c), 0, factors_at + 4 * start, y_at + 4 * (start * channels + c), kh, kw,
+                x_row, x_column, x_pixel, 0, channels, min(pixels, columns - start), min(vectors * LANES, last - c),
+                operation, pixels, vectors,
+            )  # fmt: skip
+
+
+@kernel
+def maxpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
+    """out[oy, ox, c] = max over ky, kx of x[sy oy + dy ky, sx ox + dx kx, c]"""
+    for oy in range(rows):
+        _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, MAXIMUM)
+
+
+@kernel
+def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, height, width):
+    """out[oy, ox, c] = (sum over the window of x[.., c]) / (height[oy] * width[ox]), the counted sizes of the window"""
+    factors = np.zeros(columns + PIXELS, np.float32)
+    for oy in range(rows):
+        for ox in range(columns):
+            factors[ox] = np.float32(1) / (height[oy] * width[ox])
+        at = address_of(factors)
+        _window_row(x, x_row + sy * oy, at, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
+
+
+@kernel
+def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
+    """out[oy, ox, c] = sqrt(sum over the window of x[.., c]^2)"""
+    for oy in range(rows):
+        _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, ROOT_OF_SQUARES)
+
+
+@kernel
+def globalmax_forward(x, first, last, out):
+    """x: H, W, C; out[c] = max of out[c] and of x[first:last, :, c]"""
+    for i in range(first, last):
+        for j in range(x.shape[1]):
+            pixel = x[i, j]
+            for c in range(x.shape[2]):
+                out[c] = pixel[c] if pixel[c] > out[c] or pixel[c] != pixel[c] else out[c]
+
+
+@kernel
+def globalsum_forward(x, first, last, out):
+    """x: H, W, C; out[c] += sum of x[first:last, :, c], SLICE pixels at a time in float32, their sum in float64"""
+    part = np.empty(x.shape[2], np.float32)
+    for i in range(first, last):
+        for start in range(0, x.shape[1], SLICE):
+            part[:] = np.float32(0)
+            for j in range(start, min(start + SLICE, x.shape[1])):
+                pixel = x[i, j]
+                for c in range(x.shape[2]):
+                    part[c] += pixel[c]
+            for c in range(x.shape[2]):
+                out[c] += part[c]
+
+
+@kernel
+def globalsquares_forward(x, first, last, out):
+    """x: H, W, C; out[c] += sum of x[first:last, :, c]^2, SLICE pixels at a time in float32, their sum in float64"""
+    part = np.empty(x.shape[2], np.float32)
+    for i in range(first, last):
+        for start in range(0, x.shape[1], SLICE):
+            part[:] = np.float32(0)
+            for j in range(start, min(start + SLICE, x.shape[1])):
+                pixel = x[i, j]
+                for c in range(x.shape[2]):
+                    part[c] += pixel[c] * pixel[c]
+            for c in range(x.shape[2]):
+                out[c] += part[c]

@@ -1,0 +1,243 @@
+"""Banks of filters of one input channel as sums of products of a column and a row, far cheaper than whole filters.
+
+    lines[r, y, x] = sum over kx of rows[r, kx] * image[y, x + kx]
+    maps[m, y, x]  = sum over the terms of m and over ky of column[ky] * lines[r of the term, y + ky, x]
+    out[y, x, k]   = bias[k] + sum over the mixes of k of factor * maps[m of the mix, y, x]
+
+All three are planes of one narrow strip of pixels, so that a register holds neighbouring pixels whatever the number of
+filters. What mirrors each other in the window of a row is added and subtracted beforehand, once for all rows of
+filters: an even or odd row then takes half the products. The lines that the columns reach stay in a ring, in the second
+cache. Only the last pass turns planes into channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from cnntool.kernels.convolution import ALL, NO_LIMIT, NONE
+from cnntool.kernels.separable import ROWS, STRIP, VECTORS
+from cnntool.kernels.sources.convolution import conv_direct_forward
+from cnntool.kernels.sources.emitter import INT64, LANE_NUMBERS, VECTOR, Emitter
+from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.simd import load, store, store_first, stream
+from cnntool.kernels.sources.tile import address_of, dense_tile
+from cnntool.kernels.vectors import LANES
+
+# Bytes of a volume that no cache holds. Gabor filters on 1024x1024 -> 40, 168 MB: 64 ms when 16 filters of a pixel were
+# written at a time, 58 ms when pixels were, in order, and 46 ms when these went past the caches.
+BEYOND_CACHES = 2**25
+
+
+@intrinsic(prefer_literal=True)
+def column_tile(typingctx, ring, slots, slot, stride, terms, count, taps, y, y_row, rows, vectors):
+    """y[t, c] = sum over the terms, over ky of taps[ky] * ring[row, (slot + first + stride * (t + ky)) % slots, c].
+
+    A term is four integers: its row, `first`, where its taps begin, and their number, at least `rows`. `ring` is
+    rows, slots, STRIP; the t are `y_row` apart. Each line is read once for all `rows` t that it is for.
+    """
+    arguments = (ring, slots, slot, stride, terms, count, taps, y, y_row, rows, vectors)
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        ring0, length, start, step, terms0, number, taps0, y0, out_row, *_ = values
+        tall = rows.literal_value
+        e = Emitter(b, tall, vectors.literal_value)
+        e.start([ir.Constant(VECTOR, [0.0] * LANES)] * e.vectors)
+        table = b.inttoptr(terms0, INT64.as_pointer())
+        with cgutils.for_range(b, number) as term:
+            place = b.mul(term.index, e.integer(4))
+            row, first, taps_at, kernel_height = (b.load(b.gep(table, [b.add(place, e.integer(i))])) for i in range(4))
+            plane = b.add(ring0, b.mul(b.mul(row, length), e.integer(4 * STRIP)))
+            end = b.add(plane, b.mul(length, e.integer(4 * STRIP)))
+            forward, back = b.mul(step, e.integer(4 * STRIP)), b.mul(length, e.integer(4 * STRIP))
+            column = e.at(e.address(taps0), taps_at)
+            line = cgutils.alloca_once(b, INT64)
+
+            def move(to: ir.Value, back: ir.Value = back, end: ir.Value = end, line: ir.Value = line) -> None:
+                b.store(b.select(b.icmp_signed(">=", to, end), b.sub(to, back), to), line)
+
+            def use(ky: ir.Value, those: range, column: ir.Value = column, line: ir.Value = line) -> None:
+                """The line that is tap ky - t of each t."""
+                here = b.load(line)
+                xs = [e.load(e.at(e.address(here), e.integer(LANES * v))) for v in range(e.vectors)]
+                for t in those:
+                    tap = e.load_broadcast(e.at(column, b.sub(ky, e.integer(t))))
+                    for v in range(e.vectors):
+                        e.multiply_add(t, v, xs[v], tap)
+                move(b.add(here, forward))
+
+            move(b.add(plane, b.mul(b.add(start, first), e.integer(4 * STRIP))))
+            for early in range(tall - 1):
+                use(e.integer(early), range(early + 1))
+            with cgutils.for_range(b, b.sub(kernel_height, e.integer(tall - 1))) as middle:
+                use(b.add(middle.index, e.integer(tall - 1)), range(tall))
+            for late in range(tall - 1):
+                use(b.add(kernel_height, e.integer(late)), range(late + 1, tall))
+        for t in range(tall):
+            for v in range(e.vectors):
+                to = e.at(e.address(y0), b.mul(out_row, e.integer(t)), e.integer(LANES * v))
+                b.store(b.load(e.acc[t][v]), b.bitcast(to, VECTOR.as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+@intrinsic
+def mixing_tile(typingctx, maps, first, mix, factor, bias, low, y, y_pixel, count, channels):
+    """y[p * y_pixel + c] = bias[c] + sum of factor[i] * maps[mix[i] + p] over first[c] <= i < first[c + 1].
+
+    For p < count and c < channels, both at most LANES; `first` and `bias` go on to LANES. Nothing less than `low`.
+    """
+    arguments = (maps, first, mix, factor, bias, low, y, y_pixel, count, channels)
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        maps0, first0, mix0, factor0, bias0, least, y0, out_pixel, n, c = values
+        e = Emitter(b, LANES, 1)
+        starts, places = (b.inttoptr(at, INT64.as_pointer()) for at in (first0, mix0))
+        for i, (acc,) in enumerate(e.acc):
+            b.store(e.load_broadcast(e.at(e.address(bias0), e.integer(i))), acc)
+            begin, end = (b.load(b.gep(starts, [e.integer(i + j)])) for j in range(2))
+            with cgutils.for_range_slice(b, begin, end, e.integer(1)) as (j, _):
+                plane = e.load(e.at(e.address(maps0), b.load(b.gep(places, [j]))))
+                e.multiply_add(i, 0, plane, e.load_broadcast(e.at(e.address(factor0), j)))
+        e.clamp(least)
+        # Interleaving line i with line i + LANES / 2 moves the bits of each value's place round by one; after as many
+        # rounds as a lane's number has bits, lines and lanes have changed places.
+        half, lines = LANES // 2, [b.load(acc) for (acc,) in e.acc]
+        sides = [
+            ir.Constant(LANE_NUMBERS, [first + i // 2 + LANES * (i % 2) for i in range(LANES)]) for first in (0, half)
+        ]
+        for _ in range(LANES.bit_length() - 1):
+            lines = [b.shuffle_vector(lines[i // 2], lines[i // 2 + half], sides[i % 2]) for i in range(LANES)]
+        for line, (acc,) in zip(lines, e.acc, strict=True):
+            b.store(line, acc)
+        e.finish(e.address(y0), out_pixel, n, c)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), codegen
+
+
+@inlined
+def _fold(x, kernel_width, stride_x, phases, folds):
+    """Of the pixels that mirror each other in a window, from its middle outwards, right + left, then right - left.
+
+    The middle of an odd window is a right without left. phases: each `stride_x`-th pixel of x, from each start; the
+    last strip's end is left as it was. folds: kernel_width, STRIP.
+    """
+    length, phases_at, folds_at = phases.shape[1], address_of(phases), address_of(folds)
+    for phase in range(stride_x):
+        for i in range(min(length, (x.size - phase + stride_x - 1) // stride_x)):
+            phases[phase, i] = x[stride_x * i + phase]
+    odd, evens = kernel_width % 2, (kernel_width + 1) // 2
+    for j in range(evens):
+        right, left = kernel_width // 2 + j, (kernel_width - 1) // 2 - j
+        right_at = phases_at + 4 * (right % stride_x * length + right // stride_x)
+        left_at = phases_at + 4 * (left % stride_x * length + left // stride_x)
+        for c in range(0, STRIP, LANES):
+            a, b = load(right_at + 4 * c), load(left_at + 4 * c)
+            if left == right:
+                store(folds_at + 4 * (j * STRIP + c), a)
+            else:
+                store(folds_at + 4 * (j * STRIP + c), a + b)
+                store(folds_at + 4 * ((j + evens - odd) * STRIP + c), a - b)
+
+
+@inlined
+def _along_rows(folds, blocks, row_taps, zeros, ring, slot):
+    """One line of the ring for each row of filters, and lines that the next block writes anew.
+
+    Stores that leave these out are masked, and where they would touch a page for the first time each takes longer than
+    a tile.
+    """
+    slots = ring.shape[1]
+    for i in range(blocks.shape[0]):
+        fold, depth, taps, row, _ = blocks[i]
+        dense_tile(
+            address_of(row_taps) + 4 * taps, address_of(folds) + 4 * STRIP * fold, address_of(zeros),
+            address_of(ring) + 4 * STRIP * (row * slots + slot), 1, 1, depth, 0, 0, depth, slots * STRIP,
+            ROWS, STRIP, 0, NO_LIMIT, ROWS, VECTORS,
+        )  # fmt: skip
+
+
+@inlined
+def _mix(maps, t, first_mix, mix, mix_factor, bias, low, pixels, filters):
+    """Row t of the maps as pixels of `filters` channels."""
+    for c in range(0, STRIP, LANES):
+        for k in range(0, filters, LANES):
+            mixing_tile(
+                address_of(maps) + 4 * (STRIP * t + c), address_of(first_mix) + 8 * k, address_of(mix),
+                address_of(mix_factor), address_of(bias) + 4 * k, low, address_of(pixels) + 4 * (c * filters + k),
+                filters, LANES, min(LANES, filters - k),
+            )  # fmt: skip
+
+
+@inlined
+def _copy(x_at, y_at, length, past):
+    """Whole registers at y, which `past` the caches saves reading what is overwritten."""
+    head = min(length, -(y_at // 4) % LANES)
+    tail = (length - head) % LANES
+    store_first(y_at, load(x_at), head)
+    if past:
+        for i in range(head, length - tail, LANES):
+            stream(y_at + 4 * i, load(x_at + 4 * i))
+    else:
+        for i in range(head, length - tail, LANES):
+            store(y_at + 4 * i, load(x_at + 4 * i))
+    store_first(y_at + 4 * (length - tail), load(x_at + 4 * (length - tail)), tail)
+
+
+@kernel
+def conv_separable_forward(
+    x, image, x_row, kernel_height, kernel_width, stride_y, stride_x, blocks, row_taps, terms, first_term, column_taps,
+    first_mix, mix, mix_factor, bias, weight, out, out_row, out_column, rows, columns, low,
+    phases, folds, ring, maps, pixels,
+):  # fmt: skip
+    """x: H, W, 1 padded, windows from (x_row, 0), `image` the same as H, W; out: rows x columns of K filters.
+
+    blocks: of at most ROWS rows of filters: first fold, folds, where their taps begin in `row_taps`, first row, rows.
+    terms: `column_tile`'s; those of map m from first_term[m] to first_term[m + 1]. mix, mix_factor: those of filter k
+    from first_mix[k] to first_mix[k + 1], a map as its first value's place among all maps'. first_mix is padded to
+    whole registers, bias as for direct convolution. That, with the packed filters `weight`, computes rows anew that see
+    a value that is not finite: terms may be infinite where their sum is not, and tails of terms are left out.
+    Nothing less than `low` is stored. Scratch: `scratch_shapes`.
+    """
+    zeros = np.zeros(STRIP, np.float32)
+    slots, filters, map_size = ring.shape[1], out.shape[2], maps.shape[1] * maps.shape[2]
+    past = 4 * out.size > BEYOND_CACHES
+    for left in range(0, columns, STRIP):
+        wide = min(STRIP, columns - left)
+        line = 0  # the next that the ring needs
+        for top in range(0, rows, ROWS):
+            together = min(ROWS, rows - top)
+            while line < stride_y * (top + together - 1) + kernel_height:
+                _fold(image[x_row + line, stride_x * left :], kernel_width, stride_x, phases, folds)
+                _along_rows(folds, blocks, row_taps, zeros, ring, line % slots)
+                line += 1
+            for m in range(maps.shape[0]):
+                column_tile(
+                    address_of(ring), slots, stride_y * top % slots, stride_y, address_of(terms) + 32 * first_term[m],
+                    first_term[m + 1] - first_term[m], address_of(column_taps), address_of(maps) + 4 * m * map_size,
+                    STRIP, ROWS, VECTORS,
+                )  # fmt: skip
+            for t in range(together):
+                _mix(maps, t, first_mix, mix, mix_factor, bias, low, pixels, filters)
+                y_at = address_of(out) + 4 * filters * ((out_row + top + t) * out.shape[1] + out_column + left)
+                _copy(address_of(pixels), y_at, wide * filters, past)
+    line, bad = 0, -1  # the next line to look at, and the last that is not finite
+    for row in range(rows):
+        while line < stride_y * row + kernel_height:
+            total = np.float32(0)
+            for value in image[x_row + line]:
+                total += value * np.float32(0)
+            bad = line if total != 0 else bad
+            line += 1
+        if bad >= stride_y * row:
+            conv_direct_forward(
+                x, x_row + stride_y * row, weight, bias, out, out_row + row, out_column, 1, columns,
+                kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, 1, filters, low, 0, ALL, out, NONE,
+            )  # fmt: skip
