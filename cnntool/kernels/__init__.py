@@ -18,6 +18,9 @@ from typing import Any
 
 SOURCES = Path(__file__).parent / "sources"
 
+RANGE = object()
+"""Stands for two numbers, the first and the last, in what `Kernel.over` is given."""
+
 compile_listeners: list[Callable[[str], None]] = []
 
 

@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 import llvmlite.binding as llvm
 import numpy as np
 
-from cnntool.kernels import cache, compile_listeners
+from cnntool.kernels import RANGE, cache, compile_listeners
 from cnntool.kernels.vectors import processor
 
 INTEGER, FLOAT32, FLOAT64 = "i", "f", "d"
+Kind = str | tuple[str, int, bool]  # of an array: NumPy's letter for its numbers, its axes, whether it is C-contiguous
+Kinds = tuple[Kind, ...]
 FAILED = -1  # what an entry returns when the kernel found no memory; else its result, 0 for none
 # The first byte of code: whether it calls functions of Numba, of which LLVM has to be told.
 NEEDS_NOTHING, NEEDS_NUMBA = b"-", b"N"
@@ -34,7 +36,13 @@ class Entry(NamedTuple):
     """Where machine code begins, and a way to call it from Python."""
 
     address: int
-    call: Callable[[int], int]
+    function: Callable[[int], int]
+
+    def __call__(self, block: array) -> int:
+        result = self.function(block.buffer_info()[0])
+        if result == FAILED:
+            raise MemoryError
+        return result
 
 
 class Kernel:
@@ -42,23 +50,37 @@ class Kernel:
 
     def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
-        self._entries: dict[tuple[str, ...], Entry] = {}
+        self._entries: dict[Kinds, Entry] = {}
 
     def __call__(self, *arguments: Any) -> int:
         kinds, numbers = taken_apart(arguments)
-        entry = self._entries.get(kinds) or self._load(kinds)
-        block = array("q", numbers)
-        result = entry.call(block.buffer_info()[0])
-        if result == FAILED:
-            raise MemoryError
-        return result
+        return self.entry(kinds)(array("q", numbers))
 
-    def entry(self, kinds: tuple[str, ...]) -> int:
-        """The address of the machine code for arguments of these kinds."""
-        return (self._entries.get(kinds) or self._load(kinds)).address
+    def over(self, *arguments: Any) -> Callable[[int, int], int]:
+        """`function(first, last)` that calls the kernel with these two numbers in the place of RANGE.
 
-    def _load(self, kinds: tuple[str, ...]) -> Entry:
-        name = f"{self.module}.{self.name}-{hashlib.blake2b(' '.join(kinds).encode(), digest_size=4).hexdigest()}"
+        The other arguments are taken apart once: in a step of training that was 2 ms of 36.
+        """
+        place = next(number for number, argument in enumerate(arguments) if argument is RANGE)
+        before, after = arguments[:place], arguments[place + 1 :]
+        start = len(taken_apart(before)[1])
+        kinds, numbers = taken_apart((*before, 0, 0, *after))
+        entry, whole = self.entry(kinds), array("q", numbers)
+
+        def call(first: int, last: int) -> int:
+            block = whole[:]
+            block[start], block[start + 1] = first, last
+            return entry(block)
+
+        call.arguments = arguments  # type: ignore[attr-defined]  # arrays live as long as it does
+        return call
+
+    def entry(self, kinds: Kinds) -> Entry:
+        """The machine code for arguments of these kinds."""
+        return self._entries.get(kinds) or self._load(kinds)
+
+    def _load(self, kinds: Kinds) -> Entry:
+        name = f"{self.module}.{self.name}-{hashlib.blake2b(repr(kinds).encode(), digest_size=4).hexdigest()}"
         with _loading:
             if kinds not in self._entries:
                 code = cache.read(name)
@@ -67,7 +89,7 @@ class Kernel:
                 self._entries[kinds] = _load(name, code)
             return self._entries[kinds]
 
-    def _compile(self, name: str, kinds: tuple[str, ...]) -> bytes:
+    def _compile(self, name: str, kinds: Kinds) -> bytes:
         from cnntool.kernels.compiler import machine_code
 
         for tell in compile_listeners:
@@ -78,9 +100,9 @@ class Kernel:
         return code
 
 
-def taken_apart(arguments: Sequence[Any]) -> tuple[tuple[str, ...], list[int]]:
+def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
     """Kinds of the arguments, and the numbers that Numba's calling convention makes of them."""
-    kinds: list[str] = []
+    kinds: list[Kind] = []
     numbers: list[int] = []
     for argument in arguments:
         kind = type(argument)
@@ -88,11 +110,9 @@ def taken_apart(arguments: Sequence[Any]) -> tuple[tuple[str, ...], list[int]]:
             kinds.append(INTEGER)
             numbers.append(argument)
         elif kind is np.ndarray:
-            kinds.append(f"{argument.dtype.char}{argument.ndim}{'C' if argument.flags.c_contiguous else 'A'}")
+            kinds.append((argument.dtype.char, argument.ndim, argument.flags.c_contiguous))
             # two pointers say who owns the array: nobody, the caller keeps it alive
-            numbers += (
-                0, 0, argument.size, argument.itemsize, argument.ctypes.data, *argument.shape, *argument.strides
-            )  # fmt: skip
+            numbers += (0, 0, argument.size, argument.itemsize, address(argument), *argument.shape, *argument.strides)
         elif kind is np.float32:
             kinds.append(FLOAT32)
             numbers.append(int(argument.view(np.int32)))
@@ -103,6 +123,20 @@ def taken_apart(arguments: Sequence[Any]) -> tuple[tuple[str, ...], list[int]]:
             kinds.append(INTEGER)
             numbers.append(int(argument))
     return tuple(kinds), numbers
+
+
+def _address_in_object(array: np.ndarray) -> int:
+    """Read from where NumPy keeps it, behind Python's header; `array.ctypes` takes a microsecond to tell it."""
+    return ctypes.c_int64.from_address(id(array) + object.__basicsize__).value
+
+
+def _address_told(array: np.ndarray) -> int:
+    return array.ctypes.data
+
+
+_probe = np.zeros(3)[1:]
+address = _address_in_object if _address_in_object(_probe) == _probe.ctypes.data else _address_told
+"""Where the first value of an array lies."""
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
-from cnntool.kernels.code import FAILED, FLOAT32, FLOAT64, INTEGER, NEEDS_NOTHING, NEEDS_NUMBA
+from cnntool.kernels.code import FAILED, FLOAT32, FLOAT64, INTEGER, NEEDS_NOTHING, NEEDS_NUMBA, Kind, Kinds
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 SCALARS = {INTEGER: types.int64, FLOAT32: types.float32, FLOAT64: types.float64}
@@ -71,12 +71,12 @@ class _Library(JITCodeLibrary):
         return self._final_module
 
 
-def kind_as_type(kind: str) -> Any:
+def kind_as_type(kind: Kind) -> Any:
     """What Numba calls a kind of argument."""
-    if kind in SCALARS:
+    if isinstance(kind, str):
         return SCALARS[kind]
-    dtype, ndim, layout = kind[0], int(kind[1:-1]), kind[-1]
-    return types.Array(numba.from_dtype(np.dtype(dtype)), ndim, layout)
+    letter, axes, contiguous = kind
+    return types.Array(numba.from_dtype(np.dtype(letter)), axes, "C" if contiguous else "A")
 
 
 def make_run_time_known() -> None:
@@ -85,7 +85,7 @@ def make_run_time_known() -> None:
 
 
 @global_compiler_lock
-def machine_code(kernel: Any, kinds: tuple[str, ...], entry: str) -> bytes:
+def machine_code(kernel: Any, kinds: Kinds, entry: str) -> bytes:
     """The kernel for arguments of these kinds as an object file whose entry is `entry`, and what it needs before it."""
     context, typing = cpu_target.target_context, cpu_target.typing_context
     context.refresh()

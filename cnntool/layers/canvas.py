@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnntool import kernels
+from cnntool.kernels import RANGE
 from cnntool.layers.geometry import Window, output_size
 
 if TYPE_CHECKING:
@@ -63,11 +64,8 @@ def on_tiles(
     winograd = kernels.winograd_backward
     filters = winograd.transform_filters_together(weight)
     offset = np.zeros(weight.shape[3], np.float32) if bias is None else np.asarray(bias, np.float32)
-
-    def block(first: int, last: int) -> None:
-        winograd.conv_winograd_images_forward(x, first, last, filters, offset, out, *corner)
-
-    training.over_images(len(x), block)
+    forward = winograd.conv_winograd_images_forward.over(x, RANGE, filters, offset, out, *corner)
+    training.over_images(len(x), forward)
 
 
 def on_canvas(
@@ -85,13 +83,10 @@ def on_canvas(
     else:
         packed = kernels.convolution.pack_filters(weight, groups)
         offset = kernels.convolution.pack_bias(bias, out_channels, groups)
-
-    def block(first: int, last: int) -> None:
-        kernels.convolution_backward.conv_images_forward(
-            x, first, last, packed, offset, out, *canvas, *corner, *spread, *steps, groups, depthwise
-        )
-
-    training.over_images(len(x), block)
+    forward = kernels.convolution_backward.conv_images_forward.over(
+        x, RANGE, packed, offset, out, *canvas, *corner, *spread, *steps, groups, depthwise
+    )
+    training.over_images(len(x), forward)
 
 
 def weight_gradient(

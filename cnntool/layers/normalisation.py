@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Integer, Real, argument, option
+from cnntool.kernels import RANGE
 from cnntool.layers.affine import AnyMoments, Moments, affine_step
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.geometry import Shape
@@ -80,7 +81,7 @@ class BatchNorm(Layer):
         pixels = x.reshape(images, -1, channels)
         means, squares = (training.array(name, (images, channels), "float64") for name in ("means", "squares"))
         moments = kernels.batch_normalisation.batch_moments_forward
-        training.over_images(images, lambda first, last: moments(pixels, first, last, means, squares))
+        training.over_images(images, moments.over(pixels, RANGE, means, squares))
         count, each = images * pixels.shape[1], pixels.shape[1]
         mean = means.mean(axis=0)
         total = squares.sum(axis=0) + each * np.square(means - mean).sum(axis=0)  # T. Chan et al. 1979
@@ -92,7 +93,7 @@ class BatchNorm(Layer):
         constants = center, scale, np.asarray(arrays["beta"], np.float32), np.float32(training.slope)
         out = training.array("output", x.shape)
         y, forward = out.reshape(pixels.shape), kernels.batch_normalisation.batchnorm_forward
-        training.over_images(images, lambda first, last: forward(pixels, first, last, *constants, y))
+        training.over_images(images, forward.over(pixels, RANGE, *constants, y))
         return out, (x, inverse, constants)
 
     def gradient(
@@ -107,9 +108,7 @@ class BatchNorm(Layer):
         sums, products = (training.array(name, (images, channels), "float64") for name in ("sums", "products"))
         collect = kernels.batch_normalisation.batchnorm_sums_backward
         backward = kernels.batch_normalisation.batchnorm_backward
-        training.over_images(
-            images, lambda first, last: collect(pixels, d_pixels, first, last, *constants, sums, products)
-        )
+        training.over_images(images, collect.over(pixels, d_pixels, RANGE, *constants, sums, products))
         d_beta, d_scale = sums.sum(axis=0), products.sum(axis=0)
         d_arrays = {"gamma": (d_scale * inverse).astype(np.float32), "beta": d_beta.astype(np.float32)}
         if not training.needs_input:
@@ -118,9 +117,7 @@ class BatchNorm(Layer):
         d_mean, d_var = (each * d_beta).astype(np.float32), (each * d_scale * inverse**2).astype(np.float32)
         d_input = training.array("d_input", x.shape)
         d_x = d_input.reshape(pixels.shape)
-        training.over_images(
-            images, lambda first, last: backward(pixels, d_pixels, first, last, *constants, d_mean, d_var, d_x)
-        )
+        training.over_images(images, backward.over(pixels, d_pixels, RANGE, *constants, d_mean, d_var, d_x))
         return [d_input], d_arrays
 
 
@@ -185,11 +182,6 @@ class Dropout(Layer):
 
         out, forward = training.array(name, x.shape), kernels.normalisation_backward.dropout_forward
         flat, result, size = x.reshape(-1), out.reshape(-1), x.size // len(x)
-        constants = np.uint32(training.seed), np.uint32(self.p * 2**32), np.float32(1 / (1 - self.p))
-
-        def block(first: int, last: int) -> None:
-            first, last = first * size, last * size
-            forward(flat[first:last], first, *constants, result[first:last])
-
-        training.over_images(len(x), block)
+        constants = size, training.seed, int(self.p * 2**32), np.float32(1 / (1 - self.p))
+        training.over_images(len(x), forward.over(flat, RANGE, *constants, result))
         return out

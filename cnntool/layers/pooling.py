@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
+from cnntool.kernels import RANGE
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.geometry import Shape, Sides, Window, counted_sizes, output_size, place_window
 from cnntool.layers.step import AnyStep, Parallel, Whole, Windowed, row_blocks
@@ -77,7 +78,7 @@ def max_with_index(x: np.ndarray, window: Window, output_shape: Shape, training:
     out = training.array("output", shape)
     index = training.array("index", shape, np.uint8 if elements <= 256 else np.int32)
     forward, place = kernels.pooling_backward.maxpool_index_forward, place_of(window)
-    training.over_images(len(x), lambda first, last: forward(x, first, last, out, index, *place))
+    training.over_images(len(x), forward.over(x, RANGE, out, index, *place))
     return out, index
 
 
@@ -86,7 +87,7 @@ def pool_gradient(
 ) -> np.ndarray:
     """`backward(*values, first, last, d_input, *place)` over all images."""
     d_input, place = training.array("d_input", shape), place_of(window)
-    training.over_images(shape[0], lambda first, last: backward(*values, first, last, d_input, *place))
+    training.over_images(shape[0], backward.over(*values, RANGE, d_input, *place))
     return d_input
 
 

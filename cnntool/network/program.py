@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnntool.kernels import native
-from cnntool.kernels.code import ADDRESS_SLOT, Kernel, taken_apart
+from cnntool.kernels.code import ADDRESS_SLOT, Kernel, Kinds, taken_apart
 from cnntool.layers.memory import Scratch, aligned
 from cnntool.network.buffers import Buffers
 from cnntool.network.graph import INPUT
@@ -107,7 +107,7 @@ class Calls:
             for calls in phase:
                 for kernel, arguments in calls:
                     first_slots.append(len(slots))
-                    kinds: tuple[str, ...] = ()
+                    kinds: Kinds = ()
                     for argument in arguments:
                         for value, offset in places_in(moving, argument):
                             found.setdefault(value, []).append((len(slots) + ADDRESS_SLOT, offset))
@@ -115,7 +115,7 @@ class Calls:
                         kinds += kind
                         slots += numbers
                     assert isinstance(kernel, Kernel)
-                    entries.append(kernel.entry(kinds))
+                    entries.append(kernel.entry(kinds).address)
                 starts[-1].append(len(entries))
         self._slots = np.array(slots, np.int64)
         self.moving = {value: tuple(np.array(places, np.int64).T) for value, places in found.items()}

@@ -223,10 +223,18 @@ np.testing.assert_allclose(out, 9, rtol=1e-5)
         assert result.returncode == 0, result.stderr
 
 
+def test_a_kernel_over_ranges() -> None:
+    x, sums = np.arange(12, dtype=np.float32).reshape(3, 2, 2), np.zeros(2)
+    total = kernels.convolution_backward.conv_bias_backward.over(x.reshape(3, 1, 2, 2), kernels.RANGE, sums)
+    total(0, 1)
+    total(1, 3)
+    assert sums.tolist() == x.reshape(-1, 2).sum(axis=0).tolist()
+
+
 def test_kinds_of_arguments() -> None:
     array = np.zeros((2, 3), np.float32)
     kinds, numbers = code.taken_apart([array, array.T, 7, np.int32(8), True, np.float32(1), 1.0])
-    assert kinds == ("f2C", "f2A", "i", "i", "i", "f", "d")
+    assert kinds == (("f", 2, True), ("f", 2, False), "i", "i", "i", "f", "d")
     assert numbers[:9] == [0, 0, 6, 4, array.ctypes.data, 2, 3, 12, 4]
     assert numbers[14:18] == [3, 2, 4, 12]
     assert numbers[18:] == [7, 8, 1, 0x3F800000, 0x3FF0000000000000]

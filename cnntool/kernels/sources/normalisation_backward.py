@@ -48,18 +48,21 @@ def softmax_backward(y, d_output, d_input):
 
 
 @kernel
-def dropout_forward(x, start, seed, dropped, scale, out):
-    """x, out: flat; out[i] = x[i] * scale, or 0 where the hash of `seed` and start + i is below `dropped`, all uint32
+def dropout_forward(x, first, last, size, seed, dropped, scale, out):
+    """x, out: flat; out[i] = x[i] * scale, or 0 where the hash of `seed` and i is below `dropped`, all uint32
 
+    For images `first` to `last` of `size` numbers each.
     The gradient is the same pass over d_output: which values were dropped follows from the seed and is not stored. The
     hash is C. Wellons's lowbias32; numpy's generator took ten times as long as the pass.
     """
-    for i in range(x.shape[0]):
+    start, salt, limit = first * size, np.uint32(seed), np.uint32(dropped)
+    part, result = x[start : last * size], out[start : last * size]
+    for i in range(part.shape[0]):
         h = np.uint32(np.uint32(start + i) * np.uint32(0x9E3779B9))  # a product of uint32 is uint64 to Numba
-        h = np.uint32((h ^ (h >> np.uint32(16))) + seed)
+        h = np.uint32((h ^ (h >> np.uint32(16))) + salt)
         h = np.uint32(h ^ (h >> np.uint32(16)))
         h = np.uint32(h * np.uint32(0x7FEB352D))
         h = np.uint32(h ^ (h >> np.uint32(15)))
         h = np.uint32(h * np.uint32(0x846CA68B))
         h = np.uint32(h ^ (h >> np.uint32(16)))
-        out[i] = F(0) if h < dropped else x[i] * scale
+        result[i] = F(0) if h < limit else part[i] * scale
