@@ -7,18 +7,23 @@ import math
 from cnntool import kernels
 from cnntool.layers.step import WHOLE, Convolution
 from cnntool.network.algorithms.direct import blocks_of, finish, least, reading_cost
+from cnntool.network.algorithms.winograd_few import few_cost, few_fits, prepare_few
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
 
 
 def winograd_fits(step: Convolution) -> bool:
+    return few_fits(step) or _plain_fits(step)
+
+
+def _plain_fits(step: Convolution) -> bool:
     kernel_size, stride, dilation, _ = step.window
     known = {(3, 3): [(1, 1), (2, 2)], (5, 5): [(1, 1)]}
     return stride in known.get(kernel_size, []) and (dilation, step.groups) == ((1, 1), 1)
 
 
 def winograd_cost(step: Convolution) -> float:
-    return winograd_cost_of(step, winograd_tile(step))
+    return few_cost(step) if few_fits(step) else winograd_cost_of(step, winograd_tile(step))
 
 
 def winograd_tile(step: Convolution) -> int:
@@ -63,6 +68,9 @@ def whole_tiles(pixels: int) -> int:
 
 def prepare_winograd(step: Convolution) -> None:
     """Transforms the filters, and gives the step the kernel that works on tiles of outputs."""
+    if few_fits(step):
+        prepare_few(step)
+        return
     winograd, tile = kernels.winograd, winograd_tile(step)
     _, width, out_channels = step.output_shape
     in_channels, patch = step.input_shape[2], patch_of(step, tile)

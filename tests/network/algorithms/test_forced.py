@@ -75,6 +75,64 @@ def test_winograd_of_5x5_filters_and_with_stride_2(height, width, channels, outp
         x[height // 2, 0, 3] = np.inf
 
 
+FEW_CHANNELS = [
+    (1, 1, 1, 1, 3, 1, 1),
+    (4, 3, 3, 16, 3, 1, 1),
+    (7, 17, 5, 33, 3, 1, 2),
+    (21, 30, 8, 40, 4, 1, 0),
+    (9, 23, 15, 17, 3, 1, 1),
+    (30, 33, 3, 70, 7, 2, 3),
+    (13, 8, 1, 5, 7, 2, 3),
+    (25, 41, 6, 20, 5, 2, 2),
+    (11, 50, 3, 96, 11, 4, 0),
+    (40, 12, 2, 8, 8, 2, 7),
+]
+
+
+@pytest.mark.parametrize(("height", "width", "channels", "outputs", "size", "stride", "border"), FEW_CHANNELS)
+def test_winograd_of_few_channels(monkeypatch, height, width, channels, outputs, size, stride, border):
+    x, weight, bias = noise(height, width, channels), noise(size, size, channels, outputs), noise(outputs)
+    expected = conv(x, weight, bias, (stride, stride), (border,) * 4)
+    words = f"conv {outputs} {size} --padding {border} --stride {stride}"
+    check("winograd", forced("winograd", words, weight, bias), x, expected)
+    words = "relu " + words + " relu"  # so that its input is in bands too
+    expected = np.maximum(conv(np.maximum(x, 0), weight, bias, (stride, stride), (border,) * 4), 0)
+    pipeline = Pipeline.parse(words)
+    pipeline.use_algorithm("winograd")
+    pipeline.set_weights([{}, {"weight": weight, "bias": bias}, {}])
+    check("winograd", pipeline, x, expected)
+    found = pipeline.run(x, 1).tobytes()
+    monkeypatch.setattr(bands, "SCRATCH_BYTES", 1)
+    for threads in (1, 2):
+        pipeline = Pipeline.parse(words)
+        pipeline.use_algorithm("winograd")
+        pipeline.set_weights([{}, {"weight": weight, "bias": bias}, {}])
+        assert pipeline.run(x, threads).tobytes() == found
+
+
+@pytest.mark.parametrize(("size", "stride"), [((3, 3), (1, 1)), ((7, 7), (2, 2)), ((3, 4), (1, 1)), ((9, 5), (3, 2))])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e37])
+def test_winograd_of_few_channels_where_values_are_large_or_not_finite(size, stride, value):
+    x, weight, bias = noise(30, 33, 3), noise(*size, 3, 40), noise(40)
+    x[9, 4, 2] = x[0, 32, 0] = x[29, 0, 1] = value
+    words = f"conv 40 {size[0]}x{size[1]} --padding 2 --stride {stride[0]}x{stride[1]}"
+    for _ in range(2):
+        with np.errstate(invalid="ignore", over="ignore"):
+            expected = conv(x, weight, bias, stride, (2, 2, 2, 2)).astype(np.float32)
+        found = forced("winograd", words, weight, bias).run(x, 1)
+        assert_near(found, expected, TOLERANCE["winograd"])
+        weight[0, 0, 1, 3] = bias[17] = value
+
+
+def test_winograd_of_few_channels_adds_another_volume():
+    x, weight, bias = noise(11, 17, 5), noise(3, 3, 5, 5), noise(5)
+    for end, low in (("", -np.inf), (" relu", 0)):
+        pipeline = Pipeline.parse(f"mark x conv 5 3 --padding 1 add x{end}")
+        pipeline.use_algorithm("winograd")
+        pipeline.set_weights([{"weight": weight, "bias": bias}, *({} for _ in pipeline.graph.nodes[1:])])
+        check("winograd", pipeline, x, np.maximum(conv(x, weight, bias, padding=(1, 1, 1, 1)) + x, low))
+
+
 @pytest.mark.parametrize("tile", [2, 4])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_winograd_where_a_value_is_not_finite(monkeypatch, tile, value):
