@@ -1,13 +1,14 @@
 """Winograd's minimal filtering of few input channels, whose transforms never leave the first cache.
 
-F(4x4, 3x3) takes 36 products of each channel for 16 outputs instead of 144, F(3x3, 4x4) 36 for 9 instead of 144. With a
+F(4x4, 3x3) takes 36 products of each channel for 16 outputs instead of 144, F(4x4, 4x4) 49 instead of 256. With a
 stride, filters and inputs are cut into phases, each like one more channel: 7x7 filters with stride 2 are four of 4x4.
 
 With few channels the transforms are most of the work. So four tiles are computed at a time, which share the reading of
-filters: for each row of six places their 24 products stay in registers and are made a row of outputs there, and when
-six rows have been, the outputs are made of them and stored. One thread takes 0.91 ms for 3x3 convolution of
-224x224x3 -> 64, and 1.13 for 7x7 with stride 2, where direct convolution takes 1.73 and 2.1. All filters are applied to
-four tiles before the next four, so that pixels are written whole: with whole rows of tiles it took 1.2 to 1.6.
+filters: for each row of places the products of all four stay in registers and are made a row of outputs there, and when
+all rows have been, the outputs are made of them and stored. One thread takes 0.91 ms for 3x3 convolution of
+224x224x3 -> 64, and 0.79 for 7x7 with stride 2, where direct convolution takes 1.73 and 2.1; by F(3x3, 4x4) the latter
+took 1.13. All filters are applied to four tiles before the next four, so that pixels are written whole: with whole rows
+of tiles the first took 1.2 to 1.6.
 
 Errors are about 4e-6 of the largest output.
 """
@@ -16,21 +17,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import ALL, NONE, conv_direct_forward
+from cnntool.kernels.convolution import NONE
 from cnntool.kernels.jit import inlined, kernel
-from cnntool.kernels.simd import absolute, copy_floats, load, load_first, splat, store, where_less
+from cnntool.kernels.simd import absolute, copy_floats, load, load_first, splat, store, store_first, where_less
 from cnntool.kernels.tile import address_of
 from cnntool.kernels.vectors import LANES
-from cnntool.kernels.winograd_few_tile import (
-    PIECE,
-    PLACES,
-    TILES_AT_ONCE,
-    few_input_tile,
-    few_output_tile,
-    few_products_tile,
-)
+from cnntool.kernels.winograd_few_filters import PIECE, TILE
+from cnntool.kernels.winograd_few_tile import TILES_AT_ONCE, few_input_tile, few_output_tile, few_products_tile
 
-TILE, STRIDED_TILE = 4, 3  # outputs of a tile along one axis
 ZERO = np.float32(0)
 
 
@@ -41,17 +35,25 @@ def _fill_zeros(at, count):
         store(at + 4 * c, splat(ZERO))
 
 
+@inlined
+def _input_tiles(edge_at, line_at, pixel, tiles, places):
+    """B^T of the pixels of each tile, `pixel` float32 apart, to tiles x places x PIECE."""
+    for t in range(tiles):
+        few_input_tile(edge_at + 4 * t * TILE * pixel, pixel, line_at + 4 * t * places * PIECE, PIECE, PIECE, places)
+
+
 @kernel
-def few_input_row_forward(x, y, x_column, edge, line_at, stride, tile, tiles, pieces, depth):
+def few_input_row_forward(x, y, x_column, edge, line_at, stride, places, tiles, pieces, depth):
     """Row y of x from `x_column` on, zero where x is not, as B^T of the pixels of each tile.
 
-    To stride * pieces, tiles, PLACES, PIECE at `line_at`. `edge`: room for the row with its border.
+    To stride * pieces, tiles, places, PIECE at `line_at`. `edge`: room for the row with its border.
     """
     height, columns, channels = x.shape
+    length = tiles * places * PIECE
     if y < 0 or y >= height:
-        _fill_zeros(line_at, stride * pieces * tiles * PLACES * PIECE)
+        _fill_zeros(line_at, stride * pieces * length)
         return
-    edge_at, wanted = address_of(edge), (tile * (tiles - 1) + PLACES) * stride
+    edge_at, wanted = address_of(edge), (TILE * (tiles - 1) + places) * stride
     first, last = max(0, x_column), min(columns, x_column + wanted)
     before, there = (first - x_column) * channels, max(0, last - first) * channels
     _fill_zeros(edge_at, before)
@@ -60,9 +62,11 @@ def few_input_row_forward(x, y, x_column, edge, line_at, stride, tile, tiles, pi
     for phase in range(stride):
         for piece in range(pieces):
             from_at = edge_at + 4 * (phase * channels + piece * depth)
-            for t in range(tiles):
-                few_input_tile(from_at + 4 * t * tile * stride * channels, stride * channels, line_at, PIECE, PIECE)
-                line_at += 4 * PLACES * PIECE
+            to_at = line_at + 4 * (phase * pieces + piece) * length
+            if places == 6:
+                _input_tiles(from_at, to_at, stride * channels, tiles, 6)
+            else:
+                _input_tiles(from_at, to_at, stride * channels, tiles, 7)
 
 
 @inlined
@@ -84,105 +88,117 @@ def _is_small(x, first, last, half, limit):
 
 
 @inlined
-def _direct_line(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, taps_y, taps_x, sy, sx, low,
-                 canvas, other, other_row):  # fmt: skip
-    """A row of tiles by direct convolution, of a copy with its border."""
-    height, width, channels = x.shape
-    for i in range(len(canvas)):
-        for j in range(canvas.shape[1]):
-            for c in range(channels):
-                inside = 0 <= y0 + i < height and 0 <= x0 + j < width
-                canvas[i, j, c] = x[y0 + i, x0 + j, c] if inside else ZERO
-    conv_direct_forward(
-        canvas, 0, weight, bias, out, out_row, out_column, rows, columns, taps_y, taps_x, sy, sx, 1, 1, 1,
-        channels, out.shape[2], low, 0, ALL, other, other_row,
-    )  # fmt: skip
+def _direct_line(
+    x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, stride_y, stride_x, low, other, other_row
+):  # fmt: skip
+    """A row of tiles by direct convolution; of few lines of code, for it is rarely needed."""
+    height, width, _ = x.shape
+    kernel_height, kernel_width, in_channels, lanes = weight.shape
+    channels, least = out.shape[2], splat(low)
+    for oy in range(rows):
+        for ox in range(columns):
+            for oc in range(0, channels, LANES):
+                left = min(LANES, channels - oc)
+                total = load(address_of(bias) + 4 * oc)
+                for ky in range(kernel_height):
+                    for kx in range(kernel_width):
+                        y, column = y0 + stride_y * oy + ky, x0 + stride_x * ox + kx
+                        inside = 0 <= y < height and 0 <= column < width
+                        for ic in range(in_channels):
+                            at = address_of(weight) + 4 * (((ky * kernel_width + kx) * in_channels + ic) * lanes + oc)
+                            total = total + splat(x[y, column, ic] if inside else ZERO) * load(at)
+                if other_row != NONE:
+                    pixel = (other_row + oy) * other.shape[1] + ox
+                    total = total + load_first(address_of(other) + 4 * (pixel * channels + oc), left)
+                to = ((out_row + oy) * out.shape[1] + out_column + ox) * channels + oc
+                store_first(address_of(out) + 4 * to, where_less(total, least, least, total), left)
 
 
-@kernel
-def few_line_forward(
-    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, tile, low, other, other_row
-):
-    """A row of tiles: out = max(low, A^T (u * v) A + bias + other), cut off at `rows` x `columns`.
-
-    lines, u: see `conv_winograd_few_forward`; scratch for TILES_AT_ONCE: v, h.
-    """
-    blocks, depth, (_, row_pieces, length) = len(u), u.shape[4], lines.shape
-    pieces, together = stride_y * row_pieces, TILES_AT_ONCE * PLACES * PIECE
+@inlined
+def _line(
+    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, places
+):  # fmt: skip
+    blocks, depth, row_pieces, length = len(u), u.shape[4], lines.shape[1], lines.shape[2]
+    pieces, together = stride_y * row_pieces, TILES_AT_ONCE * places * PIECE
     channels, y_line, other_line = out.shape[2], out.shape[1] * out.shape[2], other.shape[1] * other.shape[2]
     line_step, v_step = stride_y * row_pieces * length, pieces * together
-    u_step, h_step, h_tile = 4 * pieces * depth * PLACES * LANES, 4 * tile * LANES, 4 * PLACES * tile * LANES
+    u_step, h_step, h_tile = 4 * pieces * depth * places * LANES, 4 * TILE * LANES, 4 * places * TILE * LANES
     v_at, h_at = address_of(v), address_of(h)
-    for start in range(0, -(-columns // tile), TILES_AT_ONCE):
+    for start in range(0, -(-columns // TILE), TILES_AT_ONCE):
         for piece in range(pieces):
-            line_at = address_of(lines) + 4 * (piece * length + start * PLACES * PIECE)
+            line_at = address_of(lines) + 4 * (piece * length + start * places * PIECE)
             for i in range(0, together, LANES):
-                few_input_tile(line_at + 4 * i, line_step, v_at + 4 * (piece * together + i), v_step, LANES)
+                few_input_tile(line_at + 4 * i, line_step, v_at + 4 * (piece * together + i), v_step, LANES, places)
         for block in range(blocks):
             oc = block * LANES
-            u_at, bias_at = address_of(u) + PLACES * u_step * block, address_of(bias) + 4 * oc
-            for a in range(PLACES):
-                v_from, u_from, h_to = v_at + 4 * a * v_step, u_at + a * u_step, h_at + a * h_step
-                if tile == TILE:
-                    few_products_tile(v_from, u_from, h_to, pieces, depth, together, TILE)
-                else:
-                    few_products_tile(v_from, u_from, h_to, pieces, depth, together, STRIDED_TILE)
+            u_at, bias_at = address_of(u) + places * u_step * block, address_of(bias) + 4 * oc
+            for a in range(places):
+                few_products_tile(
+                    v_at + 4 * a * v_step, u_at + a * u_step, h_at + a * h_step, pieces, depth, together, places
+                )
             for t in range(TILES_AT_ONCE):
-                ox = tile * (start + t)
+                ox = TILE * (start + t)
                 if ox < columns:
                     y_at = address_of(out) + 4 * (out_row * y_line + (out_column + ox) * channels + oc)
                     other_at = 0
                     if other_row != NONE:
                         other_at = address_of(other) + 4 * (other_row * other_line + ox * channels + oc)
-                    h_from, wide, left = h_at + t * h_tile, min(tile, columns - ox), min(LANES, channels - oc)
-                    if tile == TILE:
-                        few_output_tile(
-                            h_from, bias_at, y_at, other_at, y_line, channels, other_line, rows, wide, left, low, TILE
-                        )
-                    else:
-                        few_output_tile(
-                            h_from, bias_at, y_at, other_at, y_line, channels, other_line, rows, wide, left, low,
-                            STRIDED_TILE,
-                        )  # fmt: skip
+                    few_output_tile(
+                        h_at + t * h_tile, bias_at, y_at, other_at, y_line, channels, other_line,
+                        rows, min(TILE, columns - ox), min(LANES, channels - oc), low, places,
+                    )  # fmt: skip
+
+
+@kernel
+def few_line_forward(
+    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row
+):  # fmt: skip
+    """A row of tiles: out = max(low, A^T (u * v) A + bias + other), cut off at `rows` x `columns`.
+
+    lines, u: see `conv_winograd_few_forward`; scratch for TILES_AT_ONCE: v, h.
+    """
+    if u.shape[1] == 6:
+        _line(lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, 6)
+    else:
+        _line(lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, 7)
 
 
 @kernel
 def conv_winograd_few_forward(
-    x, x_row, x_column, u, limit, bias, out, out_row, out_column, rows, columns, kernel_height, kernel_width, stride_x,
-    tile, weight, low, edge, lines, v, h, canvas, other, other_row,
+    x, x_row, x_column, u, limit, bias, out, out_row, out_column, rows, columns, stride_x, weight, low,
+    edge, lines, v, h, other, other_row,
 ):  # fmt: skip
     """x: H, W, C, first window at (x_row, x_column), zero beyond; u, bias: packed; out: >= low.
 
     u: by `transform_few_filters`. The rows of `other` from `other_row` on are added, unless that is NONE. Scratch:
-    `edge` for a row of x; `lines`: PLACES * sy, sx * pieces of channels, tiles * PLACES * PIECE; v: PLACES, as many
-    pieces as in sy lines, TILES_AT_ONCE * PLACES * PIECE; h: TILES_AT_ONCE, PLACES * tile, LANES; `canvas`: the windows
-    of a row of tiles.
+    `edge` for a row of x; `lines`: places * sy, sx * pieces of channels, tiles * places * PIECE; v: places, as many
+    pieces as in sy lines, TILES_AT_ONCE * places * PIECE; h: TILES_AT_ONCE, places * TILE, LANES.
     A row of tiles with an input of `limit` or more, or one that is not finite, is computed by direct convolution with
-    `weight`, the same filters packed for it.
+    `weight`: kh, kw, C, whole vectors of output channels.
     """
-    _, _, stride_y, pieces, depth, _ = u.shape
+    _, places, stride_y, pieces, depth, _ = u.shape
     pieces //= stride_x
     row = lines.shape[1] * lines.shape[2]
-    tiles = lines.shape[2] // (PLACES * PIECE)
+    tiles = lines.shape[2] // (places * PIECE)
     # the last rows of a patch meet no filter if these are padded: they count as zeros, for a band might not have them
-    seen, all_rows, step = stride_y * (tile - 1) + kernel_height, stride_y * PLACES, stride_y * tile
+    seen, all_rows, step = stride_y * (TILE - 1) + len(weight), stride_y * places, stride_y * TILE
     known = 0  # lines that the row of tiles before has left
-    for top in range(0, rows, tile):
-        y0, left = x_row + stride_y * top, min(tile, rows - top)
+    for top in range(0, rows, TILE):
+        y0, left = x_row + stride_y * top, min(TILE, rows - top)
         for i in range(known):
             copy_floats(address_of(lines) + 4 * i * row, address_of(lines) + 4 * (i + step) * row, row)
         for i in range(known, all_rows):
             y = y0 + i if i < seen else -1
             line_at = address_of(lines) + 4 * i * row
-            few_input_row_forward(x, y, x_column, edge, line_at, stride_x, tile, tiles, pieces, depth)
+            few_input_row_forward(x, y, x_column, edge, line_at, stride_x, places, tiles, pieces, depth)
         known = seen - step
         added = other_row + top if other_row != NONE else NONE
         if _is_small(x, y0, y0 + seen, edge, limit):
             few_line_forward(
-                lines, u, v, h, bias, out, out_row + top, out_column, left, columns, stride_y, tile, low, other, added
+                lines, u, v, h, bias, out, out_row + top, out_column, left, columns, stride_y, low, other, added
             )
         else:
             _direct_line(
-                x, y0, x_column, weight, bias, out, out_row + top, out_column, left, columns,
-                kernel_height, kernel_width, stride_y, stride_x, low, canvas, other, added,
+                x, y0, x_column, weight, bias, out, out_row + top, out_column, left, columns, stride_y, stride_x, low,
+                other, added,
             )  # fmt: skip

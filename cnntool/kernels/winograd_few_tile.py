@@ -1,8 +1,7 @@
 """The pieces of `winograd_few` as LLVM vector code: transforms of inputs, products, transforms of outputs.
 
-Patches have PLACES places along each axis, the points 0, 1, -1, 2, -2 and infinity, and so many outputs as filters
-leave: a tile of `outputs` x `outputs` and filters of PLACES + 1 - `outputs` along each axis. Points come in pairs of
-either sign, so the even and the odd powers are summed apart.
+Tiles are TILE x TILE outputs, seen through patches of `places` along each axis, a literal: 6 with filters of 3 taps, 7
+with 4. What belongs to two points of either sign is computed together, even and odd powers apart.
 
 Addresses are integers (bytes), distances are counted in float32.
 """
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -18,107 +18,124 @@ from numba.extending import intrinsic
 
 from cnntool.kernels.emitter import FLOAT, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
+from cnntool.kernels.winograd_few_filters import PIECE, POINTS, TILE, without
 
-PLACES = 6
-PIECE = 4  # channels that lie side by side
-TILES_AT_ONCE = 4 if LANES == 16 else 2  # by PLACES accumulators
+TILES_AT_ONCE = 4 if LANES == 16 else 2  # by 6 or 7 accumulators
+PAIRS = (1, 3)  # places of the first of two points of either sign
 
 
-def _fma(b: ir.IRBuilder, factor: float, x: ir.Value, y: ir.Value) -> ir.Value:
+def _singles(places: int) -> range:
+    """Places of points behind the pairs."""
+    return range(PAIRS[-1] + 2, places - 1)
+
+
+def _scaled(b: ir.IRBuilder, factor: float, x: ir.Value, y: ir.Value) -> ir.Value:
     """factor * x + y"""
+    if abs(factor) == 1:
+        return b.fadd(y, x) if factor == 1 else b.fsub(y, x)
     kind = x.type
-    name = f"llvm.fma.v{kind.count}f32"
-    fma = cgutils.get_or_insert_function(b.module, ir.FunctionType(kind, [kind] * 3), name)
-    return b.call(fma, [ir.Constant(kind, [factor] * kind.count), x, y])
+    function_type = ir.FunctionType(kind, [kind] * 3)
+    fma = cgutils.get_or_insert_function(b.module, function_type, f"llvm.fma.v{kind.count}f32")
+    return b.call(fma, [ir.Constant(kind, [float(factor)] * kind.count), x, y])
+
+
+def _polynomial(b: ir.IRBuilder, coefficients: np.ndarray, d: list[ir.Value]) -> ir.Value:
+    """The sum of coefficients * d, of which the last coefficient is 1."""
+    value = d[len(coefficients) - 1]
+    for factor, x in zip(coefficients[:-1], d, strict=False):
+        if factor:
+            value = _scaled(b, factor, x, value)
+    return value
 
 
 def _input_line(b: ir.IRBuilder, d: list[ir.Value]) -> list[ir.Value]:
     """B^T d"""
-    even, odd = _fma(b, -4, d[2], d[4]), _fma(b, -4, d[1], d[3])
-    near, far = b.fsub(d[4], d[2]), b.fsub(d[3], d[1])
-    return [
-        _fma(b, 4, d[0], _fma(b, -5, d[2], d[4])),
-        b.fadd(even, odd),
-        b.fsub(even, odd),
-        _fma(b, 2, far, near),
-        _fma(b, -2, far, near),
-        _fma(b, 4, d[1], _fma(b, -5, d[3], d[5])),
-    ]
+    places, points = len(d), POINTS[len(d)]
+    v = {places - 1: _polynomial(b, without(places), d)}
+    for place in (0, *_singles(places)):
+        v[place] = _polynomial(b, without(places, points[place]), d)
+    for pair in PAIRS:
+        point, rest = points[pair], without(places, *points[pair : pair + 2])
+        once, more = _polynomial(b, rest, d), _polynomial(b, rest, d[1:])
+        v[pair], v[pair + 1] = _scaled(b, point, once, more), _scaled(b, -point, once, more)
+    return [v[place] for place in range(places)]
 
 
-def _output_line(b: ir.IRBuilder, m: list[ir.Value], outputs: int) -> list[ir.Value]:
+def _output_line(b: ir.IRBuilder, m: list[ir.Value]) -> list[ir.Value]:
     """A^T m"""
-    pairs = [(b.fadd(m[1], m[2]), b.fadd(m[3], m[4])), (b.fsub(m[1], m[2]), b.fsub(m[3], m[4]))]
-    y = [b.fadd(m[0], b.fadd(*pairs[0]))]
-    for power in range(1, outputs):
-        one, two = pairs[power % 2]
-        y.append(_fma(b, 2**power, two, one))
-    y[-1] = b.fadd(y[-1], m[5])
-    return y
+    points, y = POINTS[len(m)], []
+    both = [(b.fadd(m[pair], m[pair + 1]), b.fsub(m[pair], m[pair + 1])) for pair in PAIRS]
+    for power in range(TILE):
+        terms = [(points[pair] ** power, values[power % 2]) for pair, values in zip(PAIRS, both, strict=True)]
+        terms += [(points[place] ** power, m[place]) for place in _singles(len(m))]
+        value = terms[0][1]
+        for factor, term in terms[1:]:
+            value = _scaled(b, factor, term, value)
+        y.append(value)
+    return [b.fadd(y[0], m[0]), *y[1:-1], b.fadd(y[-1], m[-1])]
 
 
 @intrinsic(prefer_literal=True)
-def few_input_tile(typingctx, d, d_step, v, v_step, lanes):
-    """B^T of six vectors of `lanes` float32 at `d`, `d_step` apart, to six at `v`, `v_step` apart."""
+def few_input_tile(typingctx, d, d_step, v, v_step, lanes, places):
+    """B^T of `places` vectors of `lanes` float32 at `d`, `d_step` apart, to as many at `v`, `v_step` apart."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        d_from, d_apart, v_from, v_apart, _ = values
+        d_from, d_apart, v_from, v_apart, *_ = values
         pointer = ir.VectorType(FLOAT, lanes.literal_value).as_pointer()
 
         def place(base: ir.Value, apart: ir.Value, number: int) -> ir.Value:
             step = b.mul(apart, ir.Constant(ir.IntType(64), number))
             return b.bitcast(b.gep(b.inttoptr(base, FLOAT.as_pointer()), [step]), pointer)
 
-        inputs = [b.load(place(d_from, d_apart, number), align=4) for number in range(PLACES)]
+        inputs = [b.load(place(d_from, d_apart, number), align=4) for number in range(places.literal_value)]
         for number, value in enumerate(_input_line(b, inputs)):
             b.store(value, place(v_from, v_apart, number), align=4)
         return context.get_dummy_value()
 
-    return types.void(d, d_step, v, v_step, lanes), codegen
+    return types.void(d, d_step, v, v_step, lanes, places), codegen
 
 
 @intrinsic(prefer_literal=True)
-def few_products_tile(typingctx, v, u, h, pieces, depth, v_piece, outputs):
+def few_products_tile(typingctx, v, u, h, pieces, depth, v_piece, places):
     """h[t, 0, j] = A^T m[t, :], m[t, p] = sum over f < pieces, ic < depth of u[f, ic, p] v[f * v_piece + (t, p, ic)].
 
-    v: TILES_AT_ONCE x PLACES x PIECE; u: vectors of output channels; h: vectors, of each tile PLACES * outputs.
+    v: TILES_AT_ONCE x places x PIECE; u: vectors of output channels; h: vectors, of each tile places * TILE.
     """
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         v_from, u_from, h_from, count, channels, apart, _ = values
-        n = outputs.literal_value
-        t = Emitter(b, TILES_AT_ONCE, PLACES)
-        t.start([ir.Constant(VECTOR, [0.0] * LANES)] * PLACES)
+        n = places.literal_value
+        t = Emitter(b, TILES_AT_ONCE, n)
+        t.start([ir.Constant(VECTOR, [0.0] * LANES)] * n)
         filters = cgutils.alloca_once_value(b, t.address(u_from))
         with cgutils.for_range(b, count) as f:
             piece = t.at(t.address(v_from), b.mul(f.index, apart))
             with cgutils.for_range(b, channels) as ic:
                 here, inputs = b.load(filters), t.at(piece, ic.index)
-                b.store(t.at(here, t.integer(PLACES * LANES)), filters)
-                for p in range(PLACES):
+                b.store(t.at(here, t.integer(n * LANES)), filters)
+                for p in range(n):
                     w = t.load(t.at(here, t.integer(p * LANES)))
                     for tile in range(TILES_AT_ONCE):
                         # distances that are known take no register
-                        x = t.load_broadcast(t.at(inputs, t.integer((tile * PLACES + p) * PIECE)))
+                        x = t.load_broadcast(t.at(inputs, t.integer((tile * n + p) * PIECE)))
                         t.multiply_add(tile, p, x, w)
         for tile in range(TILES_AT_ONCE):
-            for j, value in enumerate(_output_line(b, [b.load(acc) for acc in t.acc[tile]], n)):
-                t.store(value, t.at(t.address(h_from), t.integer((tile * PLACES * n + j) * LANES)))
+            for j, value in enumerate(_output_line(b, [b.load(acc) for acc in t.acc[tile]])):
+                t.store(value, t.at(t.address(h_from), t.integer((tile * n * TILE + j) * LANES)))
         return context.get_dummy_value()
 
-    return types.void(v, u, h, pieces, depth, v_piece, outputs), codegen
+    return types.void(v, u, h, pieces, depth, v_piece, places), codegen
 
 
 @intrinsic(prefer_literal=True)
-def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, outputs):
+def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, places):
     """y[i, j] = max(low, bias + A^T h[:, j] + other[i, j]) of the first rows, columns and channels; `other` may be 0.
 
-    `h`: vectors, PLACES x outputs; pixels of `y` and `other` lie `y_pixel` apart, rows `y_row` and `other_row`.
+    `h`: vectors, places x TILE; pixels of `y` and `other` lie `y_pixel` apart, rows `y_row` and `other_row`.
     """
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         h_from, bias_from, y_from, more, line, pixel, other_line, tall, wide, oc, least, _ = values
-        n = outputs.literal_value
         t = Emitter(b, 0, 1)
         at_least = t.broadcast(least, VECTOR)
         offset = t.load(t.address(bias_from))
@@ -127,27 +144,28 @@ def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, row
             return b.select(b.fcmp_ordered(">", at_least, value), at_least, value)
 
         def columns_of(j: int) -> list[ir.Value]:
-            m = [t.load(t.at(t.address(h_from), t.integer((a * n + j) * LANES))) for a in range(PLACES)]
+            at = [t.at(t.address(h_from), t.integer((a * TILE + j) * LANES)) for a in range(places.literal_value)]
+            m = [t.load(place) for place in at]
             m[1] = b.fadd(m[1], offset)  # the point 1, which all outputs take once
-            return _output_line(b, m, n)
+            return _output_line(b, m)
 
         def place(base: ir.Value, apart: ir.Value, i: int, j: int) -> ir.Value:
             return t.at(t.address(base), b.mul(apart, t.integer(i)), b.mul(pixel, t.integer(j)))
 
         full = b.and_(
-            b.and_(b.icmp_signed("==", tall, t.integer(n)), b.icmp_signed("==", wide, t.integer(n))),
+            b.and_(b.icmp_signed("==", tall, t.integer(TILE)), b.icmp_signed("==", wide, t.integer(TILE))),
             b.and_(b.icmp_signed("==", oc, t.integer(LANES)), b.icmp_signed("==", more, t.integer(0))),
         )
         with b.if_else(full) as (then, otherwise):
             with then:
-                for j in range(n):
+                for j in range(TILE):
                     for i, value in enumerate(columns_of(j)):
                         t.store(clamped(value), place(y_from, line, i, j))
             with otherwise:
                 (lanes,) = t.masks(oc)
                 zero = ir.Constant(MASK, [False] * LANES)
                 adds = t.broadcast(b.icmp_signed("!=", more, t.integer(0)), MASK)
-                for j in range(n):
+                for j in range(TILE):
                     in_width = b.icmp_signed(">", wide, t.integer(j))
                     for i, value in enumerate(columns_of(j)):
                         inside = b.and_(in_width, b.icmp_signed(">", tall, t.integer(i)))
@@ -156,5 +174,5 @@ def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, row
                         t.store(clamped(value), place(y_from, line, i, j), mask)
         return context.get_dummy_value()
 
-    arguments = h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, outputs
+    arguments = h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, places
     return types.void(*arguments), codegen

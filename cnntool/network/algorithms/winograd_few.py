@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cnntool import kernels
 from cnntool.layers.memory import aligned
 from cnntool.layers.step import Convolution
@@ -14,63 +16,58 @@ def few_fits(step: Convolution) -> bool:
     (kh, kw), (sy, sx), dilation, _ = step.window
     if step.input_shape[2] > MOST or dilation != (1, 1) or step.groups != 1 or kh < sy or kw < sx:
         return False
-    return few_tile(step) in (kernels.winograd_few.TILE, kernels.winograd_few.STRIDED_TILE)
+    return few_places(step) in kernels.winograd_few_filters.POINTS
 
 
-def few_tile(step: Convolution) -> int:
-    """The side of the tiles of outputs that leaves places for the filters, which a stride shares out."""
+def few_places(step: Convolution) -> int:
+    """The side of the patch of a tile; a stride shares out the taps of filters."""
     (kh, kw), (sy, sx), _, _ = step.window
-    return kernels.winograd_few_tile.PLACES + 1 - max(-(-kh // sy), -(-kw // sx))
+    return kernels.winograd_few_filters.TILE - 1 + max(-(-kh // sy), -(-kw // sx))
 
 
 def few_cost(step: Convolution) -> float:
     """The products, and what was measured of the transforms."""
-    (sy, sx), lanes, tile = step.window.stride, kernels.vectors.LANES, few_tile(step)
-    height, _, out_channels = step.output_shape
+    (sy, sx), lanes, tile = step.window.stride, kernels.vectors.LANES, kernels.winograd_few_filters.TILE
+    height, width, out_channels = step.output_shape
     pieces, depth = kernels.winograd_few_filters.pieces_of(step.input_shape[2])
-    inputs, places = sy * sx * pieces * depth, kernels.winograd_few_tile.PLACES**2
+    inputs, places = sy * sx * pieces * depth, few_places(step) ** 2
     lines, blocks = -(-height // tile), -(-out_channels // lanes)
-    vectors = blocks * (places * inputs + places + 3 * tile**2) + 48 * inputs
+    vectors = blocks * (places * (inputs + 1) + 3 * tile**2) + 1.3 * places * inputs
     share = 0.9 if lanes == 16 else 0.5  # without AVX-512 each product reads an input by an instruction of its own
     reading = reading_cost(4 * places * inputs * blocks * lanes, lines)
-    return vectors * lines * few_tiles(step) * lanes / share + reading
+    return vectors * lines * whole_tiles(width) * lanes / share + reading
 
 
-def few_tiles(step: Convolution) -> int:
+def whole_tiles(width: int) -> int:
     """How many tiles of a row are computed, for they come several at once."""
     together = kernels.winograd_few_tile.TILES_AT_ONCE
-    return -(-step.output_shape[1] // (few_tile(step) * together)) * together
+    return -(-width // (kernels.winograd_few_filters.TILE * together)) * together
 
 
 def prepare_few(step: Convolution) -> None:
     """Transforms the filters, and gives the step the kernel that keeps the products of a few tiles at hand."""
-    few, filters, (kh, kw), (sy, sx) = kernels.winograd_few, kernels.winograd_few_filters, *step.window[:2]
-    (_, width, out_channels), in_channels, tile = step.output_shape, step.input_shape[2], few_tile(step)
-    places, piece = kernels.winograd_few_tile.PLACES, kernels.winograd_few_tile.PIECE
-    turned = filters.transform_few_filters(step.weight, (sy, sx), tile)
+    few, filters, (sy, sx) = kernels.winograd_few, kernels.winograd_few_filters, step.window.stride
+    (_, width, out_channels), in_channels, tile = step.output_shape, step.input_shape[2], filters.TILE
+    places, tiles = few_places(step), whole_tiles(width)
+    turned = filters.transform_few_filters(step.weight, (sy, sx), places)
     u = aligned(*turned.shape)
     u[:] = turned
-    limit = filters.largest_input(turned)
+    limit = filters.largest_input(turned, places)
     bias = kernels.convolution.pack_bias(step.bias, out_channels, 1)
-    packed = kernels.convolution.pack_filters(step.weight, 1)
-    tiles, row = few_tiles(step), u.shape[3]
+    row, one = u.shape[3], places * filters.PIECE
     lanes, low = kernels.vectors.LANES, least(step, adds=True)
-    border = sy * (tile - 1) + kh, sx * (max(width, kernels.vectors.PIXELS) - 1) + kw, in_channels
+    weight = np.zeros((*step.weight.shape[:3], len(turned) * lanes), np.float32)
+    weight[..., :out_channels] = step.weight
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, other=None):
-        edge = scratch.array((tile * (tiles - 1) + places) * sx * in_channels + piece + 2 * lanes)
-        lines = scratch.array(sy * places, row, tiles * places * piece)
-        v = scratch.array(places, sy * row, few.TILES_AT_ONCE * places * piece)
+        edge = scratch.array((tile * (tiles - 1) + places) * sx * in_channels + filters.PIECE + 2 * lanes)
+        lines = scratch.array(sy * places, row, tiles * one)
+        v = scratch.array(places, sy * row, few.TILES_AT_ONCE * one)
         h = scratch.array(few.TILES_AT_ONCE, places * tile, lanes)
-        canvas = scratch.array(*border)
         added, added_row = (out, kernels.convolution.NONE) if other is None else other
         where = x, x_row, x_column, u, limit, bias, out, out_row, out_column, rows, width
-        return [
-            (
-                few.conv_winograd_few_forward,
-                (*where, kh, kw, sx, tile, packed, low, edge, lines, v, h, canvas, added, added_row),
-            )
-        ]
+        last = sx, weight, low, edge, lines, v, h, added, added_row
+        return [(few.conv_winograd_few_forward, (*where, *last))]
 
     step.calls = calls
     step.crosses_border = True
