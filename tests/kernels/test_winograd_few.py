@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntool.kernels import winograd_few_filters as filters
+from cnntool.kernels import winograd_few as filters
 from tests.kernels.volumes import noise
 
 

@@ -16,11 +16,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.emitter import FLOAT, MASK, VECTOR, Emitter
+from cnntool.kernels.sources.emitter import FLOAT, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
-from cnntool.kernels.winograd_few_filters import PIECE, POINTS, TILE, without
+from cnntool.kernels.winograd_few import PIECE, POINTS, TILE, TILES_AT_ONCE, without
 
-TILES_AT_ONCE = 4 if LANES == 16 else 2  # by 6 or 7 accumulators
 PAIRS = (1, 3)  # places of the first of two points of either sign
 
 
