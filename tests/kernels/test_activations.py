@@ -5,6 +5,7 @@ import pytest
 
 from cnntool.kernels import activations
 from cnntool.kernels.sources import activations as sources_of_activations
+from cnntool.kernels.vectors import LANES
 from tests.kernels.volumes import GUARD, assert_near, noise
 from tests.naive import twins
 
@@ -44,6 +45,28 @@ def test_dense_samples(name):
     expected = twin(DENSE.astype(np.float64), *arguments)
     error = np.abs(applied(name, DENSE, *arguments) - expected) / np.maximum(1, np.abs(expected))
     assert error.max() < 6e-7, f"at {DENSE[error.argmax()]}"
+
+
+EACH_EXPONENT = np.arange(0, 0x7F800000, 9973, np.uint32).view(np.float32)  # 840 numbers of each, from zero on
+
+
+@pytest.mark.parametrize(("name", "bound"), [("tanh_forward", 6e-7), ("sigmoid_forward", 3e-7)])
+def test_error_in_units_of_the_result(name, bound):
+    for x in (EACH_EXPONENT, -EACH_EXPONENT):
+        expected = KERNELS[name][0](x.astype(np.float64))
+        told = np.abs(expected) > 2e-38  # others may be zero
+        error = np.abs(applied(name, x)[told] / expected[told] - 1)
+        assert error.max() < bound, f"at {x[told][error.argmax()]}"
+
+
+def test_tanh_is_odd_and_within_its_range_and_has_denormals():
+    found = applied("tanh_forward", EACH_EXPONENT)
+    np.testing.assert_array_equal(applied("tanh_forward", -EACH_EXPONENT), -found)
+    assert found.max() == 1.0
+    assert (found[EACH_EXPONENT >= 8] == 1).all()
+    small = EACH_EXPONENT[EACH_EXPONENT < 1e-5]
+    np.testing.assert_allclose(applied("tanh_forward", small), small, rtol=0 if LANES == 16 else 6e-7, atol=2**-149)
+    assert np.signbit(applied("tanh_forward", np.full(40, -0.0, np.float32))).all()
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.sources.elementary import erfc_positive, exp_negative, expm1_negative, log1p, sigmoid, tanh
+from cnntool.kernels.sources.elementary import erfc_positive, exp_negative, expm1_negative, log1p, sigmoid, tanh, tanh_by_table
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import absolute, load, load_first, store, store_first, where_less
 from cnntool.kernels.sources.tile import address_of
@@ -22,18 +22,24 @@ SQRT_HALF = F(0.70710678118654752)
 
 @inlined
 def each(function, x, x_row, x_start, out, out_row, out_start, rows, length, constant):
-    """Applies `function(vector, constant)` to all pieces."""
+    """Applies `function(vector, constant)` to all pieces.
+
+    Two vectors are read before one is written: for ReLU of 224x224x64 that took 0.44 ms instead of 0.47, since a read
+    may have to wait for a write to an address that has its last 12 bits.
+    """
     if length == x.shape[1] and length == out.shape[1]:  # whole rows, which are one long piece
         rows, length = 1, rows * length
     for i in range(rows):
         x_at = address_of(x) + 4 * ((x_row + i) * x.shape[1] + x_start)
         y_at = address_of(out) + 4 * ((out_row + i) * out.shape[1] + out_start)
-        whole = length // LANES * LANES
-        for j in range(0, whole, LANES):
-            store(y_at + 4 * j, function(load(x_at + 4 * j), constant))
-        if whole < length:
-            rest = length - whole
-            store_first(y_at + 4 * whole, function(load_first(x_at + 4 * whole, rest), constant), rest)
+        pairs = length // (2 * LANES) * (2 * LANES)
+        for j in range(0, pairs, 2 * LANES):
+            first, second = load(x_at + 4 * j), load(x_at + 4 * (j + LANES))
+            store(y_at + 4 * j, function(first, constant))
+            store(y_at + 4 * (j + LANES), function(second, constant))
+        for j in range(pairs, length, LANES):
+            count = min(LANES, length - j)
+            store_first(y_at + 4 * j, function(load_first(x_at + 4 * j, count), constant), count)
 
 
 @inlined
@@ -51,9 +57,12 @@ def _sigmoid(x, _):
     return sigmoid(x)
 
 
+_vector_tanh = tanh_by_table if LANES == 16 else tanh
+
+
 @inlined
 def _tanh(x, _):
-    return tanh(x)
+    return _vector_tanh(x)
 
 
 @inlined

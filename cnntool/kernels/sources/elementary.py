@@ -4,18 +4,17 @@ Measured against float64 on 2 million points, the errors are at most 2 units in 
 and tanh: 6e-7 of themselves, erfc: 5e-7 absolute). NaN comes out as NaN, infinities as their limits. Scalar `math.exp`
 in a Numba loop took eight times as long.
 
-tanh of 224x224x64 takes 0.65 ms, where 0.43 is a copy; with an estimate of the quotient and a Newton step for the
-division it took 0.78, by polynomials from tables in registers 0.79, from exp 1.04.
-
 The reductions of the argument depend on the order of operations, so these are compiled without `reassoc`.
 """
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
 
-from cnntool.kernels.sources.simd import absolute, floor, two_to_the, where_less, with_sign_of
+from cnntool.kernels.sources.simd import absolute, floor, lookup, two_to_the, where_less, with_sign_of
 
 F = np.float32
 ZERO, ONE, TWO, EIGHT, HALF = F(0), F(1), F(2), F(8), F(0.5)
@@ -82,6 +81,34 @@ def tanh(x):
     cosh = (z * (z + F(24.997084)) + F(55.59107)) * (z * (z + F(947.1901)) + F(73349.85))
     size = sinh / cosh
     return with_sign_of(x, where_less(ONE, size, ONE, size))
+
+
+TANH_OF_QUARTERS = (*(F(math.tanh(i / 4)) for i in range(31)), ONE)  # from 7.625 on it is 1, but for 5e-7
+BELOW_LAST = F(7.8749995)  # the largest number that rounds to 31 quarters
+ROUNDING_TO_QUARTERS = F(ROUNDING / 4)  # a sum with it ends in the bits of the number of quarters
+
+
+@exact
+def tanh_by_table(x):
+    """tanh(c + d) = (t m + d) / (t d + m), for vectors of 16: c whole quarters, m = d coth(d), t = tanh(c) in a table.
+
+    m = 1 + d^2 / 3 - d^4 / 45 + ... = 1 + s^2 - (s - g d^2)^2 for 2 s g = 1/3 and g^2 = 1/45. s = 9/8, very near to
+    that of these equations, has an exact square, so the smallest numbers come out as they are. Errors are at most
+    3.3e-7 of the result below 7.625, beyond it 4.8e-7.
+
+    tanh of 224x224x64 takes 0.53 ms, where 0.44 is a copy, and 0.65 by `tanh`. What counts is the number of operations,
+    13: with the series of tanh(d), 15, it took 0.58; by polynomials from tables, 15, 0.66; as a quotient of fewer
+    operations than `tanh` has, 12, but 8 of them products, 0.60. The division costs as much as two and a half products,
+    an estimate with a Newton step as four.
+    """
+    a = absolute(x)
+    a = where_less(BELOW_LAST, a, BELOW_LAST, a)
+    quarters = a + ROUNDING_TO_QUARTERS
+    t = lookup(TANH_OF_QUARTERS, quarters)
+    d = a - (quarters - ROUNDING_TO_QUARTERS)
+    root = F(9 / 8) - d * d * F(4 / 27)
+    m = F(1 + 81 / 64) - root * root
+    return with_sign_of(x, (t * m + d) / (t * d + m))
 
 
 @exact

@@ -17,6 +17,7 @@ from numba.extending import intrinsic, models, overload, register_model
 from cnntool.kernels.vectors import LANES
 
 IR_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 FLAGS = ("contract",)  # a * b + c as one; the order of operations stays, for some functions depend on it
 
 
@@ -105,11 +106,10 @@ def load_splat(typingctx, address):
 
 
 def _first_lanes(b: ir.IRBuilder, count: ir.Value) -> ir.Value:
-    numbers = ir.VectorType(ir.IntType(32), LANES)
-    undefined = ir.Constant(numbers, ir.Undefined)
+    undefined = ir.Constant(INTEGERS, ir.Undefined)
     first = b.insert_element(undefined, b.trunc(count, ir.IntType(32)), ir.Constant(ir.IntType(32), 0))
-    counts = b.shuffle_vector(first, undefined, ir.Constant(numbers, [0] * LANES))
-    return b.icmp_signed("<", ir.Constant(numbers, list(range(LANES))), counts)
+    counts = b.shuffle_vector(first, undefined, ir.Constant(INTEGERS, [0] * LANES))
+    return b.icmp_signed("<", ir.Constant(INTEGERS, list(range(LANES))), counts)
 
 
 @intrinsic
@@ -212,7 +212,7 @@ def two_to_the(typingctx, n):
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         kind = values[0].type
-        integer: Any = ir.IntType(32) if kind != IR_VECTOR else ir.VectorType(ir.IntType(32), LANES)
+        integer: Any = ir.IntType(32) if kind != IR_VECTOR else INTEGERS
 
         def constant(value: Any, of: Any) -> ir.Constant:
             return ir.Constant(of, value if kind != IR_VECTOR else [value] * LANES)
@@ -232,6 +232,23 @@ def with_sign_of(typingctx, x, size):
         return _call(b, "copysign", values[1], values[0])
 
     return _result(x)(x, size), codegen
+
+
+@intrinsic
+def lookup(typingctx, table, number):
+    """table[i] of 32 constants in two registers of AVX-512, for i the last five bits of each of 16 lanes."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        halves = [ir.Constant(IR_VECTOR, ir.Undefined)] * 2
+        for place in range(2 * LANES):
+            half, lane = divmod(place, LANES)
+            value = b.extract_value(values[0], place)
+            halves[half] = b.insert_element(halves[half], value, ir.Constant(ir.IntType(32), lane))
+        function_type = ir.FunctionType(IR_VECTOR, [IR_VECTOR, INTEGERS, IR_VECTOR])
+        permute = cgutils.get_or_insert_function(b.module, function_type, "llvm.x86.avx512.vpermi2var.ps.512")
+        return b.call(permute, [halves[0], b.bitcast(values[1], INTEGERS), halves[1]])
+
+    return VECTOR(types.UniTuple(types.float32, 2 * LANES), VECTOR), codegen
 
 
 @intrinsic
