@@ -33,7 +33,7 @@ def main() -> None:
     for result in whole.run_all(processes, max(options.threads), max(1, options.repeats // 2)):
         results.append(result)
         table.print_result(result, width)
-    lines = table.geometric_means(results, MEANS)
+    lines = table.geometric_means(results, MEANS) + table.held_back(results)
     print("\n".join(lines))
     if processes:
         print(table.plain(whole.HEAD, process_rows(results)))
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def as_markdown(told: dict[str, str], results: list[Result], lines: list[str], grown: list[dict]) -> str:
-    """The page: the machine, the table of cases, the means, the whole processes with their memory, and the growth."""
+    """The page: the machine, the table of cases, means and what holds back, whole processes with memory, growth."""
     inside = [result for result in results if not isinstance(result, whole.ProcessResult)]
     processes = [result for result in results if isinstance(result, whole.ProcessResult)]
     parts = ["; ".join(f"{name} {value}" for name, value in told.items()) + "\n"]

@@ -12,6 +12,8 @@ DEEP_LEARNING = ("torch", "torch nhwc", "onnxruntime")
 GRAPHS = (*DEEP_LEARNING, "openvino", "openvino nhwc")
 FILTERS = (*GRAPHS, "opencv", "scipy fft", "scipy oaconvolve")
 
+GOOD_SHARE = 0.9
+
 
 @dataclass(frozen=True)
 class Target:
@@ -34,6 +36,7 @@ class Case:
     share: float | None = None  # of the measured peak that is to be reached
     error: float = 1e-4  # of the largest output, that our result may be off
     label: str = ""
+    held_back: str = ""  # by what, where a direct convolution is below `GOOD_SHARE` of the measured peak
 
     @property
     def name(self) -> str:
@@ -52,8 +55,8 @@ def at_least(*ratios: float) -> tuple[Target, ...]:
     return tuple(Target(ratio) for ratio in ratios)
 
 
-def direct(words: str, shape: tuple[int, int, int], share: float | None = None) -> Case:
-    return Case("direct", words, shape, at_least(0.97), DEEP_LEARNING, "direct", share, error=1e-5)
+def direct(words: str, shape: tuple[int, int, int], share: float | None = None, held_back: str = "") -> Case:
+    return Case("direct", words, shape, at_least(0.97), DEEP_LEARNING, "direct", share, 1e-5, held_back=held_back)
 
 
 def winograd(side: int, channels: int, out: int) -> Case:
@@ -77,13 +80,17 @@ def network(name: str, ratio: float) -> Case:
     return Case("network", f"-p {path}", (224, 224, 3), at_least(ratio), error=1e-3, label=name)
 
 
+FEW_PRODUCTS = (
+    "a value is a sum of only 27 products, so writing a tile of the output and beginning the next one shows: "
+    "25 ns beside 206 of arithmetic where a tile is 14 pixels x 2 vectors of 16; of 6 channels it is 95 %"
+)
 NORMALISED = " batchnorm relu maxpool 2"
 
 CASES = (
     direct(conv(64, 7, " --stride 2"), (224, 224, 3)),
-    direct(conv(64, 3), (224, 224, 3)),
-    direct(conv(128, 3), (112, 112, 64), share=0.9),
-    direct(conv(256, 3), (28, 28, 256), share=0.9),
+    direct(conv(64, 3), (224, 224, 3), held_back=FEW_PRODUCTS),
+    direct(conv(128, 3), (112, 112, 64), share=GOOD_SHARE),
+    direct(conv(256, 3), (28, 28, 256), share=GOOD_SHARE),
     direct(conv(64, 1), (56, 56, 256)),
     winograd(112, 64, 128),
     winograd(56, 128, 128),

@@ -36,6 +36,7 @@ class Result:
     differences: dict[str, float] = field(default_factory=dict)
     gflops: float | None = None
     share: float | None = None
+    held_back: str = ""
     targets: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -96,7 +97,7 @@ def race(case: Case, threads: int, rounds: int) -> Result:
         calls["peak"] = peak_call(threads)
     seconds = interleaved(calls, rounds)
     ms = {name: 1e3 * value for name, value in seconds.items() if name != "peak"}
-    result = Result(case.name, case.group, threads, ms.pop("ours"), ms, error, differences)
+    result = Result(case.name, case.group, threads, ms.pop("ours"), ms, error, differences, held_back=case.held_back)
     if computes:
         peak = 2 * PEAK_STEPS * kernels.peak.FLOATS * threads / seconds["peak"]
         result.gflops = 2e-9 * network.macs / seconds["ours"]

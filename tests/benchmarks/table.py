@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tests.benchmarks.cases import GOOD_SHARE
 from tests.benchmarks.race import Result
 
 Rows = Sequence[Sequence[str]]
@@ -76,6 +77,15 @@ def geometric_means(results: Iterable[Result], targets: dict[str, float]) -> lis
                 mark = "PASS" if mean >= least else "short"
                 lines.append(f"{group}, {threads} threads: geometric mean of {len(found)}: {mean:.2f} ({least}) {mark}")
     return lines
+
+
+def held_back(results: Iterable[Result]) -> list[str]:
+    """What holds back each direct convolution that is far from the peak."""
+    return [
+        f"{r.case}, {r.threads} threads, {r.share:.0%} of the peak: {r.held_back or 'not explained'}"
+        for r in results
+        if r.group == "direct" and r.share is not None and r.share < GOOD_SHARE
+    ]
 
 
 def markdown(head: Sequence[str], rows: Rows) -> str:
