@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnntool.kernels import native
-from cnntool.kernels.code import ADDRESS_SLOT, Kernel, Kinds, taken_apart
+from cnntool.kernels.code import ADDRESS_SLOT, Kernel, Kinds, address, taken_apart
 from cnntool.layers.memory import Scratch, aligned
 from cnntool.network.buffers import Buffers
 from cnntool.network.graph import INPUT
@@ -134,7 +134,7 @@ class Calls:
     def run(self, values: dict[int, np.ndarray], threads: int) -> None:
         """`values` says where the moving ones are."""
         for value, (slots, offsets) in self.moving.items():
-            self._slots[slots] = values[value].ctypes.data + offsets
+            self._slots[slots] = address(values[value]) + offsets
         self._counts[:] = 0
         if threads == 1:
             native.work_alone(self._address)

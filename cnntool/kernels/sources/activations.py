@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.sources.elementary import erfc_positive, exp_negative, expm1_negative, log1p, sigmoid, tanh, tanh_by_table
+from cnntool.kernels.sources.elementary import (
+    erfc_positive,
+    exp_negative,
+    expm1_negative,
+    log1p,
+    sigmoid,
+    tanh,
+    tanh_by_table,
+)
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import absolute, load, load_first, store, store_first, where_less
 from cnntool.kernels.sources.tile import address_of
