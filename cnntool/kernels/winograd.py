@@ -6,6 +6,7 @@ import numpy as np
 
 from cnntool.kernels import kernels_of
 from cnntool.kernels.convolution import pack_filters
+from cnntool.kernels.vectors import LANES, NARROW_PIXELS
 
 TILE, SMALL_TILE = 4, 2  # outputs of a tile along one axis
 PATCH, SMALL_PATCH, STRIDED_PATCH = TILE + 2, SMALL_TILE + 2, 2 * SMALL_TILE + 1  # inputs that it sees
@@ -37,6 +38,7 @@ FIVE_G = np.array(
 
 PLACES = PATCH * PATCH
 TILES_AT_ONCE = 28  # two register tiles; more would leave the second cache
+SHORT = 8 if LANES == 16 else NARROW_PIXELS  # tiles of another register tile, of which 16 are two
 
 
 def transform_filters(weight: np.ndarray, tile: int, patch: int) -> np.ndarray:

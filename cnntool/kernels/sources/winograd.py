@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT, NONE
-from cnntool.kernels.sources.convolution import conv_direct_forward, dense_row
+from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.tile import address_of
+from cnntool.kernels.sources.tile import address_of, dense_tile
 from cnntool.kernels.sources.winograd_tiles import (
     winograd_input_forward,
     winograd_output_forward,
@@ -25,9 +25,32 @@ from cnntool.kernels.sources.winograd_tiles import (
     winograd_strided_input_forward,
 )
 from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
-from cnntool.kernels.winograd import PATCH, STRIDED_PATCH, TILE
+from cnntool.kernels.winograd import PATCH, SHORT, STRIDED_PATCH, TILE
 
 F = np.float32
+
+
+@inlined
+def product_row(x_at, w_at, bias_at, y_at, tiles, depth, out_pixel, channels, vectors):
+    """As `dense_row`, of the `tiles` pixels of v for one place: 16 of them, which 14x14 outputs make, are two tiles."""
+    t = 0
+    while t < tiles:
+        rest = tiles - t
+        if rest <= SHORT or PIXELS < rest <= 2 * SHORT:
+            start = max(0, min(t, tiles - SHORT))
+            count = min(SHORT, tiles - start)
+            dense_tile(
+                x_at + 4 * start * depth, w_at, bias_at, y_at + 4 * start * out_pixel, 1, 1, depth,
+                0, 0, depth, out_pixel, count, channels, 0, NO_LIMIT, SHORT, vectors,
+            )  # fmt: skip
+        else:
+            start = max(0, min(t, tiles - PIXELS))
+            count = min(PIXELS, tiles - start)
+            dense_tile(
+                x_at + 4 * start * depth, w_at, bias_at, y_at + 4 * start * out_pixel, 1, 1, depth,
+                0, 0, depth, out_pixel, count, channels, 0, NO_LIMIT, PIXELS, vectors,
+            )  # fmt: skip
+        t = start + count
 
 
 @inlined
@@ -45,16 +68,10 @@ def products(u, v, m, tiles, first, last):
             channels = min(BLOCK, last - channel)
             y_at = address_of(m) + 4 * (p * m.shape[1] * width + channel - first)
             if channels > LANES:
-                dense_row(
-                    x_at, w_at, address_of(zeros), y_at, tiles, 1, 1, in_channels,
-                    0, 0, in_channels, width, channels, 0, NO_LIMIT, VECTORS,
-                )  # fmt: skip
+                product_row(x_at, w_at, address_of(zeros), y_at, tiles, in_channels, width, channels, VECTORS)
                 w_at += 4 * in_channels * BLOCK
             else:
-                dense_row(
-                    x_at, w_at, address_of(zeros), y_at, tiles, 1, 1, in_channels,
-                    0, 0, in_channels, width, channels, 0, NO_LIMIT, 1,
-                )  # fmt: skip
+                product_row(x_at, w_at, address_of(zeros), y_at, tiles, in_channels, width, channels, 1)
                 w_at += 4 * in_channels * LANES
 
 

@@ -60,10 +60,13 @@ def tiles_together(columns: int) -> int:
 
 
 def whole_tiles(pixels: int) -> int:
-    """Pixels, and those that the last register tile computes for nothing."""
-    whole, rest = divmod(pixels, kernels.vectors.PIXELS)
-    narrow = kernels.vectors.NARROW_PIXELS
-    return whole * kernels.vectors.PIXELS + (0 if not rest else narrow if rest <= narrow else kernels.vectors.PIXELS)
+    """Pixels, and those that the last register tiles compute for nothing."""
+    wide, short = kernels.vectors.PIXELS, kernels.winograd.SHORT
+    done = 0
+    while done < pixels:
+        rest = pixels - done
+        done += short if rest <= short or wide < rest <= 2 * short else wide
+    return done
 
 
 def prepare_winograd(step: Convolution) -> None:
