@@ -83,15 +83,20 @@ class Emitter:
 
     def prefetch(self, y: ir.Value, y_pixel: ir.Value) -> None:
         """Asks for the lines of the cache that `finish` will store to; they come while the tile is computed."""
-        b = self.b
-        argument_types = (FLOAT.as_pointer(), INT32, INT32, INT32)
-        function_type = ir.FunctionType(ir.VoidType(), argument_types)
-        fetch = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
-        to_write, all_levels, data = (ir.Constant(INT32, number) for number in (1, 3, 1))
         for p in range(self.pixels):
             for lane in range(0, self.vectors * LANES, LINE):
-                place = self.at(y, b.mul(y_pixel, self.integer(p)), self.integer(lane))
-                b.call(fetch, [place, to_write, all_levels, data])
+                place = self.at(y, self.b.mul(y_pixel, self.integer(p)), self.integer(lane))
+                self._fetch(place, to_write=1, caches=3)
+
+    def fetch_filters(self, w: ir.Value) -> None:
+        """Asks for the filters of one step, for the second cache."""
+        for lane in range(0, self.vectors * LANES, LINE):
+            self._fetch(self.at(w, self.integer(lane)), to_write=0, caches=2)
+
+    def _fetch(self, place: ir.Value, to_write: int, caches: int) -> None:
+        arguments = [ir.Constant(INT32, number) for number in (to_write, caches, 1)]
+        kind = ir.FunctionType(ir.VoidType(), (FLOAT.as_pointer(), INT32, INT32, INT32))
+        self.b.call(cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0"), [place, *arguments])
 
     def clamp(self, low: ir.Value) -> None:
         """Raises all accumulators to at least `low`; a NaN stays."""

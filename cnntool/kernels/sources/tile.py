@@ -23,6 +23,11 @@ from numba.extending import intrinsic
 from cnntool.kernels.sources.emitter import INT64, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 
+# float32: while a tile works on its filters, those of the next block, or so many of them, come to the second cache.
+# ResNet-50, whose 100 MB of filters come from memory for each image, took 58.9 ms without and 56.3 with, 30.3 and 29.3
+# with two threads.
+AHEAD = 2**14
+
 
 @intrinsic
 def address_of(typingctx, array):
@@ -59,6 +64,8 @@ def dense_tile(
         t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
         t.prefetch(t.address(y0), out_pixel)  # 3x3 convolution of 224x224x3 -> 64: 1.90 ms without, 1.76 with
         filters = cgutils.alloca_once_value(b, t.address(w0))
+        size = b.mul(b.mul(height, width), b.mul(depth, t.integer(LANES * t.vectors)))
+        ahead = b.select(b.icmp_signed("<", size, t.integer(AHEAD)), size, t.integer(AHEAD))
         with cgutils.for_range(b, height) as ky:
             line = t.at(t.address(x0), b.mul(ky.index, row))
             with cgutils.for_range(b, width) as kx:
@@ -66,6 +73,7 @@ def dense_tile(
                 with cgutils.for_range(b, depth) as ic:
                     here = b.load(filters)
                     ws = [t.load(t.at(here, t.integer(LANES * v))) for v in range(t.vectors)]
+                    t.fetch_filters(t.at(here, ahead))
                     b.store(t.at(here, t.integer(LANES * t.vectors)), filters)
                     column_of_pixels = t.at(window, ic.index)
                     for p in range(t.pixels):
