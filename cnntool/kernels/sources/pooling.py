@@ -71,6 +71,30 @@ def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy
 
 
 @kernel
+def globalpool_forward(x, x_row, rows, out, out_row, out_column, factor, operation):
+    """x: H, W, C of few pixels, W of them in a row; out[c] = the `operation` over all of `rows` rows, in float32."""
+    channels = x.shape[2]
+    line = x.shape[1] * channels
+    x_at = address_of(x) + 4 * x_row * line
+    y_at = address_of(out) + 4 * (out_row * out.shape[1] + out_column) * channels
+    for c in range(0, channels, WIDE):
+        here, to, count = x_at + 4 * c, y_at + 4 * c, min(WIDE, channels - c)
+        if operation == MAXIMUM:
+            _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, MAXIMUM)
+        elif operation == SCALED_SUM:
+            _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, SCALED_SUM)
+        else:
+            _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, ROOT_OF_SQUARES)
+
+
+@inlined
+def _pixels_together(x_at, factor_at, y_at, rows, columns, line, pixel, channels, operation):
+    channel_tile(
+        x_at, 0, factor_at, y_at, rows, columns, line, pixel, 0, 0, 0, 1, channels, operation, 1, VECTORS
+    )  # fmt: skip
+
+
+@kernel
 def globalmax_forward(x, first, last, out):
     """x: H, W, C; out[c] = max of out[c] and of x[first:last, :, c]"""
     for i in range(first, last):
