@@ -83,13 +83,16 @@ def prepare_winograd(step: Convolution) -> None:
     packed = kernels.convolution.pack_filters(step.weight, 1)
     tiles = -(-width // tile)
     together = tiles_together(tiles)
+    # the places of a patch, where they lie a multiple of a way of the first cache apart, push each other out of it:
+    # transforms of 28x28x128 took 0.09 ms, and 0.06 with one more tile between them
+    apart = together | 1
     forward, low = winograd.conv_winograd_forward, least(step)
     lanes = kernels.vectors.LANES
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE, other=None):
         start, stop = (min(out_channels, block * kernels.convolution.BLOCK) for block in blocks_of(step, part))
-        v = scratch.array(places, together, in_channels, spare=kernels.vectors.PIXELS * in_channels)
-        m = scratch.array(places, together, stop - start)
+        v = scratch.array(places, apart, in_channels, spare=kernels.vectors.PIXELS * in_channels)
+        m = scratch.array(places, apart, stop - start)
         half, edge = scratch.array(winograd.PLACES, lanes), scratch.array(places * in_channels + lanes)
         where = x, x_row, x_column, filters, bias, out, out_row, out_column, rows, width
         rest = finish(step, out, out_row, out_column, rows, other, clamps=True)
