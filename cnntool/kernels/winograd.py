@@ -42,11 +42,10 @@ SHORT = 8 if LANES == 16 else NARROW_PIXELS  # tiles of another register tile, o
 
 
 def transform_filters(weight: np.ndarray, tile: int, patch: int) -> np.ndarray:
-    """Filters (k, k, in, out) as a matrix (in, out) for each place of a patch, packed for the register tile."""
+    """Filters (k, k, in, out) as `products` reads them: a matrix (in, out) for each place of a patch."""
     matrix = {(4, 6): G, (2, 4): SMALL_G, (2, 5): STRIDED_G, (2, 6): FIVE_G}[tile, patch]
     turned = np.einsum("ay,bx,yxio->abio", matrix, matrix, weight.astype(np.float64), optimize=True)
-    matrices = turned.reshape(-1, 1, 1, *weight.shape[2:]).astype(np.float32)
-    return np.stack([pack_filters(matrix, 1) for matrix in matrices])
+    return pack_filters(turned.reshape(1, patch * patch, *weight.shape[2:]).astype(np.float32), 1)
 
 
 __getattr__ = kernels_of(__name__)

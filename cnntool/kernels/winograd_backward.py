@@ -21,8 +21,8 @@ def transform_filters_together(weight: np.ndarray) -> np.ndarray:
         block = matrices[:, :, first : first + BLOCK]
         count = block.shape[2]
         wide = BLOCK if count > LANES else LANES
-        blocks.append(np.pad(block, ((0, 0), (0, 0), (0, wide - count))).reshape(PLACES, -1))
-    return np.ascontiguousarray(np.concatenate(blocks, axis=1))
+        blocks.append(np.pad(block, ((0, 0), (0, 0), (0, wide - count))).ravel())
+    return np.concatenate(blocks)
 
 
 def gradient_of_filters(total: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ F = np.float32
 
 
 @inlined
-def product_row(x_at, w_at, bias_at, y_at, tiles, depth, out_pixel, channels, vectors):
+def product_row(x_at, w_at, bias_at, y_at, tiles, depth, channels, vectors):
     """As `dense_row`, of the `tiles` pixels of v for one place: 16 of them, which 14x14 outputs make, are two tiles."""
     t = 0
     while t < tiles:
@@ -40,39 +40,37 @@ def product_row(x_at, w_at, bias_at, y_at, tiles, depth, out_pixel, channels, ve
             start = max(0, min(t, tiles - SHORT))
             count = min(SHORT, tiles - start)
             dense_tile(
-                x_at + 4 * start * depth, w_at, bias_at, y_at + 4 * start * out_pixel, 1, 1, depth,
-                0, 0, depth, out_pixel, count, channels, 0, NO_LIMIT, SHORT, vectors,
+                x_at + 4 * start * depth, w_at, bias_at, y_at + 4 * start * BLOCK, 1, 1, depth,
+                0, 0, depth, BLOCK, count, channels, 0, NO_LIMIT, SHORT, vectors,
             )  # fmt: skip
         else:
             start = max(0, min(t, tiles - PIXELS))
             count = min(PIXELS, tiles - start)
             dense_tile(
-                x_at + 4 * start * depth, w_at, bias_at, y_at + 4 * start * out_pixel, 1, 1, depth,
-                0, 0, depth, out_pixel, count, channels, 0, NO_LIMIT, PIXELS, vectors,
+                x_at + 4 * start * depth, w_at, bias_at, y_at + 4 * start * BLOCK, 1, 1, depth,
+                0, 0, depth, BLOCK, count, channels, 0, NO_LIMIT, PIXELS, vectors,
             )  # fmt: skip
         t = start + count
 
 
 @inlined
-def products(u, v, m, tiles, first, last):
-    """m[p, t, oc - first] = sum over ic of v[p, t, ic] * u[p, ic, oc] for all places p and the first `tiles` t
+def products(u, v, m, zeros, tiles, channel, last):
+    """m[p, t, oc - channel] = sum over ic of v[p, t, ic] * u[p, ic, oc] for all places p and the first `tiles` t
 
-    For output channels from `first`, a multiple of BLOCK, to `last`.
+    For one block of output channels, from `channel` on and before `last`. All filters of a block lie together, so that
+    those of the next place are fetched early, also where another thread has the next block.
     """
-    in_channels, width = v.shape[2], m.shape[2]
-    zeros = np.zeros(BLOCK, np.float32)
-    for p in range(u.shape[0]):
-        w_at = address_of(u) + 4 * (p * u.shape[1] + in_channels * first)
+    places, in_channels, channels = v.shape[0], v.shape[2], min(BLOCK, last - channel)
+    w_at = address_of(u) + 4 * places * in_channels * channel
+    for p in range(places):
         x_at = address_of(v) + 4 * p * v.shape[1] * in_channels
-        for channel in range(first, last, BLOCK):
-            channels = min(BLOCK, last - channel)
-            y_at = address_of(m) + 4 * (p * m.shape[1] * width + channel - first)
-            if channels > LANES:
-                product_row(x_at, w_at, address_of(zeros), y_at, tiles, in_channels, width, channels, VECTORS)
-                w_at += 4 * in_channels * BLOCK
-            else:
-                product_row(x_at, w_at, address_of(zeros), y_at, tiles, in_channels, width, channels, 1)
-                w_at += 4 * in_channels * LANES
+        y_at = address_of(m) + 4 * p * m.shape[1] * BLOCK
+        if channels > LANES:
+            product_row(x_at, w_at, address_of(zeros), y_at, tiles, in_channels, channels, VECTORS)
+            w_at += 4 * in_channels * BLOCK
+        else:
+            product_row(x_at, w_at, address_of(zeros), y_at, tiles, in_channels, channels, 1)
+            w_at += 4 * in_channels * LANES
 
 
 @inlined
@@ -98,12 +96,13 @@ def conv_winograd_forward(
 ):  # fmt: skip
     """x: H, W, C, first window at (x_row, x_column), zero beyond; u: `transform_filters`; bias: packed; out: >= low.
 
-    v: P, T, C and m: P, T, O are scratch for P places and T tiles, half: 36, LANES, edge: a patch and LANES more. Of
-    the output channels those from `first`, a multiple of BLOCK, to `last` are computed, O of them. A row of tiles with
-    a result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
+    v: P, T, C and m: P, T, BLOCK are scratch for P places and T tiles, half: 36, LANES, edge: a patch and LANES more.
+    Of the output channels those from `first`, a multiple of BLOCK, to `last` are computed. A row of tiles with a
+    result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
     """
     tiles, lines, stride = -(-columns // tile), -(-rows // tile), 2 if patch == STRIDED_PATCH else 1
     together = max(1, v.shape[1] // tiles)
+    zeros = np.zeros(BLOCK, np.float32)
     for line in range(0, lines, together):
         count = min(together, lines - line)
         for i in range(count):
@@ -114,20 +113,23 @@ def conv_winograd_forward(
                 winograd_strided_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
             else:
                 winograd_small_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
-        products(u, v, m, count * tiles, first, last)
-        for i in range(count):
-            left = min(tile, rows - tile * (line + i))
-            to, done = out_row + tile * (line + i), i * tiles
-            if tile == TILE:
-                trouble = winograd_output_forward(
-                    m, done, tiles, bias, out, to, out_column, first, left, columns, half, low
-                )
-            else:
-                trouble = winograd_small_output_forward(
-                    m, patch, done, tiles, bias, out, to, out_column, first, left, columns, half, low
-                )
-            if trouble != F(0):
-                y0, size = x_row + stride * tile * (line + i), patch - stride * (tile - 1)
-                _direct_rows(
-                    x, y0, x_column, weight, bias, out, to, out_column, left, columns, first, last, size, stride, low
-                )
+        for channel in range(first, last, BLOCK):
+            end = min(last, channel + BLOCK)
+            products(u, v, m, zeros, count * tiles, channel, end)
+            for i in range(count):
+                left = min(tile, rows - tile * (line + i))
+                to, done = out_row + tile * (line + i), i * tiles
+                if tile == TILE:
+                    trouble = winograd_output_forward(
+                        m, done, tiles, bias, out, to, out_column, channel, end, left, columns, half, low
+                    )
+                else:
+                    trouble = winograd_small_output_forward(
+                        m, patch, done, tiles, bias, out, to, out_column, channel, end, left, columns, half, low
+                    )
+                if trouble != F(0):
+                    y0, size = x_row + stride * tile * (line + i), patch - stride * (tile - 1)
+                    _direct_rows(
+                        x, y0, x_column, weight, bias, out, to, out_column, left, columns, channel, end, size, stride,
+                        low,
+                    )  # fmt: skip

@@ -40,8 +40,8 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
     lines, tiles = -(-rows // TILE), -(-columns // TILE)
     together = max(1, TILES_AT_ONCE // tiles)
     canvas = np.zeros((TILE * lines + 2, TILE * tiles + 2, channels), np.float32)
-    v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, out_channels)
-    lanes = np.empty((PLACES, LANES), np.float32)
+    v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, BLOCK)
+    lanes, zeros = np.empty((PLACES, LANES), np.float32), np.zeros(BLOCK, np.float32)
     total, present = (last - first) * lines, -1
     for line in range(0, total, together):  # lines of tiles of all images, so that the register tiles are full
         count = min(together, total - line)
@@ -51,10 +51,14 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
                 place(x[n], canvas, row, column, 1, 1)
                 present = n
             winograd_input_forward(canvas, TILE * ((line + i) % lines), 0, TILE, tiles, v, i * tiles, lanes, lanes[0])
-        products(u, v, m, count * tiles, 0, out_channels)
-        for i in range(count):
-            n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
-            winograd_output_forward(m, i * tiles, tiles, bias, out[n], y, 0, 0, rows - y, columns, lanes, NO_LIMIT)
+        for channel in range(0, out_channels, BLOCK):
+            end = min(out_channels, channel + BLOCK)
+            products(u, v, m, zeros, count * tiles, channel, end)
+            for i in range(count):
+                n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
+                winograd_output_forward(
+                    m, i * tiles, tiles, bias, out[n], y, 0, channel, end, rows - y, columns, lanes, NO_LIMIT
+                )
 
 
 @inlined

@@ -132,10 +132,10 @@ def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge):
 
 
 @kernel
-def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, channel, rows, columns, half, low):
+def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low):
     """out = max(low, A^T m A + bias), cut off at `rows` x `columns`; returns not zero if a result is not finite.
 
-    The channels of m are those of `out` and `bias` from `channel` on.
+    The channels of m are those of `out` and `bias` from `channel` on and before `last`.
     """
     channels, pixel = m.shape[2], 4 * out.shape[2]
     line, place = out.shape[1] * pixel, 4 * m.shape[1] * channels
@@ -143,8 +143,8 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, cha
     trouble, least = splat(ZERO), splat(low)
     for t in range(tiles):
         wide = min(TILE, columns - TILE * t)
-        for o in range(0, channels, LANES):
-            count = min(LANES, channels - o)
+        for o in range(0, last - channel, LANES):
+            count = min(LANES, last - channel - o)
             m_at = address_of(m) + 4 * ((first + t) * channels + o)
             y_at = address_of(out) + out_row * line + (out_column + TILE * t) * pixel + 4 * (channel + o)
             for j in range(PATCH):
@@ -279,7 +279,7 @@ def winograd_strided_input_forward(x, y0, x0, tiles, v, first, half, edge):
 
 @kernel
 def winograd_small_output_forward(
-    m, patch, first, tiles, bias, out, out_row, out_column, channel, rows, columns, half, low
+    m, patch, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low
 ):
     """As `winograd_output_forward`, for tiles of 2x2.
 
@@ -291,8 +291,8 @@ def winograd_small_output_forward(
     trouble, least = splat(ZERO), splat(low)
     for t in range(tiles):
         wide = min(SMALL_TILE, columns - SMALL_TILE * t)
-        for o in range(0, channels, LANES):
-            count = min(LANES, channels - o)
+        for o in range(0, last - channel, LANES):
+            count = min(LANES, last - channel - o)
             m_at = address_of(m) + 4 * ((first + t) * channels + o)
             y_at = address_of(out) + out_row * line + (out_column + SMALL_TILE * t) * pixel + 4 * (channel + o)
             for j in range(patch):

@@ -92,7 +92,7 @@ def prepare_winograd(step: Convolution) -> None:
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE, other=None):
         start, stop = (min(out_channels, block * kernels.convolution.BLOCK) for block in blocks_of(step, part))
         v = scratch.array(places, apart, in_channels, spare=kernels.vectors.PIXELS * in_channels)
-        m = scratch.array(places, apart, stop - start)
+        m = scratch.array(places, apart, kernels.convolution.BLOCK)
         half, edge = scratch.array(winograd.PLACES, lanes), scratch.array(places * in_channels + lanes)
         where = x, x_row, x_column, filters, bias, out, out_row, out_column, rows, width
         rest = finish(step, out, out_row, out_column, rows, other, clamps=True)
