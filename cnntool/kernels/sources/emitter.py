@@ -81,22 +81,27 @@ class Emitter:
             for v in range(self.vectors):
                 self.b.store(values[v], self.acc[p][v])
 
-    def prefetch(self, y: ir.Value, y_pixel: ir.Value) -> None:
+    def fetch_to_write(self, y: ir.Value, y_pixel: ir.Value) -> None:
         """Asks for the lines of the cache that `finish` will store to; they come while the tile is computed."""
         for p in range(self.pixels):
-            for lane in range(0, self.vectors * LANES, LINE):
-                place = self.at(y, self.b.mul(y_pixel, self.integer(p)), self.integer(lane))
-                self._fetch(place, to_write=1, caches=3)
+            self._fetch(self.at(y, self.b.mul(y_pixel, self.integer(p))), to_write=1, caches=3)
+
+    def fetch_to_add(self, other: ir.Value, y_pixel: ir.Value) -> None:
+        """Asks for what `add` will read, for the second cache: pixels may push each other out of the first."""
+        for p in range(self.pixels):
+            self._fetch(self.at(other, self.b.mul(y_pixel, self.integer(p))), to_write=0, caches=2)
 
     def fetch_filters(self, w: ir.Value) -> None:
         """Asks for the filters of one step, for the second cache."""
-        for lane in range(0, self.vectors * LANES, LINE):
-            self._fetch(self.at(w, self.integer(lane)), to_write=0, caches=2)
+        self._fetch(w, to_write=0, caches=2)
 
     def _fetch(self, place: ir.Value, to_write: int, caches: int) -> None:
-        arguments = [ir.Constant(INT32, number) for number in (to_write, caches, 1)]
+        """The lines of a pixel's channels."""
         kind = ir.FunctionType(ir.VoidType(), (FLOAT.as_pointer(), INT32, INT32, INT32))
-        self.b.call(cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0"), [place, *arguments])
+        function = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
+        how = [ir.Constant(INT32, number) for number in (to_write, caches, 1)]
+        for lane in range(0, self.vectors * LANES, LINE):
+            self.b.call(function, [self.at(place, self.integer(lane)), *how])
 
     def clamp(self, low: ir.Value) -> None:
         """Raises all accumulators to at least `low`; a NaN stays."""

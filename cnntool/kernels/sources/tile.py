@@ -62,7 +62,10 @@ def dense_tile(
         t = Emitter(b, pixels.literal_value, vectors.literal_value)
         bias_at = t.address(bias0)
         t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
-        t.prefetch(t.address(y0), out_pixel)  # 3x3 convolution of 224x224x3 -> 64: 1.90 ms without, 1.76 with
+        t.fetch_to_write(t.address(y0), out_pixel)  # 3x3 convolution of 224x224x3 -> 64: 1.90 ms without, 1.76 with
+        adds = b.icmp_signed("!=", more, t.integer(0))
+        with b.if_then(adds):  # the 16 sums of ResNet-50 take 0.3 ms less
+            t.fetch_to_add(t.address(more), out_pixel)
         filters = cgutils.alloca_once_value(b, t.address(w0))
         size = b.mul(b.mul(height, width), b.mul(depth, t.integer(LANES * t.vectors)))
         ahead = b.select(b.icmp_signed("<", size, t.integer(AHEAD)), size, t.integer(AHEAD))
@@ -80,7 +83,7 @@ def dense_tile(
                         value = t.load_broadcast(t.at(column_of_pixels, b.mul(pixel, t.integer(p))))
                         for v in range(t.vectors):
                             t.multiply_add(p, v, value, ws[v])
-        with b.if_then(b.icmp_signed("!=", more, t.integer(0))):
+        with b.if_then(adds):
             t.add(t.address(more), out_pixel, n, oc)
         t.clamp(least)
         t.finish(t.address(y0), out_pixel, n, oc)
