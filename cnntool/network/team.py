@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from cnntool.kernels import native
 # soon, and waking a thread that sleeps takes 30 microseconds; and of all for those that are late, who may need the
 # processor that the loop is running on.
 IDLE, LATE = 10_000, 1_000
+# Lets others have the processor. `time.sleep(0)` does so too, but sleeps for 70 microseconds on Linux: ResNet-50
+# took 30.5 ms with it by two threads, 29.6 without.
+give_way: Callable[[], object] = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 
 
 class Team:
@@ -46,7 +50,7 @@ class Team:
             self._hand_out(program)
             try:
                 while not native.work_share(program, 0, LATE):
-                    time.sleep(0)
+                    give_way()
             except BaseException:  # an interrupt; the others are still at work in the program's memory
                 while not native.work_share(program, 0, LATE):
                     pass
@@ -70,7 +74,7 @@ class Team:
             if state == native.ASLEEP:
                 self._gates[helper].acquire()
             else:
-                time.sleep(0)
+                give_way()
 
 
 @functools.cache
