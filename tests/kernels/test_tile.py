@@ -6,7 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from cnntool.kernels.sources.channel_tile import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_SUM, channel_tile
+from cnntool.kernels.pooling import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_SUM
+from cnntool.kernels.sources.channel_tile import channel_tile
 from cnntool.kernels.sources.tile import address_of, dense_tile
 from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 from tests.kernels.volumes import GUARD, assert_near, noise

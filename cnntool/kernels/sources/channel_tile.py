@@ -11,10 +11,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from cnntool.kernels.pooling import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_SUM
 from cnntool.kernels.sources.emitter import MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 
-MULTIPLY, MAXIMUM, SCALED_SUM, ROOT_OF_SQUARES = range(4)
 _START = {MAXIMUM: float("-inf"), SCALED_SUM: 0.0, ROOT_OF_SQUARES: 0.0}
 
 

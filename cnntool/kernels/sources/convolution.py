@@ -9,7 +9,8 @@ the float32 peak of an AVX-512 core.
 from __future__ import annotations
 
 from cnntool.kernels.convolution import BLOCK, CHANNEL_PIXELS, CHANNEL_VECTORS, NONE
-from cnntool.kernels.sources.channel_tile import MULTIPLY, channel_tile, depthwise_tile
+from cnntool.kernels.pooling import MULTIPLY
+from cnntool.kernels.sources.channel_tile import channel_tile, depthwise_tile
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of, dense_tile
 from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS

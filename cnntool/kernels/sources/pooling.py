@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.pooling import PIXELS, VECTORS, WIDE_PIXELS
-from cnntool.kernels.sources.channel_tile import MAXIMUM, ROOT_OF_SQUARES, SCALED_SUM, channel_tile
+from cnntool.kernels.pooling import MAXIMUM, PIXELS, ROOT_OF_SQUARES, SCALED_SUM, SLICE, VECTORS, WIDE_PIXELS
+from cnntool.kernels.sources.channel_tile import channel_tile
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of
 from cnntool.kernels.vectors import LANES
 
 WIDE = VECTORS * LANES
-SLICE = 64  # pixels that are summed in float32 before they join a float64 total, so that errors do not grow with width
 
 
 @inlined

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import NO_LIMIT
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.convolution_backward import outer, place
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of
