@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.images.preparation import Preparation
+    from cnntool.images.resizing import Resizer
     from cnntool.images.sources import Item, Source
     from cnntool.images.tables import ErrorsFile
 
@@ -91,11 +92,12 @@ def volumes(
     """
     spread = threads if len(source) == 1 else 1
     early = EarlyReads(source, lambda item: item.read(preparation, notices.say))
+    resizer: Resizer | None = None
 
     def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
         volume = early.take(number)
         if volume is None:
-            volume = item.read(preparation, notices.say)
+            volume = item.read(preparation, notices.say, resizer)
         return finish(number, pipeline.run(volume, threads=spread)), volume.shape
 
     if len(source) == 1:
@@ -114,6 +116,8 @@ def volumes(
                 # by the pool: here an interrupt could fall into a callback of the compiler, which would swallow it
                 waiting.append((*next(upcoming), pool.submit(compute, 0, source[0])))
                 wait([waiting[0][2]])
+            if preparation.resize is not None:
+                resizer = resizer_of_kernel()
             while True:
                 while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
                     waiting.append((*following, pool.submit(compute, *following)))
@@ -131,6 +135,13 @@ def volumes(
             for _, _, future in waiting:
                 future.cancel()
             raise
+
+
+def resizer_of_kernel() -> Resizer:
+    from cnntool import kernels
+    from cnntool.images.resizing import Resizer
+
+    return Resizer(lambda: kernels.resizing.resize_forward)
 
 
 class EarlyReads:

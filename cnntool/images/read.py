@@ -25,6 +25,7 @@ from cnntool.images.preparation import (
     parse_normalize,
     parse_resize,
 )
+from cnntool.images.resizing import Resizer
 
 __all__ = [
     "AS_IT_IS",
@@ -56,24 +57,33 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def read_image(source: Source, preparation: Preparation = AS_IT_IS, *, name: str | None = None) -> np.ndarray:
+def read_image(
+    source: Source, preparation: Preparation = AS_IT_IS, *, name: str | None = None, resizer: Resizer | None = None
+) -> np.ndarray:
     """The pixels of an image: float32 H x W x C, C-contiguous, in [0, 1] (a float file's as they are), then prepared.
 
     `source` is a path, the bytes of a file, or a binary stream; `name` stands for it in messages. Gray images give one
     channel, colours three; the table of all modes is in `decode`. Transparency is laid over white, EXIF rotation is
     applied, of an animation the first frame is taken, truncated files are errors. At most 2**29 pixels. A JPEG that
-    `resize` makes at least 6 times smaller is decoded at reduced scale, which may change a value by about 0.01.
+    `resize` makes at least 6 times smaller is decoded at reduced scale, which may change a value by about 0.01. A
+    `resizer` makes reading faster, and changes no value.
 
     Raises BadInput, in one line, for a file that cannot be read; CnntoolError for one that is not there.
     """
     name = name or name_of(source)
     with decoding(name), opened(source, name) as image:
-        volume = decode.to_array(prepared(image, preparation, name))
+        pixels = prepared(image, preparation, name, resizer)
+        volume = pixels if isinstance(pixels, np.ndarray) else decode.to_array(pixels)
     return finished(volume, preparation, name)
 
 
 def read_volume(
-    source: Source, preparation: Preparation = AS_IT_IS, notice: Notice | None = None, *, name: str | None = None
+    source: Source,
+    preparation: Preparation = AS_IT_IS,
+    notice: Notice | None = None,
+    *,
+    name: str | None = None,
+    resizer: Resizer | None = None,
 ) -> np.ndarray:
     """An image as `read_image` gives it, or a `.npy` volume: float32 H x W x C, C-contiguous.
 
@@ -85,7 +95,7 @@ def read_volume(
     name = name or name_of(source)
     content, is_volume = looked_at(source, name)
     if not is_volume:
-        return read_image(content, preparation, name=name)
+        return read_image(content, preparation, name=name, resizer=resizer)
     height, width, channels = volumes.volume_shape(content, name)
     with naming(name):
         rows, columns = volume_size(preparation, height, width)
@@ -133,19 +143,27 @@ def _formats(suffix: str) -> tuple[str, ...]:
     return tuple(known)
 
 
-def prepared(image: Any, preparation: Preparation, name: str) -> Image.Image:
-    """An image that `opened` gave, loaded: flat as `decode` has it, turned, resized and cropped."""
+def prepared(
+    image: Any, preparation: Preparation, name: str, resizer: Resizer | None = None
+) -> Image.Image | np.ndarray:
+    """An image that `opened` gave, loaded: flat as `decode` has it, turned, resized and cropped.
+
+    What the resizer made is the volume already.
+    """
     raw = decode.raw_mode(image)
     height, width = turned_size(image)
     with naming(name):
         size = preparation.resized(height, width)
         top, left = preparation.corner(*size)
+        rows, columns = preparation.cropped(*size)
     box = _draft(image, size)
     image.load()
-    pixels = resized(decode.flatten_mode(image, raw), size, orientation_of(image), box)
-    if preparation.crop is not None:
-        pixels = pixels.crop((left, top, left + preparation.crop[1], top + preparation.crop[0]))
-    return pixels
+    pixels = resized(decode.flatten_mode(image, raw), size, orientation_of(image), box, resizer)
+    if preparation.crop is None:
+        return pixels
+    if isinstance(pixels, np.ndarray):
+        return pixels[top : top + rows, left : left + columns]
+    return pixels.crop((left, top, left + columns, top + rows))
 
 
 def _draft(image: Any, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
@@ -160,8 +178,12 @@ def _draft(image: Any, size: tuple[int, int]) -> tuple[float, float, float, floa
 
 
 def resized(
-    image: Image.Image, size: tuple[int, int], orientation: int, box: tuple[float, float, float, float] | None
-) -> Image.Image:
+    image: Image.Image,
+    size: tuple[int, int],
+    orientation: int,
+    box: tuple[float, float, float, float] | None,
+    resizer: Resizer | None = None,
+) -> Image.Image | np.ndarray:
     """The image turned and of `size` (height, width)."""
     if box is not None:
         # `box` is in the coordinates of the file, so the picture is turned after.
@@ -169,7 +191,10 @@ def resized(
         return turned(image.resize(stored, Image.Resampling.BILINEAR, box=box), orientation)
     image = turned(image, orientation)
     wanted = size[1], size[0]
-    return image if image.size == wanted else image.resize(wanted, Image.Resampling.BILINEAR)
+    if image.size == wanted:
+        return image
+    volume = resizer.resized(image, size) if resizer is not None else None
+    return image.resize(wanted, Image.Resampling.BILINEAR) if volume is None else volume
 
 
 def finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndarray:

@@ -17,6 +17,8 @@ from cnntool.images.preparation import AS_IT_IS, Preparation
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.images.resizing import Resizer
+
 STDIN = "-"
 EXPECTED = "expected an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or -"
 
@@ -44,11 +46,16 @@ class Item:
     def __repr__(self) -> str:
         return f"Item({self.name!r}, label={self.label!r})"
 
-    def read(self, preparation: Preparation = AS_IT_IS, notice: Callable[[str], None] | None = None) -> np.ndarray:
+    def read(
+        self,
+        preparation: Preparation = AS_IT_IS,
+        notice: Callable[[str], None] | None = None,
+        resizer: Resizer | None = None,
+    ) -> np.ndarray:
         """float32 H x W x C as `read_volume` gives it; may be called by several threads. Raises BadInput."""
         from cnntool.images.read import read_volume
 
-        return read_volume(self._source(), preparation, notice, name=self.where)
+        return read_volume(self._source(), preparation, notice, name=self.where, resizer=resizer)
 
     def shape(self, preparation: Preparation = AS_IT_IS) -> tuple[int, int, int]:
         """(height, width, channels) that `read` would give, from the header. Raises BadInput."""
