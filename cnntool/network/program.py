@@ -41,6 +41,8 @@ class Program:
         moving = {INPUT: np.empty((images, *plan.input_shape), np.float32)}  # values that are elsewhere in each run
         self.parts: list[Calls | Run] = []
         self.buffers = Buffers()
+        self.room = {run.result: Buffers() for run in plan.runs}  # of what Python computes between
+        self.free: list[Scratch] = []
         rooms, scratches = Rooms(), [Scratch() for _ in range(threads)]
         phases: list[Phase] = []
         for place, run in enumerate(plan.runs):
@@ -62,7 +64,7 @@ class Program:
         values = self.fixed | {INPUT: batch}
         for part in self.parts:
             if isinstance(part, Run):
-                result = part.compute(values, spread, self.threads)
+                result = part.compute(values, spread, self.threads, self.room[part.result].take, self.free)
                 values[part.result] = np.ascontiguousarray(result, np.float32)
                 continue
             if self.output in part.moving:

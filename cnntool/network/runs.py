@@ -75,8 +75,18 @@ class Run:
     def row_steps(self) -> list[Step]:
         return [step for step in self.steps if isinstance(step, Step)]
 
-    def compute(self, values: dict[int, np.ndarray], spread: Callable, threads: int) -> np.ndarray:
-        """The run's last volume for each image of the batch."""
+    def compute(
+        self,
+        values: dict[int, np.ndarray],
+        spread: Callable,
+        threads: int,
+        take: Callable[[tuple[int, ...]], np.ndarray] | None = None,
+        free: list[Scratch] | None = None,
+    ) -> np.ndarray:
+        """The run's last volume for each image of the batch.
+
+        `take` gives memory for it, new one by default; `free` scratches may be used, and are given back.
+        """
         batch = values[self.source]
         first = self.steps[0]
         if isinstance(first, Whole):
@@ -86,13 +96,14 @@ class Run:
             chains = [found + self.row_steps() for found in first.resolve(batch, spread)]
             for step in (step for chain in chains for step in chain if isinstance(step, Convolution)):
                 choose(step, self.algorithm)
-        out = aligned(len(batch), *chains[0][-1].output_shape)
-        free: list[Scratch] = []
+        shape = len(batch), *chains[0][-1].output_shape
+        out = aligned(*shape) if take is None else take(shape)
+        idle = [] if free is None else free
 
         def band(task: Task) -> None:
-            scratch = free.pop() if free else Scratch()
+            scratch = idle.pop() if idle else Scratch()
             run_calls(self.calls(chains[task.image], task, values, out, scratch))
-            free.append(scratch)
+            idle.append(scratch)
 
         spread(band, tasks_of(chains[0], len(batch), threads))
         return out
