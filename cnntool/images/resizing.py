@@ -20,7 +20,7 @@ BITS = 22  # of the fraction of a weight, as in Pillow
 PIXELS = 4  # neighbours that the kernel takes together
 ROWS = 2  # rows that the kernel takes together
 LEAST = 16  # rows and columns, before and after, of what the kernel is used for: so many that a trial tells something
-FEW = 2  # images of the same sizes that are left to Pillow: a trial takes as long as Pillow takes for one
+FEW = 1  # images of the same sizes that are left to Pillow: a trial takes a little longer than Pillow for one
 MANY = 1000  # pairs of sizes that are remembered
 
 Pair = tuple[Size, Size]
