@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cnntool.network.plan import Plan
 
 PLANS_KEPT = 8  # image sizes whose plans are kept; a folder of photographs rarely has more
+_planning = threading.Lock()  # threads with images of one size need one plan; here, so that pipelines can be pickled
 
 
 class Pipeline:
@@ -192,16 +194,17 @@ class Pipeline:
 
     def plan(self, input_shape: tuple[int, ...]) -> Plan:
         """How an input of (height, width, channels) is computed, made once for each shape."""
-        plan = self._plans.get(input_shape)
-        if plan is None:
-            from cnntool.network.plan import Plan
+        with _planning:
+            plan = self._plans.get(input_shape)
+            if plan is None:
+                from cnntool.network.plan import Plan
 
-            plan = Plan(self.graph, self.parameters, checked_shape(input_shape), self.algorithm)
-            self.input_shape = self.input_shape or plan.input_shape
-            if len(self._plans) >= PLANS_KEPT:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[input_shape] = plan
-        return plan
+                plan = Plan(self.graph, self.parameters, checked_shape(input_shape), self.algorithm)
+                self.input_shape = self.input_shape or plan.input_shape
+                if len(self._plans) >= PLANS_KEPT:
+                    self._plans.pop(next(iter(self._plans)))
+                self._plans[input_shape] = plan
+            return plan
 
 
 def load(path: str | Path) -> Pipeline:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from cnntool.images.tables import ErrorsFile
 
 AHEAD = 2  # images read ahead for each thread, so that none waits and memory stays bounded
-EARLY_BYTES = 2**26  # of images that are read while kernels are loaded
-# Seconds until a thread that decodes, and often needs Python's lock for a moment, gets it from the one that imports.
-EARLY_INTERVAL = 2e-4
 
 
 class Notices:
@@ -91,13 +88,10 @@ def volumes(
     the threads. An input that fails goes to `failed` and the work goes on; a single input raises.
     """
     spread = threads if len(source) == 1 else 1
-    early = EarlyReads(source, lambda item: item.read(preparation, notices.say))
-    resizer: Resizer | None = None
+    resizer = resizer_of_kernel() if len(source) > 1 and preparation.resize is not None else None
 
     def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
-        volume = early.take(number)
-        if volume is None:
-            volume = item.read(preparation, notices.say, resizer)
+        volume = item.read(preparation, notices.say, resizer)
         return finish(number, pipeline.run(volume, threads=spread)), volume.shape
 
     if len(source) == 1:
@@ -112,12 +106,6 @@ def volumes(
     with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
         try:
             upcoming = enumerate(source)
-            with early.reading(pool, threads - 1):
-                # by the pool: here an interrupt could fall into a callback of the compiler, which would swallow it
-                waiting.append((*next(upcoming), pool.submit(compute, 0, source[0])))
-                wait([waiting[0][2]])
-            if preparation.resize is not None:
-                resizer = resizer_of_kernel()
             while True:
                 while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
                     waiting.append((*following, pool.submit(compute, *following)))
@@ -142,42 +130,6 @@ def resizer_of_kernel() -> Resizer:
     from cnntool.images.resizing import Resizer
 
     return Resizer(lambda: kernels.resizing.resize_forward)
-
-
-class EarlyReads:
-    """Images that other threads read while the first is computed, which loads Numba and the kernels.
-
-    That takes half a second of one thread. Decoders release Python's lock, so the others can read meanwhile.
-    """
-
-    def __init__(self, source: Source, read: Callable[[Item], np.ndarray]) -> None:
-        self._upcoming, self._read = iter(list(enumerate(source))[1:]), read
-        self._volumes: dict[int, np.ndarray] = {}
-        self._stopped = False
-
-    @contextmanager
-    def reading(self, pool: ThreadPoolExecutor, readers: int) -> Iterator[None]:
-        """While it lasts, so many threads of the pool read the images after the first."""
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(EARLY_INTERVAL)
-        try:
-            for _ in range(readers):
-                pool.submit(self._work)
-            yield
-        finally:
-            self._stopped = True
-            sys.setswitchinterval(interval)
-
-    def take(self, number: int) -> np.ndarray | None:
-        """The image of that number, which is then forgotten here; None when it was not read, or is being read."""
-        return self._volumes.pop(number, None)
-
-    def _work(self) -> None:
-        while not self._stopped and sum(volume.nbytes for volume in list(self._volumes.values())) < EARLY_BYTES:
-            if (following := next(self._upcoming, None)) is None:
-                break
-            with suppress(CnntoolError):  # to be told in its turn
-                self._volumes[following[0]] = self._read(following[1])
 
 
 class Progress:

@@ -11,8 +11,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,40 +112,6 @@ def test_the_compiler_is_listened_to_only_while_working() -> None:
     with notices.watching_compiler():
         assert len(kernels.compile_listeners) == before + 1
     assert len(kernels.compile_listeners) == before
-
-
-def early_reads(count: int, size: int, readers: int, wait_for: int) -> tuple[dict[int, Any], list[int]]:
-    """The volumes that were read early, and the numbers of all reads; image 3 cannot be read."""
-    reads: list[int] = []
-
-    def read(item: Any) -> np.ndarray:
-        reads.append(item)
-        if item == 3:
-            raise CnntoolError("broken")
-        return np.full(size, item, np.uint8)
-
-    early = work.EarlyReads(list(range(count)), read)  # type: ignore[arg-type]
-    interval = sys.getswitchinterval()
-    with ThreadPoolExecutor(max(1, readers)) as pool, early.reading(pool, readers):
-        until = time.monotonic() + 20
-        while len(reads) < wait_for and time.monotonic() < until:
-            time.sleep(0.01)
-    assert sys.getswitchinterval() == interval
-    return {number: found for number in range(count) if (found := early.take(number)) is not None}, reads
-
-
-def test_images_are_read_while_the_first_is_computed() -> None:
-    for readers in (1, 3):
-        found, reads = early_reads(9, 1, readers, wait_for=8)
-        assert sorted(reads) == list(range(1, 9))
-        assert {number: volume.item() for number, volume in found.items()} == {n: n for n in (1, 2, 4, 5, 6, 7, 8)}
-
-
-def test_few_bytes_are_read_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "EARLY_BYTES", 1000)
-    found, reads = early_reads(9, 600, 1, wait_for=2)
-    assert (list(found), reads) == ([1, 2], [1, 2])
-    assert early_reads(9, 1, 0, wait_for=0) == ({}, [])
 
 
 def test_no_progress_bar_without_a_terminal(cnntool: Tool, here: Path) -> None:

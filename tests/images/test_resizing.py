@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnntool import kernels
 from cnntool.images.preparation import Preparation
 from cnntool.images.read import read_image
 from cnntool.images.resizing import FEW, LEAST, Resizer
-from cnntool.kernels.resizing import resize_forward
 
 
 def picture(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -21,7 +21,7 @@ def picture(height: int, width: int, seed: int = 0) -> Image.Image:
 
 @pytest.fixture
 def resizer() -> Resizer:
-    return Resizer(lambda: resize_forward)
+    return Resizer(lambda: kernels.resizing.resize_forward)
 
 
 @pytest.mark.parametrize("present", [(16, 16), (120, 160), (160, 120), (33, 200), (201, 33), (17, 18)])

@@ -7,11 +7,12 @@ import pytest
 
 from cnntool.images.resizing import BITS, PIXELS, ROWS, weights
 from cnntool.kernels import resizing
+from cnntool.kernels.sources import resizing as source
 from tests.naive.resizing import resize
 
 
 def test_both_sides_have_the_same_limits() -> None:
-    assert (resizing.BITS, resizing.PIXELS, resizing.ROWS) == (BITS, PIXELS, ROWS)
+    assert (source.BITS, source.PIXELS, source.ROWS) == (BITS, PIXELS, ROWS)
 
 
 @pytest.mark.parametrize(
