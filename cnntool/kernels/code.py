@@ -109,7 +109,7 @@ def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
         if kind is int:
             kinds.append(INTEGER)
             numbers.append(argument)
-        elif kind is np.ndarray:
+        elif isinstance(argument, np.ndarray):
             kinds.append((argument.dtype.char, argument.ndim, argument.flags.c_contiguous))
             # two pointers say who owns the array: nobody, the caller keeps it alive
             numbers += (0, 0, argument.size, argument.itemsize, address(argument), *argument.shape, *argument.strides)

@@ -30,7 +30,7 @@ def main() -> None:
         for threads in options.threads:
             results.append(race(case, threads, options.repeats))
             table.print_result(results[-1], width)
-    for result in whole.run_all(processes, max(options.threads), max(1, options.repeats // 2)):
+    for result in whole.run_all(processes, options.threads, max(1, options.repeats // 2)):
         results.append(result)
         table.print_result(result, width)
     lines = table.geometric_means(results, MEANS) + table.held_back(results)

@@ -91,11 +91,12 @@ class ProcessResult(Result):
     memory: dict[str, int] = field(default_factory=dict)
 
 
-def run_all(processes: Sequence[Process], threads: int, rounds: int) -> Iterator[ProcessResult]:
-    """One after the other, on one desk; the folder goes away at the end."""
+def run_all(processes: Sequence[Process], counts: Sequence[int], rounds: int) -> Iterator[ProcessResult]:
+    """One after the other, on one desk; the folder goes away at the end. Not all of them use threads."""
     with tempfile.TemporaryDirectory() as folder:
         for process in processes:
-            yield run(process, Path(folder), threads, rounds)
+            for threads in counts if "{threads}" in process.words else [1]:
+                yield run(process, Path(folder), threads, rounds)
 
 
 def run(process: Process, folder: Path, threads: int, rounds: int) -> ProcessResult:

@@ -231,13 +231,15 @@ def test_a_kernel_over_ranges() -> None:
     assert sums.tolist() == x.reshape(-1, 2).sum(axis=0).tolist()
 
 
-def test_kinds_of_arguments() -> None:
+def test_kinds_of_arguments(here: Path) -> None:
     array = np.zeros((2, 3), np.float32)
     kinds, numbers = code.taken_apart([array, array.T, 7, np.int32(8), True, np.float32(1), 1.0])
     assert kinds == (("f", 2, True), ("f", 2, False), "i", "i", "i", "f", "d")
     assert numbers[:9] == [0, 0, 6, 4, array.ctypes.data, 2, 3, 12, 4]
     assert numbers[14:18] == [3, 2, 4, 12]
     assert numbers[18:] == [7, 8, 1, 0x3F800000, 0x3FF0000000000000]
+    mapped = np.memmap(here / "v.npy", np.float32, "r", 128, (9, 24))
+    assert code.taken_apart([mapped])[1][4] == mapped.ctypes.data
 
 
 def test_nan_and_infinity_are_not_optimised_away() -> None:
