@@ -73,7 +73,7 @@ class Plan:
         """`batch`: float32 N x H x W x C, C-contiguous. The result never shares memory with it."""
         if batch.shape[1:] != self.input_shape:
             raise CnntoolError(f"expected a volume of {self.input_shape}, got {batch.shape[1:]}")
-        batch, kind = writable(batch), (len(batch), threads)
+        kind = len(batch), threads
 
         def spread(function, items):
             return parallel(threads, function, items)
@@ -108,21 +108,6 @@ class Plan:
         Behind an algorithm stand those that were weighed against it, with their estimated time in units of the best.
         """
         return [run.explain(threads) for run in self.runs]
-
-
-def writable(array: np.ndarray) -> np.ndarray:
-    """The same memory as an array that says it may be written, for Numba compiles anew for one that says it may not.
-
-    No step writes to the input.
-    """
-    if array.flags.writeable:
-        return array
-
-    class Interface:
-        __array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
-        base = array  # keeps the memory
-
-    return np.asarray(Interface())
 
 
 def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]) -> tuple[list[Operation], int]:
