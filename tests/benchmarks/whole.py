@@ -143,6 +143,7 @@ def timed(words: list[str], threads: int) -> dict[str, Any]:
     """Runs `python WORDS`; a script that fails ends the benchmark with what it said."""
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     environment = os.environ | limits | {"PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     command = [sys.executable, "-S", str(WRAPPER), sys.executable, *words]
     said = subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
     found = json.loads(said)
