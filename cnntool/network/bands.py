@@ -18,8 +18,11 @@ from cnntool import kernels
 from cnntool.layers.memory import Scratch
 from cnntool.layers.step import WHOLE, Call, InPlace, Joined, Part, PixelInPlace, Step, Windowed
 
-# Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few.
+# Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few. Of rows so wide that only a
+# few fit, as many as stay in the third cache, for each band has its cost: 3x3 convolution to 8 maps of 8192x8192, relu
+# and pooling took 510 ms by 4096 bands of one row, 260 by 1366 of three, 210 by 684 of six.
 SCRATCH_BYTES = 512 * 1024
+WIDE_BYTES, FEW_ROWS = 4 * 2**20, 4
 # More would let a thread that is late cost less, but each takes Python's lock again: 1x1 convolution of 56x56x256 -> 64
 # by two threads took 0.70 ms with 3 and 0.61 with 1.
 BANDS_PER_THREAD = 1
@@ -85,7 +88,11 @@ def band_rows(steps: list[Step]) -> int:
 
     group = row_group(steps)
     each = scratch(2 * group) - scratch(group)
-    groups = 1 + max(0, SCRATCH_BYTES - scratch(group)) // max(1, each)
+
+    def fitting(size: int) -> int:
+        return 1 + max(0, size - scratch(group)) // max(1, each)
+
+    groups = max(fitting(SCRATCH_BYTES), min(fitting(WIDE_BYTES), -(-FEW_ROWS // group)))
     groups = max(groups, fair_groups(steps, group))
     return min(groups, -(-steps[-1].output_shape[0] // group)) * group
 
