@@ -16,6 +16,7 @@ FILTERS = (8, 16, 32, 64, 128, 256, 512)
 HEAD = ("growth", "value", "ms", "ns a pixel and map", "of the least")
 FEW = 3  # rounds of calls that take longer than LONG seconds
 LONG = 0.5
+SHORTEST = 0.1  # seconds of all rounds of a point
 
 
 class Series(NamedTuple):
@@ -75,7 +76,8 @@ def median(pipeline: Pipeline, volume: np.ndarray, threads: int, rounds: int) ->
         return pipeline.run(volume, threads)
 
     first = interleaved({"ours": call}, 1)["ours"]
-    return interleaved({"ours": call}, min(rounds, FEW) if first > LONG else rounds)["ours"]
+    enough = min(rounds, FEW) if first > LONG else max(rounds, int(SHORTEST / first))
+    return interleaved({"ours": call}, enough)["ours"]
 
 
 def rows(points: list[dict[str, Any]]) -> list[tuple[str, ...]]:

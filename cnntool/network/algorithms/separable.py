@@ -21,8 +21,8 @@ from cnntool.layers.step import Convolution
 from cnntool.network.algorithms.direct import finish, least, spare_pixels
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
-# Bands of so many tiles, for neighbouring bands both go along the rows that they share: 8 filters 15x15 of 8192x8192 took
-# 8.4 s by bands of one row, 2.4 by 4 tiles, 1.05 by 8 and by 16; but of outputs that stay in the third cache.
+# Bands of so many tiles, for neighbouring bands both go along the rows that they share: 8 filters 15x15 of 8192x8192
+# took 8.4 s by bands of one row, 2.4 by 4 tiles, 1.05 by 8 and by 16; but of outputs that stay in the third cache.
 FAIR_TILES, FAIR_BYTES = 8, 2**25
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
 
