@@ -75,14 +75,14 @@ def geometric_means(results: Iterable[Result], targets: dict[str, float]) -> lis
             if found:
                 mean = math.exp(sum(map(math.log, found)) / len(found))
                 mark = "PASS" if mean >= least else "short"
-                lines.append(f"{group}, {threads} threads: geometric mean of {len(found)}: {mean:.2f} ({least}) {mark}")
+                lines.append(f"{group}, threads {threads}: geometric mean of {len(found)}: {mean:.2f} ({least}) {mark}")
     return lines
 
 
 def held_back(results: Iterable[Result]) -> list[str]:
     """What holds back each direct convolution that is far from the peak."""
     return [
-        f"{r.case}, {r.threads} threads, {r.share:.0%} of the peak: {r.held_back or 'not explained'}"
+        f"{r.case}, threads {r.threads}, {r.share:.0%} of the peak: {r.held_back or 'not explained'}"
         for r in results
         if r.group == "direct" and r.share is not None and r.share < GOOD_SHARE
     ]
