@@ -42,6 +42,10 @@ class Pipeline:
         self.preparation: dict[str, Any] = {}  # what the shell does to images first: images.preparation as JSON
         self._plans: dict[tuple[int, ...], Plan] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Plans hold addresses, which mean nothing elsewhere."""
+        return self.__dict__ | {"_plans": {}}
+
     @classmethod
     def parse(cls, words: str | Sequence[str], *, seed: int = 0) -> Pipeline:
         """The pipeline of the words that the shell takes, as one string or a list; a CnntoolError names what is wrong.

@@ -6,6 +6,7 @@ file, and is of no use without Numba.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -73,19 +74,20 @@ def read(name: str) -> bytes | None:
     except OSError:
         return None
     code = content[DIGEST:]
-    return code if content[:DIGEST] == _digest(code) else None
+    return code if content[:DIGEST] == _digest(name, code) else None
 
 
 def write(name: str, code: bytes) -> None:
     """Keeps the code for the next time; if that fails, there is none."""
     if FOLDER is None:
         return
+    unfinished = FOLDER / f"{name}.{os.getpid()}"
     try:
-        unfinished = FOLDER / f"{name}.{os.getpid()}"
-        unfinished.write_bytes(_digest(code) + code)
+        unfinished.write_bytes(_digest(name, code) + code)
         unfinished.replace(FOLDER / _file_name(name))
     except OSError:
-        return
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
 
 
 def kept_kernels() -> int:
@@ -102,5 +104,5 @@ def _processor_hash() -> str:
     return hashlib.blake2b(" ".join(processor()).encode(), digest_size=4).hexdigest()
 
 
-def _digest(code: bytes) -> bytes:
-    return hashlib.blake2b(code, digest_size=DIGEST).digest()
+def _digest(name: str, code: bytes) -> bytes:
+    return hashlib.blake2b(name.encode() + code, digest_size=DIGEST).digest()

@@ -29,8 +29,10 @@ class Team:
         self.helpers = helpers
         self._lines = np.zeros((helpers + 2) * native.LINE // 8, np.int64)
         past = -self._lines.ctypes.data % native.LINE // 8  # to where a line of the cache begins
-        self._mail = self._lines[past:].ctypes.data
+        self._box = self._lines[past:]
+        self._mail = self._box.ctypes.data
         self._busy = threading.Lock()
+        self._sleeping = 0
         self._gates = [threading.Lock() for _ in range(helpers)]
         for gate in self._gates:
             gate.acquire()
@@ -46,27 +48,38 @@ class Team:
         if not self._busy.acquire(blocking=False):
             native.work_alone(program)
             return
+        ticket = self._box[0]
         try:
-            self._hand_out(program)
             try:
+                self._hand_out(program)
                 while not native.work_share(program, 0, LATE):
                     give_way()
-            except BaseException:  # an interrupt; the others are still at work in the program's memory
-                while not native.work_share(program, 0, LATE):
-                    pass
+            except BaseException:  # an interrupt; the others are still at work in the program's memory, or to be woken
+                if self._box[0] != ticket:
+                    self._wake(self._sleeping)
+                    while not native.work_share(program, 0, LATE):
+                        pass
                 raise
         finally:
             self._busy.release()
 
     def stop(self) -> None:
+        """For good: who runs something afterwards, at the end of Python, is alone."""
+        self._busy.acquire()
         self._hand_out(0)
         for thread in self._threads:
             thread.join()
 
     def _hand_out(self, program: int) -> None:
-        sleeping = native.hand_out(self._mail, program, self.helpers)
+        self._sleeping = -1  # not known yet: an interrupt now wakes all
+        self._sleeping = native.hand_out(self._mail, program, self.helpers)
+        self._wake(self._sleeping)
+        self._sleeping = 0
+
+    def _wake(self, sleeping: int) -> None:
+        """Opens the gates of these helpers, given as bits; one that is open already stays so."""
         for helper, gate in enumerate(self._gates):
-            if sleeping >> helper & 1:
+            if sleeping >> helper & 1 and gate.locked():
                 gate.release()
 
     def _serve(self, helper: int) -> None:

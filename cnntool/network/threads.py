@@ -22,6 +22,10 @@ def _pool(helpers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(helpers, thread_name_prefix="cnntool")
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
+
+
 def parallel(threads: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """`[function(item) for item in items]`, by the calling thread and `threads - 1` others.
 

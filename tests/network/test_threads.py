@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -131,3 +134,25 @@ def test_one_pipeline_may_run_in_several_threads_at_once():
     for caller in callers:
         caller.join()
     assert found == [[one] * 5 for one in expected]
+
+
+SCRIPT = """
+import atexit, os, pickle, numpy as np
+from cnntool import Pipeline
+pipeline = Pipeline.parse("conv 8 3 --padding same relu maxpool 2")
+small, large = np.ones((31, 40, 3), np.float32), np.ones((50, 44, 3), np.float32)
+atexit.register(lambda: print(pipeline.run(small, 2).shape, flush=True))
+for _ in range(3):
+    pipeline.run(small, 2)
+if os.fork() == 0:
+    pipeline.run(large, 2)
+    os._exit(0)
+print(os.wait()[1])
+assert pickle.loads(pickle.dumps(pipeline)).run(small).shape == (15, 20, 8)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_forks_copies_and_the_end_of_python() -> None:
+    found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stdout) == (0, "0\n(15, 20, 8)\n"), found.stderr
