@@ -46,7 +46,6 @@ class Source:
 
 def kernels_of(module: str) -> Callable[[str], Any]:
     """The `__getattr__` of a module: each name that it does not define itself is a kernel in the source of its name."""
-
     source = SOURCES / f"{module.rpartition('.')[2]}.py"
 
     @functools.cache
