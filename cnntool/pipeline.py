@@ -16,7 +16,7 @@ from cnntool.network.summary import summarise
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.network.plan import Plan
+    from cnntool.engine.plan import Plan
 
 PLANS_KEPT = 8  # image sizes whose plans are kept; a folder of photographs rarely has more
 _planning = threading.Lock()  # threads with images of one size need one plan; here, so that pipelines can be pickled
@@ -73,7 +73,7 @@ class Pipeline:
         Nothing in the file can run code, and it is read once all that it declares fits together.
         """
         from cnntool.chain.grammar import parse_words
-        from cnntool.network.saving import open_model
+        from cnntool.models.saving import open_model
 
         with open_model(path) as model:
             layers = parse_words(model.head.words, base=None)
@@ -87,7 +87,7 @@ class Pipeline:
 
         The arrays depend on the shape of the input: that of what was fitted or run last, or `input_shape` as set.
         """
-        from cnntool.network.saving import Head, layers_of_rows, save_model, words_without_files
+        from cnntool.models.saving import Head, layers_of_rows, save_model, words_without_files
 
         if self.input_shape is None:
             raise CnntoolError("no input shape is known yet: run or fit the pipeline first, or set its `input_shape`")
@@ -101,8 +101,8 @@ class Pipeline:
 
         `volumes`: a batch N x H x W x C, or a sequence of volumes H x W x C, gone through once for each such layer.
         """
+        from cnntool.engine.threads import available_threads
         from cnntool.learning.fit import Volumes, fit
-        from cnntool.network.threads import available_threads
 
         threads = threads or available_threads()
         data = Volumes(volumes if hasattr(volumes, "__getitem__") else list(volumes), threads)
@@ -158,7 +158,7 @@ class Pipeline:
         """
         import numpy as np
 
-        from cnntool.network.threads import available_threads
+        from cnntool.engine.threads import available_threads
 
         array = np.asarray(volume)
         if array.dtype.kind not in "fiub":
@@ -176,18 +176,18 @@ class Pipeline:
 
     def use_algorithm(self, name: str) -> None:
         """Forces an algorithm for all convolutions that it fits; `auto` chooses the fastest for each."""
-        from cnntool.network.algorithms import check_name
+        from cnntool.engine.algorithms import check_name
 
         self.algorithm = check_name(name)
         self._plans = {}
 
     def stream_plan(self, input_shape: tuple[int, ...]) -> Plan | None:
-        """A plan whose volumes need not fit into memory, for `network.stream`; None where the whole image is needed.
+        """A plan whose volumes need not fit into memory, for `engine.stream`; None where the whole image is needed.
 
         It is None for statistics of the image itself, global pools, full connections and branches.
         """
-        from cnntool.network.plan import Plan
-        from cnntool.network.stream import can_stream
+        from cnntool.engine.plan import Plan
+        from cnntool.engine.stream import can_stream
 
         shape = checked_shape(input_shape)
         for algorithm in (self.algorithm, "direct"):  # tiles of rows may not fit together; direct has none
@@ -201,7 +201,7 @@ class Pipeline:
         with _planning:
             plan = self._plans.get(input_shape)
             if plan is None:
-                from cnntool.network.plan import Plan
+                from cnntool.engine.plan import Plan
 
                 plan = Plan(self.graph, self.parameters, checked_shape(input_shape), self.algorithm)
                 self.input_shape = self.input_shape or plan.input_shape

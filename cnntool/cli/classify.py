@@ -36,8 +36,8 @@ def classified(
     pipeline: Pipeline, input: str, values: dict[str, Any], doing: str, labels: bool, failed: Callable[[], Any]
 ) -> Iterator[Classified]:
     """All inputs that can be read, in order; each other one is named on stderr, and `failed` is called."""
+    from cnntool.engine.threads import available_threads
     from cnntool.images.sources import open_source
-    from cnntool.network.threads import available_threads
 
     notices = Notices(values["quiet"], False)
     threads = values["threads"] or available_threads()

@@ -24,7 +24,7 @@ def command() -> None:
     with one thread and with all.
     """
     from cnntool import kernels
-    from cnntool.network.threads import available_threads
+    from cnntool.engine.threads import available_threads
 
     threads = available_threads()
     vectors, cache = kernels.vectors, kernels.cache

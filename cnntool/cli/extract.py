@@ -50,9 +50,9 @@ def command(input: str, output: str, labels: bool, mirrored: bool, **values: Any
     pipeline = pipeline_of(**{name: values.pop(name) for name in CHAIN})
 
     from cnntool.cli.work import Notices, Progress, volumes
+    from cnntool.engine.threads import available_threads
     from cnntool.images.sources import open_source
     from cnntool.images.tables import errors_file, open_table
-    from cnntool.network.threads import available_threads
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)

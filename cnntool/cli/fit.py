@@ -51,10 +51,10 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     .safetensors that holds layers, arrays and the image options, for -m of the other commands.
     """
     from cnntool.cli.work import Notices
+    from cnntool.engine.threads import available_threads
     from cnntool.images.preparation import to_json
     from cnntool.images.sources import open_source
     from cnntool.learning.fit import fit, jobs
-    from cnntool.network.threads import available_threads
 
     refuse_layer_as_output(model)
     pipeline = pipeline_of(values.pop("words"), values.pop("pipeline_file"), None, values.pop("seed"))
@@ -82,10 +82,10 @@ def check_output(model: str, overwrite: bool) -> None:
     """Refuses, before any work, a name that cannot be a model's."""
     from pathlib import Path
 
-    from cnntool.network.saving import suffix_of
+    from cnntool.models.saving import suffix_of
 
     if suffix_of(model) == ".safetensors":
-        from cnntool.network.tensors import package
+        from cnntool.models.tensors import package
 
         package()
     check_free(Path(model), overwrite)

@@ -63,9 +63,9 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
 def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:
     """Runs a pipeline over INPUT into OUTPUT, with the values of the image and work options; returns the exit code."""
     from cnntool.cli.work import Notices, Progress, volumes
+    from cnntool.engine.threads import available_threads
     from cnntool.images.sources import open_source
     from cnntool.images.tables import errors_file
-    from cnntool.network.threads import available_threads
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)
@@ -125,10 +125,10 @@ def run_large(
     pipeline: Pipeline, path: str, target: Path, preparation: Preparation, threads: int, notices: Notices
 ) -> tuple[int, ...]:
     """Streams rows from file to file if the pipeline allows it; returns the input's shape."""
+    from cnntool.engine.stream import stream
     from cnntool.images.rows import open_rows
     from cnntool.images.stream import VolumeWriter
     from cnntool.images.write import write_volume
-    from cnntool.network.stream import stream
 
     with open_rows(path, preparation, notices.say) as rows:
         plan = pipeline.stream_plan(rows.shape)

@@ -113,11 +113,11 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     """Reads, trains, saves; the exit code."""
     from cnntool.cli.labelled import first_shape, read_labelled
     from cnntool.cli.work import Notices
+    from cnntool.engine.threads import available_threads
     from cnntool.images.preparation import to_json
     from cnntool.images.sources import open_source
     from cnntool.learning.checkpoint import checkpoint_path, read_checkpoint
     from cnntool.learning.train import Options, Trainer, check_classes
-    from cnntool.network.threads import available_threads
 
     notices = Notices(values.pop("quiet"), False)
     threads = values["threads"] or available_threads()

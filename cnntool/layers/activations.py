@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Flag, Real, option
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.geometry import Shape
-from cnntool.layers.step import AnyStep, InPlace, Rectifier, period
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import AnyStep, InPlace, Rectifier, period
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from cnntool import kernels
 from cnntool.declare import Choice, argument
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.convolution import matrix_step
-from cnntool.layers.geometry import Shape
-from cnntool.layers.step import Adaptive, Affine, AnyStep, Parallel, Step, row_blocks
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import Adaptive, Affine, AnyStep, Parallel, Step, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,9 +13,9 @@ from cnntool.declare import Flag, Nested, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.canvas import convolved, input_gradient
 from cnntool.layers.convolution import matrix_step
-from cnntool.layers.geometry import Shape, Sides, Window, output_size, place_window
 from cnntool.layers.learned import learned_steps
-from cnntool.layers.step import AnyStep, Convolution, Windowed
+from cnntool.steps.geometry import Shape, Sides, Window, output_size, place_window
+from cnntool.steps.step import AnyStep, Convolution, Windowed
 
 if TYPE_CHECKING:
     import numpy as np

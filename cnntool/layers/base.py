@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import File, Nested, fields_of, words_of
 from cnntool.errors import CnntoolError
-from cnntool.layers.geometry import POINT, Shape, Window
+from cnntool.steps.geometry import POINT, Shape, Window
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.step import AnyStep
     from cnntool.layers.training import Training
+    from cnntool.steps.step import AnyStep
 
 Arrays = dict[str, "np.ndarray"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Text, argument
 from cnntool.layers.base import Arrays, Layer, require
-from cnntool.layers.geometry import Shape
-from cnntool.layers.step import Added, AnyStep, Joined
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import Added, AnyStep, Joined
 
 if TYPE_CHECKING:
     import numpy as np

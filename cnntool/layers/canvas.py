@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cnntool import kernels
 from cnntool.kernels import RANGE
-from cnntool.layers.geometry import Window, output_size
+from cnntool.steps.geometry import Window, output_size
 
 if TYPE_CHECKING:
     import numpy as np

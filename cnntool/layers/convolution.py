@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.canvas import bias_gradient, convolved, input_gradient, weight_gradient
-from cnntool.layers.geometry import POINT, Shape, Sides, Window, output_size, place_window
 from cnntool.layers.initial import load_weights, random_weights
-from cnntool.layers.step import AnyStep, Convolution
+from cnntool.steps.geometry import POINT, Shape, Sides, Window, output_size, place_window
+from cnntool.steps.step import AnyStep, Convolution
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Choice, File, Flag, Integer, argument, option
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.geometry import Shape, Window
 from cnntool.layers.initial import load_weights, random_weights
-from cnntool.layers.step import WHOLE, AnyStep, PixelInPlace, Whole, Windowed
+from cnntool.steps.geometry import Shape, Window
+from cnntool.steps.step import WHOLE, AnyStep, PixelInPlace, Whole, Windowed
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Integer, argument
 from cnntool.layers.base import Arrays, Layer, require
-from cnntool.layers.geometry import Shape, Window
-from cnntool.layers.step import AnyStep, Parallel, PixelInPlace, Whole, Windowed, row_blocks
+from cnntool.steps.geometry import Shape, Window
+from cnntool.steps.step import AnyStep, Parallel, PixelInPlace, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np

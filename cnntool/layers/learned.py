@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cnntool import kernels
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.layers.base import Arrays
-from cnntool.layers.geometry import Shape, Window, output_size
-from cnntool.layers.step import Call, Convolution, Step, Windowed
+from cnntool.steps.geometry import Shape, Window, output_size
+from cnntool.steps.step import Call, Convolution, Step, Windowed
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,8 +10,8 @@ from cnntool.declare import Integer, Real, argument, option
 from cnntool.kernels import RANGE
 from cnntool.layers.affine import AnyMoments, Moments, affine_step
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.geometry import Shape
-from cnntool.layers.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
 
 if TYPE_CHECKING:
     import numpy as np

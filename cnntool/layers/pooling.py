@@ -9,8 +9,8 @@ from cnntool import kernels
 from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
 from cnntool.kernels import RANGE
 from cnntool.layers.base import Arrays, Layer, require
-from cnntool.layers.geometry import Shape, Sides, Window, counted_sizes, output_size, place_window
-from cnntool.layers.step import AnyStep, Parallel, Whole, Windowed, row_blocks
+from cnntool.steps.geometry import Shape, Sides, Window, counted_sizes, output_size, place_window
+from cnntool.steps.step import AnyStep, Parallel, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntool.layers.canvas import convolved
-from cnntool.layers.memory import Scratch, aligned
-from cnntool.layers.step import (
+from cnntool.steps.memory import Scratch, aligned
+from cnntool.steps.step import (
     Adaptive,
     AnyStep,
     Convolution,

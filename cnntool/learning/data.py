@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnntool.layers.geometry import Shape
+from cnntool.steps.geometry import Shape
 
 LEVELS = np.float32(255)
 

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnntool.banks.learned import Learned
+from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.bank import Bank
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.geometry import Shape
 from cnntool.learning.filters import learn_bank, rounds
 from cnntool.learning.patches import Sample, sample_size, sampled, share
 from cnntool.learning.statistics import StreamedMoments, part_of
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters
-from cnntool.network.plan import Plan
+from cnntool.steps.geometry import Shape
 
 
 class Prefix:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from cnntool import kernels
+from cnntool.engine.threads import parallel
 from cnntool.layers.learned import Product
-from cnntool.layers.step import run_calls
-from cnntool.network.threads import parallel
+from cnntool.steps.step import run_calls
 
 SCORES = 2**17  # float32 of products that are looked at while they are in the cache
 PIECES = 64  # of the points: more than threads, and the same for any number of threads

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnntool import kernels
+from cnntool.engine.threads import available_threads, parallel
 from cnntool.errors import CnntoolError
 from cnntool.layers.learned import Product
-from cnntool.layers.step import run_calls
 from cnntool.learning.curvature import Curvature
 from cnntool.learning.minimise import minimise
-from cnntool.network.threads import available_threads, parallel
+from cnntool.steps.step import run_calls
 
 ROWS = 256  # that go through the weights together, forth and back while they are near
 PIECES = 8  # of a table, whose gradients are added in order: the result does not depend on threads
@@ -142,7 +142,7 @@ def train_head(
     """
     from cnntool.layers.affine import Standardize
     from cnntool.layers.dense import FullyConnected
-    from cnntool.network.saving import Head, save_model
+    from cnntool.models.saving import Head, save_model
 
     table = read_table(table_path)
     classes = sorted(set(table.labels))

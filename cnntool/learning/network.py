@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from cnntool.engine.threads import parallel
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.geometry import Shape
 from cnntool.layers.training import Training
 from cnntool.learning.losses import Loss, cross_entropy
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import check_memory
-from cnntool.network.threads import parallel
+from cnntool.steps.geometry import Shape
 
 
 class Network:

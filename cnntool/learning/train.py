@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays
-from cnntool.layers.geometry import Shape
 from cnntool.learning.augmentation import augmented
 from cnntool.learning.data import Images, split
 from cnntool.learning.losses import cross_entropy
@@ -24,7 +24,7 @@ from cnntool.learning.network import Network, scores_of
 from cnntool.learning.optimisers import SCHEDULES, optimiser_of
 from cnntool.network.graph import Graph
 from cnntool.network.parameters import Parameters
-from cnntool.network.plan import Plan
+from cnntool.steps.geometry import Shape
 
 DEFAULT_RATES = {"sgd": 0.05, "adam": 0.001}
 EVALUATED = 256  # images at a time when nothing is learned

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from cnntool.layers.base import Layer
-from cnntool.layers.geometry import Shape
+from cnntool.steps.geometry import Shape
 
 Cost = Callable[[Layer, Shape, Shape], int]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cnntool.declare import did_you_mean, is_integer
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Layer
-from cnntool.layers.geometry import Shape
+from cnntool.steps.geometry import Shape
 
 INPUT = -1  # the number of the network's input, where nodes have 0, 1, ...
 

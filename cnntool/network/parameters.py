@@ -6,8 +6,8 @@ import math
 
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.geometry import Shape
 from cnntool.network.graph import Graph, named
+from cnntool.steps.geometry import Shape
 
 # What stands between a convolution and the activation that decides how it is initialised.
 TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}

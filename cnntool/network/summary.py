@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from cnntool.layers.geometry import Shape
 from cnntool.network.conventions import CONVENTIONS, Cost
 from cnntool.network.graph import INPUT, Graph, named
+from cnntool.steps.geometry import Shape
 
 
 class Field(NamedTuple):

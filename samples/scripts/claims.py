@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fashion_mnist import SOURCE, read_idx
 
 from cnntool import Pipeline
+from cnntool.engine.threads import available_threads
 from cnntool.errors import BadInput
 from cnntool.learning.data import Images
 from cnntool.learning.network import Network
 from cnntool.learning.train import Options, Trainer
-from cnntool.network.threads import available_threads
 
 TRAINING, TESTS, SHAPE, EPOCHS = 6_000, 5_000, (28, 28, 1), 5
 PLAIN = (

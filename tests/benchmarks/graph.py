@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnntool import Pipeline
-from cnntool.layers.geometry import Shape, Window
+from cnntool.steps.geometry import Shape, Window
 from tests.benchmarks.cases import Case
 
 IDENTITIES = ("dropout",)

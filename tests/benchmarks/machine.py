@@ -12,7 +12,7 @@ PACKAGES = ("numba", "numpy", "torch", "onnxruntime", "openvino", "opencv-python
 def describe() -> dict[str, str]:
     """Processor, vectors, threads, system and versions; what cannot be found is left out."""
     from cnntool import __version__, kernels
-    from cnntool.network.threads import available_threads
+    from cnntool.engine.threads import available_threads
 
     versions = [f"cnntool {__version__}", f"Python {platform.python_version()}"]
     for name in PACKAGES:

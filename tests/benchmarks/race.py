@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cnntool import kernels
-from cnntool.network.threads import parallel
+from cnntool.engine.threads import parallel
 from tests.benchmarks import peers
 from tests.benchmarks.cases import Case, Target
 from tests.benchmarks.graph import Network

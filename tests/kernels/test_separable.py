@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnntool.engine.algorithms.separable import pack_columns, pack_rows, padding, starts
 from cnntool.kernels import separable
 from cnntool.kernels.convolution import NO_LIMIT, pack_bias, pack_filters
 from cnntool.kernels.separable import ROWS, STRIP
 from cnntool.kernels.sources.separable import BEYOND_CACHES
 from cnntool.kernels.vectors import LANES, PIXELS
-from cnntool.network.algorithms.separable import pack_columns, pack_rows, padding, starts
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
 from tests.naive import twins
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
+from cnntool.engine.threads import parallel
 from cnntool.layers.training import Training
-from cnntool.network.threads import parallel
 from tests.cases.gradients import LAYERS, arrays_of, backward, batch_of, configurations, forward
 from tests.oracles.registry import installed
 

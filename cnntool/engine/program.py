@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnntool.engine.buffers import Buffers
+from cnntool.engine.runs import Phase, Run
+from cnntool.engine.team import team
 from cnntool.kernels import native
 from cnntool.kernels.code import ADDRESS_SLOT, Kernel, Kinds, address, taken_apart
-from cnntool.layers.memory import Scratch, aligned
-from cnntool.network.buffers import Buffers
 from cnntool.network.graph import INPUT
-from cnntool.network.runs import Phase, Run
-from cnntool.network.team import team
+from cnntool.steps.memory import Scratch, aligned
 
 if TYPE_CHECKING:
-    from cnntool.network.plan import Plan
+    from cnntool.engine.plan import Plan
 
 LARGEST = 2**28  # bytes of volumes that a program may keep; with larger ones the time of Python is nothing
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import Convolution, run_calls
-from cnntool.network.algorithms.direct import finish, float_bias, prepare_direct
+from cnntool.engine.algorithms.direct import finish, float_bias, prepare_direct
+from cnntool.steps.step import Convolution, run_calls
 
 LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
 FEW_ROWS = 40  # of a tile, from which none is spared

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.network.algorithms.fourier import fourier_cost, tile_rows
-from cnntool.network.bands import row_group
-from cnntool.network.stream import stream
+from cnntool.engine.algorithms.fourier import fourier_cost, tile_rows
+from cnntool.engine.stream import stream
+from cnntool.steps.bands import row_group
 from tests.kernels.volumes import noise
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.memory import aligned
-from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import least, reading_cost
+from cnntool.engine.algorithms.direct import least, reading_cost
+from cnntool.steps.memory import aligned
+from cnntool.steps.step import Convolution
 
 MOST = 15  # input channels
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnntool.layers.geometry import POINT, Shape, Window, output_size
+from cnntool.steps.geometry import POINT, Shape, Window, output_size
 
 if TYPE_CHECKING:
     import numpy as np

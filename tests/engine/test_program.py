@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.network import bands, program
-from cnntool.network.team import team
+from cnntool.engine import program
+from cnntool.engine.team import team
+from cnntool.steps import bands
+from tests.cases.chains import random_configuration
 from tests.kernels.volumes import noise
-from tests.network.chains import random_configuration
-from tests.network.test_bands import CHAINS
+from tests.steps.test_bands import CHAINS
 
 MORE = [
     ("conv 8 3 --padding 1 globalpool avg fc 5 softmax", (20, 14, 3)),

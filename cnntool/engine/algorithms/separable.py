@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import Convolution
-from cnntool.network.algorithms.direct import finish, least, spare_pixels
+from cnntool.engine.algorithms.direct import finish, least, spare_pixels
+from cnntool.steps.step import Convolution
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
 # Bands of so many tiles, for neighbouring bands both go along the rows that they share: 8 filters 15x15 of 8192x8192

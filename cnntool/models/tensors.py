@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from cnntool.errors import CnntoolError
-from cnntool.network.saving import parsed_json
+from cnntool.models.saving import parsed_json
 
 ENTRY = "cnntool"
 FLOATS = {"F32": np.float32, "F64": np.float64}

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cnntool.errors import CnntoolError
 from cnntool.files import PathLike, atomic, writing
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.geometry import Shape
 from cnntool.network.graph import Graph
+from cnntool.steps.geometry import Shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,9 +126,9 @@ def open_model(path: PathLike) -> Iterator[SavedModel]:
         with open(path, "rb"):
             pass
         if kind == ".npz":
-            from cnntool.network.npz import NpzStore as Kind
+            from cnntool.models.npz import NpzStore as Kind
         else:
-            from cnntool.network.tensors import TensorStore as Kind  # type: ignore[assignment]
+            from cnntool.models.tensors import TensorStore as Kind  # type: ignore[assignment]
         with contextlib.closing(Kind(name)) as store:
             yield SavedModel(store, name)
     except FileNotFoundError:
@@ -160,9 +160,9 @@ def save_model(path: PathLike, head: Head, arrays: Sequence[Arrays]) -> None:
         for name, array in found.items()
     }
     if kind == ".npz":
-        from cnntool.network.npz import write
+        from cnntool.models.npz import write
     else:
-        from cnntool.network.tensors import write
+        from cnntool.models.tensors import write
     with atomic(path) as temporary, writing(path), open(temporary, "wb") as file:
         write(file, values, named)
         file.flush()

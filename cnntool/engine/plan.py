@@ -17,17 +17,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnntool.engine.algorithms import check_name, choose
+from cnntool.engine.folding import fold
+from cnntool.engine.program import Program, can_record
+from cnntool.engine.runs import Run
+from cnntool.engine.threads import parallel
 from cnntool.errors import CnntoolError
-from cnntool.layers.geometry import Shape
-from cnntool.layers.step import Adaptive, AnyStep, Convolution, Joined, Step, Whole
-from cnntool.network.algorithms import check_name, choose
-from cnntool.network.bands import row_group
-from cnntool.network.folding import fold
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters, check_memory, check_parameters
-from cnntool.network.program import Program, can_record
-from cnntool.network.runs import Run
-from cnntool.network.threads import parallel
+from cnntool.steps.bands import row_group
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import Adaptive, AnyStep, Convolution, Joined, Step, Whole
 
 KINDS_KEPT = 4  # sizes of batches and numbers of threads whose programs are kept
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.network import bands
+from cnntool.steps import bands
+from tests.cases.chains import random_configuration
 from tests.kernels.volumes import assert_near, noise
-from tests.network.chains import random_configuration
 
 CHAINS = [
     ("conv 16 3 --padding 1 relu maxpool 2", (37, 21, 3)),

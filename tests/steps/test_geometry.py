@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from cnntool.errors import CnntoolError
-from cnntool.layers import geometry
-from cnntool.layers.geometry import Window, counted_sizes, output_size, place_window, same_padding
+from cnntool.steps import geometry
+from cnntool.steps.geometry import Window, counted_sizes, output_size, place_window, same_padding
 from tests.naive import geometry as naive
 
 

@@ -20,7 +20,7 @@ import pytest
 import cnntool
 from cnntool import Pipeline
 from cnntool.errors import CnntoolError
-from cnntool.network.saving import FORMAT, SUFFIXES
+from cnntool.models.saving import FORMAT, SUFFIXES
 
 WORDS = "conv 5 3 --padding same relu mark a batchnorm bank sobel --per-channel maxpool 2 flatten fc 3 softmax"
 SHAPE = (8, 6, 2)

@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from cnntool.layers.memory import Scratch
-from cnntool.layers.step import Step, run_calls
-from cnntool.network.bands import RowSource, band_calls, band_rows
-from cnntool.network.plan import Plan
+from cnntool.engine.plan import Plan
+from cnntool.steps.bands import RowSource, band_calls, band_rows
+from cnntool.steps.memory import Scratch
+from cnntool.steps.step import Step, run_calls
 
 
 def can_stream(plan: Plan) -> bool:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.memory import Scratch
-from cnntool.layers.step import WHOLE, Call, InPlace, Joined, Part, PixelInPlace, Step, Windowed
+from cnntool.steps.memory import Scratch
+from cnntool.steps.step import WHOLE, Call, InPlace, Joined, Part, PixelInPlace, Step, Windowed
 
 # Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few. Of rows so wide that only a
 # few fit, as many as stay in the third cache, for each band has its cost: 3x3 convolution to 8 maps of 8192x8192, relu

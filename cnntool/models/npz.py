@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from cnntool.network.saving import parsed_json
+from cnntool.models.saving import parsed_json
 
 HEAD = ("format", "words", "input_shape", "classes", "preparation")
 LARGEST_HEAD = 2**26  # bytes of one of these

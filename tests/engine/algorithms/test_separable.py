@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
+from cnntool.engine.algorithms import choose
+from cnntool.engine.algorithms.separable import factors_of, separable_cost, separable_fits
 from cnntool.kernels.separable import ROWS
-from cnntool.layers.geometry import Window
-from cnntool.layers.memory import Scratch
-from cnntool.layers.step import Convolution, run_calls
-from cnntool.network.algorithms import choose
-from cnntool.network.algorithms.separable import factors_of, separable_cost, separable_fits
+from cnntool.steps.geometry import Window
+from cnntool.steps.memory import Scratch
+from cnntool.steps.step import Convolution, run_calls
 from tests.kernels.volumes import assert_near, noise
 from tests.naive import twins
 

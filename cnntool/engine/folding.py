@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.layers.step import Added, Affine, AnyStep, Convolution, Rectifier
+from cnntool.steps.step import Added, Affine, AnyStep, Convolution, Rectifier
 
 LARGEST_OFFSET = 1000.0  # in deviations; beyond, subtracting it after the products would lose digits of float32
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnntool.layers.geometry import Shape
-from cnntool.layers.memory import Scratch, aligned
-from cnntool.layers.step import WHOLE, Adaptive, AnyStep, Call, Convolution, Part, Step, Whole, run_calls
-from cnntool.network.algorithms import choose
-from cnntool.network.bands import Rows, band_calls, bands_of
+from cnntool.engine.algorithms import choose
+from cnntool.steps.bands import Rows, band_calls, bands_of
+from cnntool.steps.geometry import Shape
+from cnntool.steps.memory import Scratch, aligned
+from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Convolution, Part, Step, Whole, run_calls
 
 FEWEST_CHANNELS = 64  # of a part of the filters
 

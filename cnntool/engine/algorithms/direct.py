@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
-from cnntool.layers.step import WHOLE, Call, Convolution, Part, Rectifier
+from cnntool.steps.step import WHOLE, Call, Convolution, Part, Rectifier
 
 CACHE = 512 * 1024  # bytes of filters that stay in the second cache
 FAIR_PIXELS = 200  # of a band, if the filters do not stay there

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from cnntool import kernels
-from cnntool.layers.step import WHOLE, Convolution
-from cnntool.network.algorithms.direct import blocks_of, finish, least, reading_cost
-from cnntool.network.algorithms.winograd_few import few_cost, few_fits, prepare_few
+from cnntool.engine.algorithms.direct import blocks_of, finish, least, reading_cost
+from cnntool.engine.algorithms.winograd_few import few_cost, few_fits, prepare_few
+from cnntool.steps.step import WHOLE, Convolution
 
 SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline, kernels
-from cnntool.network.threads import available_threads, parallel
+from cnntool.engine.threads import available_threads, parallel
 from tests.kernels.volumes import noise
 
 

@@ -12,7 +12,7 @@ import threading
 
 import numpy as np
 
-from cnntool.layers.memory import PAGE, aligned, memory_for, start_of_page
+from cnntool.steps.memory import PAGE, aligned, memory_for, start_of_page
 
 # Bytes of an array that is kept; larger ones would hold much memory. On 40 Gabor filters of 1024x1024, 168 MB, fresh
 # pages took 17 ms of 77 with one thread, 10 of 46 with two.

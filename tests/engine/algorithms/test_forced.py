@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
+from cnntool.engine.algorithms import winograd
 from cnntool.errors import CnntoolError
-from cnntool.network import bands
-from cnntool.network.algorithms import winograd
+from cnntool.steps import bands
 from tests.kernels.volumes import assert_near, noise
 from tests.naive.convolution import conv
 from tests.naive.pooling import maxpool

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cnntool.engine.algorithms import direct, fourier, separable, winograd
 from cnntool.errors import CnntoolError
-from cnntool.layers.step import Convolution
-from cnntool.network.algorithms import direct, fourier, separable, winograd
+from cnntool.steps.step import Convolution
 
 
 class Algorithm(NamedTuple):

@@ -1,0 +1,1 @@
+"""How a network is computed: the plan, its runs, recorded programs, threads, streaming, algorithms."""

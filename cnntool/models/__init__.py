@@ -1,0 +1,1 @@
+"""Saved networks: `.npz` and `.safetensors`."""
