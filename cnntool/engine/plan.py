@@ -11,23 +11,26 @@ time of the convolution alone.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from cnntool.engine.algorithms import check_name, choose
 from cnntool.engine.folding import fold
+from cnntool.engine.ownership import Ownership
 from cnntool.engine.program import Program, can_record
 from cnntool.engine.runs import Run
-from cnntool.engine.threads import parallel
+from cnntool.engine.threads import MOST_THREADS, parallel
 from cnntool.errors import CnntoolError
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters, check_memory, check_parameters
+from cnntool.steps import guarded
 from cnntool.steps.bands import row_group
 from cnntool.steps.geometry import Shape
-from cnntool.steps.step import Adaptive, AnyStep, Convolution, Joined, Step, Whole
+from cnntool.steps.memory import taken
+from cnntool.steps.step import Adaptive, AnyStep, Convolution, Joined, Step, View, Whole
 
 KINDS_KEPT = 4  # sizes of batches and numbers of threads whose programs are kept
 
@@ -65,7 +68,7 @@ class Plan:
         operations, output = folded(*operations_of(graph, parameters, shapes))
         self.output = output
         self.runs = cut(operations, output, algorithm, one_run)
-        self.last_use = {used: place for place, run in enumerate(self.runs) for used in run.uses()}
+        self.ownership = Ownership(self.runs, output)
         self._seen: set[tuple[int, int]] = set()
         self._programs: dict[tuple[int, int], list[Program]] = {}  # that nobody runs at present
 
@@ -73,34 +76,40 @@ class Plan:
         """`batch`: float32 N x H x W x C, C-contiguous. The result never shares memory with it."""
         if batch.shape[1:] != self.input_shape:
             raise CnntoolError(f"expected a volume of {self.input_shape}, got {batch.shape[1:]}")
-        kind = len(batch), threads
-
-        def spread(function, items):
-            return parallel(threads, function, items)
-
-        if kind not in self._seen or not can_record(self, len(batch)):  # recording takes longer than one run
-            result = self._compute(batch, spread, threads)
+        if guarded.enabled():
+            batch = guarded.read_only(batch)
+        kind = len(batch), min(threads, MOST_THREADS)
+        if kind not in self._seen or not can_record(self.runs, len(batch)):  # recording takes longer than one run
+            values = self._compute(batch, kind[1])
             self._seen.add(kind)
-            return result
+        else:
+            values = self._recorded(kind, batch)
+        if guarded.enabled():
+            guarded.check_all()
+        result = values[self.output]
+        return result.copy() if self.ownership.owner[self.output] == INPUT else result
+
+    def _recorded(self, kind: tuple[int, int], batch: np.ndarray) -> dict[int, np.ndarray]:
+        """By a program that nobody else runs meanwhile. After an exception it is not used again."""
         if kind not in self._programs:
             for old in list(self._programs)[: 1 - KINDS_KEPT]:
                 self._programs.pop(old, None)
         idle = self._programs.setdefault(kind, [])
-        program = idle.pop() if idle else Program(self, *kind)
-        result = program.run(batch, spread)
+        program = taken(idle) or Program(self.runs, self.ownership, self.input_shape, self.output, *kind)
+        values = program.run(batch)
         idle.append(program)
-        return result.copy() if np.may_share_memory(result, batch) else result
+        return values
 
-    def _compute(self, batch: np.ndarray, spread: Callable, threads: int) -> np.ndarray:
+    def _compute(self, batch: np.ndarray, threads: int) -> dict[int, np.ndarray]:
         """Run by run, each band's calls found anew."""
         values = {INPUT: batch}
+        spread = functools.partial(parallel, threads)
         for place, run in enumerate(self.runs):
             values[run.result] = run.compute(values, spread, threads)
-            for used in run.uses():
-                if self.last_use[used] == place and used != self.output:
-                    del values[used]
-        result = values[self.output]
-        return result.copy() if np.may_share_memory(result, batch) else result
+            for owner in self.ownership.ends_after(place):
+                for value in [value for value in values if self.ownership.owner[value] == owner]:
+                    del values[value]
+        return values
 
     def explain(self, threads: int) -> list[dict[str, str]]:
         """For each run its layers, the output's shape, the algorithms of its convolutions, and how it is computed.
@@ -180,7 +189,7 @@ def joins(steps: list[AnyStep], step: AnyStep, one_run: bool) -> bool:
     Neighbouring bands of a run compute the rows twice that overlapping windows share. That is cheap before a
     convolution, and dear after it.
     """
-    if isinstance(step, (Whole, Adaptive)) or isinstance(steps[-1], Whole):
+    if isinstance(step, (Whole, Adaptive, View)) or isinstance(steps[-1], (Whole, View)):
         return False
     row_steps = [s for s in steps if isinstance(s, Step)]
     if step.alone or any(s.alone for s in row_steps):

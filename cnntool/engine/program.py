@@ -2,103 +2,108 @@
 
 Everything but the volumes that come and go keeps its place in memory, so a run only writes the addresses of these into
 the recorded arguments. What kernels cannot do alone, such as statistics of the image, is computed between in Python.
+
+**Who owns what.** A value that recorded calls compute has a room, which is its own until the last run that reads it, or
+a view of it, is recorded (`Ownership`). The output's memory is lent at each run, and belongs to the caller afterwards.
+What Python computes is lent, too. The program keeps every array whose address it has recorded.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from cnntool.engine.buffers import Buffers
+from cnntool.engine.ownership import Ownership
 from cnntool.engine.runs import Phase, Run
 from cnntool.engine.team import team
+from cnntool.engine.threads import parallel
 from cnntool.kernels import native
 from cnntool.kernels.code import ADDRESS_SLOT, Kernel, Kinds, address, taken_apart
 from cnntool.network.graph import INPUT
-from cnntool.steps.memory import Scratch, aligned
-
-if TYPE_CHECKING:
-    from cnntool.engine.plan import Plan
+from cnntool.steps import guarded
+from cnntool.steps.bands import spoiling
+from cnntool.steps.geometry import Shape
+from cnntool.steps.memory import Lender, Rooms, Scratch
 
 LARGEST = 2**28  # bytes of volumes that a program may keep; with larger ones the time of Python is nothing
 
 
-def can_record(plan: Plan, images: int) -> bool:
+def can_record(runs: Sequence[Run], images: int) -> bool:
     """Whether the volumes are small enough to keep them all."""
-    return 4 * images * sum(math.prod(run.output_shape) for run in plan.runs) <= LARGEST
+    return 4 * images * sum(math.prod(run.output_shape) for run in runs) <= LARGEST
 
 
 class Program:
-    """What `Plan.run` does for a batch of `images` by `threads`. Only one caller may run it at a time."""
+    """What a plan's runs do for a batch of `images` by `threads`. Only one caller may run it at a time, and nobody
+    after an exception: helpers may still be at work in its memory."""
 
-    def __init__(self, plan: Plan, images: int, threads: int) -> None:
-        self.output, self.threads = plan.output, threads
-        self.output_shape = images, *plan.output_shape
-        self.fixed: dict[int, np.ndarray] = {}
-        moving = {INPUT: np.empty((images, *plan.input_shape), np.float32)}  # values that are elsewhere in each run
+    def __init__(
+        self, runs: Sequence[Run], ownership: Ownership, input_shape: Shape, output: int, images: int, threads: int
+    ) -> None:
+        self.threads = threads
+        self.rooms = Rooms()
+        self._owner = ownership.owner
+        self._lent = {run.result: Lender() for run in runs if not run.is_view}
+        self._shapes = {run.result: (images, *run.output_shape) for run in runs}
+        self._output = ownership.owner[output]
+        self._free: list[Scratch] = []
+        self._scratches = [Scratch() for _ in range(threads)]
+        # what recorded calls see of each value; memory that is elsewhere at each run has a stand-in that nobody touches
+        seen = {INPUT: np.empty((images, *input_shape), np.float32)}
+        self._standing_in = {INPUT: seen[INPUT]}
         self.parts: list[Calls | Run] = []
-        self.buffers = Buffers()
-        self.room = {run.result: Buffers() for run in plan.runs}  # of what Python computes between
-        self.free: list[Scratch] = []
-        rooms, scratches = Rooms(), [Scratch() for _ in range(threads)]
         phases: list[Phase] = []
-        for place, run in enumerate(plan.runs):
-            shape = images, *run.output_shape
-            if run.has_calls() and run.result != plan.output:
-                self.fixed[run.result] = rooms.take(run.result, shape)
+        views: list[Run] = []
+        for place, run in enumerate(runs):
+            if run.is_view:
+                seen[run.result] = run.compute(seen, map, threads)
+                views.append(run)
+            elif run.has_calls() and run.result != self._output:
+                seen[run.result] = self.rooms.take(run.result, self._shapes[run.result])
             else:
-                moving[run.result] = np.empty(shape, np.float32)
+                seen[run.result] = self._standing_in[run.result] = np.empty(self._shapes[run.result], np.float32)
             if run.has_calls():
-                phases.append(run.phase(self.fixed | moving, scratches))
-            else:
-                self.parts += [*calls_of(phases, moving), run]
-                phases = []
-            rooms.release(used for used in run.uses() if plan.last_use[used] == place)
-        self.parts += calls_of(phases, moving)
+                phases.append(run.phase(seen, self._scratches))
+            elif not run.is_view:
+                self.parts += [*self._calls_of(phases), *views, run]
+                phases, views = [], []
+            for owner in ownership.ends_after(place):
+                room = self.rooms.release(owner)
+                if room is not None and guarded.enabled():
+                    phases.append([spoiling([room]), *([] for _ in range(threads - 1))])
+        self.parts += [*self._calls_of(phases), *views]
+        self._fixed = {value: array for value, array in seen.items() if self._owner[value] not in self._standing_in}
 
-    def run(self, batch: np.ndarray, spread: Callable) -> np.ndarray:
-        """As `Plan.run`."""
-        values = self.fixed | {INPUT: batch}
+    def _calls_of(self, phases: list[Phase]) -> list[Calls]:
+        return [Calls(phases, self._standing_in)] if phases else []
+
+    def run(self, batch: np.ndarray) -> dict[int, np.ndarray]:
+        """The values of the plan that are still there at its end, the output among them."""
+        values = self._fixed | {INPUT: batch}
+        if guarded.enabled():
+            for room in self.rooms.all:
+                room[...] = np.nan
+        spread = functools.partial(parallel, self.threads)
         for part in self.parts:
             if isinstance(part, Run):
-                result = part.compute(values, spread, self.threads, self.room[part.result].take, self.free)
-                values[part.result] = np.ascontiguousarray(result, np.float32)
+                take = None if part.is_view else self._lent[part.result].take
+                values[part.result] = part.compute(values, spread, self.threads, take, self._free)
                 continue
-            if self.output in part.moving:
-                values[self.output] = self.buffers.take(self.output_shape)
+            if self._output in part.moving:
+                values[self._output] = self._lent[self._output].take(self._shapes[self._output])
             part.run(values, self.threads)
-        return values[self.output]
-
-
-class Rooms:
-    """Memory for volumes, used again once they are needed no more."""
-
-    def __init__(self) -> None:
-        self._used: dict[int, np.ndarray] = {}
-        self._free: list[np.ndarray] = []
-
-    def take(self, value: int, shape: tuple[int, ...]) -> np.ndarray:
-        size = math.prod(shape)
-        fitting = [number for number, room in enumerate(self._free) if room.size >= size]
-        if fitting:
-            room = self._free.pop(min(fitting, key=lambda number: self._free[number].size))
-        else:
-            room = aligned(size)
-        self._used[value] = room
-        return room[:size].reshape(shape)
-
-    def release(self, values: Iterable[int]) -> None:
-        self._free += [self._used.pop(value) for value in values if value in self._used]
+        return values
 
 
 class Calls:
     """Phases as the program of numbers that `kernels.native` works off."""
 
     def __init__(self, phases: list[Phase], moving: dict[int, np.ndarray]) -> None:
-        self._kept = phases  # the arrays whose addresses stand in the slots
+        self._kept = phases  # and with them the arrays whose addresses stand in the slots
         slots: list[int] = []
         entries: list[int] = []
         first_slots: list[int] = []
@@ -141,7 +146,7 @@ class Calls:
         if threads == 1:
             native.work_alone(self._address)
         else:
-            team(threads - 1).run(self._address)
+            team(threads - 1).run(self._address, (self, values))
         if self._program[native.FAILURES]:
             self._program[native.FAILURES] = 0
             raise MemoryError
@@ -154,7 +159,3 @@ def places_in(moving: dict[int, np.ndarray], argument: Any) -> Iterator[tuple[in
             offset = argument.ctypes.data - array.ctypes.data
             if 0 <= offset < array.nbytes:
                 yield value, offset
-
-
-def calls_of(phases: list[Phase], moving: dict[int, np.ndarray]) -> list[Calls]:
-    return [Calls(phases, moving)] if phases else []

@@ -12,8 +12,8 @@ import numpy as np
 from cnntool.engine.algorithms import choose
 from cnntool.steps.bands import Rows, band_calls, bands_of
 from cnntool.steps.geometry import Shape
-from cnntool.steps.memory import Scratch, aligned
-from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Convolution, Part, Step, Whole, run_calls
+from cnntool.steps.memory import Scratch, aligned, taken
+from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Convolution, Part, Step, View, Whole, run_calls
 
 FEWEST_CHANNELS = 64  # of a part of the filters
 
@@ -72,6 +72,11 @@ class Run:
     def output_shape(self) -> Shape:
         return self.steps[-1].output_shape
 
+    @property
+    def is_view(self) -> bool:
+        """Whether the result lies in the memory of the source."""
+        return isinstance(self.steps[0], View)
+
     def row_steps(self) -> list[Step]:
         return [step for step in self.steps if isinstance(step, Step)]
 
@@ -83,14 +88,16 @@ class Run:
         take: Callable[[tuple[int, ...]], np.ndarray] | None = None,
         free: list[Scratch] | None = None,
     ) -> np.ndarray:
-        """The run's last volume for each image of the batch.
+        """The run's last volume for each image of the batch, in new memory unless the run is a view.
 
-        `take` gives memory for it, new one by default; `free` scratches may be used, and are given back.
+        `take` gives that memory, `aligned` by default; `free` scratches may be used, and are given back.
         """
         batch = values[self.source]
         first = self.steps[0]
+        if isinstance(first, View):
+            return first.of(batch)
         if isinstance(first, Whole):
-            return first.compute(batch, spread)
+            return np.ascontiguousarray(first.compute(batch, spread), np.float32)
         chains = [self.row_steps()] * len(batch)
         if isinstance(first, Adaptive):
             chains = [found + self.row_steps() for found in first.resolve(batch, spread)]
@@ -101,7 +108,7 @@ class Run:
         idle = [] if free is None else free
 
         def band(task: Task) -> None:
-            scratch = idle.pop() if idle else Scratch()
+            scratch = taken(idle) or Scratch()
             run_calls(self.calls(chains[task.image], task, values, out, scratch))
             idle.append(scratch)
 
@@ -150,7 +157,9 @@ class Run:
                 if name != step.algorithm and cost < math.inf
             )
             chosen.append(step.algorithm + (f" ({others})" if others else ""))
-        if isinstance(first, Whole):
+        if isinstance(first, View):
+            how = "the same memory"
+        elif isinstance(first, Whole):
             how = "the whole volume"
         else:
             tasks = tasks_of(row_steps, 1, threads) if row_steps else []

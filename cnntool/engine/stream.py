@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntool.engine.plan import Plan
 from cnntool.steps.bands import RowSource, band_calls, band_rows
-from cnntool.steps.memory import Scratch
+from cnntool.steps.memory import Scratch, taken
 from cnntool.steps.step import Step, run_calls
 
 
@@ -32,7 +32,7 @@ def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], 
     free: list[Scratch] = []
 
     def band(first: int) -> np.ndarray:
-        scratch = free.pop() if free else Scratch()
+        scratch = taken(free) or Scratch()
         last = min(first + rows, height)
         out = np.empty((last - first, *plan.output_shape[1:]), np.float32)
         run_calls(band_calls(steps, source, [None] * len(steps), (out, 0, 0), first, last, scratch))

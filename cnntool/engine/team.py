@@ -1,88 +1,160 @@
-"""Threads that work off programs of kernel calls together, without Python and without its lock."""
+"""Threads that work off recorded programs together, without Python and without its lock.
+
+**Who owns what.** A program and the volumes that it writes are owned by the team from before it is handed out until all
+helpers have left it (`Team._held`), whatever happens to the caller meanwhile. An interrupt may strike between any two
+instructions of Python, a second one in the handler of the first; so nothing here relies on a handler being finished.
+What an interrupted run leaves behind is settled by the next one: `_settle` may be called at any time and any number of
+times.
+"""
 
 from __future__ import annotations
 
 import atexit
 import functools
+import itertools
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import numpy as np
 
 from cnntool.kernels import native
 
-# Turns of a loop that waits, about 0.02 microseconds each: of a helper for the next program, since that often comes
-# soon, and waking a thread that sleeps takes 30 microseconds; and of all for those that are late, who may need the
+# Turns of a waiting loop, about 0.02 microseconds each: of a helper for the next program, since that often comes soon,
+# and waking a sleeping thread takes 30 microseconds; and of everyone for those that are late, who may need the
 # processor that the loop is running on.
 IDLE, LATE = 10_000, 1_000
-# Lets others have the processor. `time.sleep(0)` does so too, but sleeps for 70 microseconds on Linux: ResNet-50
-# took 30.5 ms with it by two threads, 29.6 without.
+TEAMS_KEPT = 4  # of different sizes
+STARTING = 1.0  # seconds after which a thread that was started, and has not begun, is taken for lost
+ENDING = 5.0  # seconds that a daemon thread's run may take at the end of Python
+# Yields the processor. `time.sleep(0)` does so too, but sleeps for 70 microseconds on Linux: ResNet-50 took 30.5 ms
+# with it by two threads, 29.6 without.
 give_way: Callable[[], object] = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 
 
+class _Turn:
+    """The right to use a team: it ends when the frame that holds it does."""
+
+
 class Team:
-    """The calling thread and `helpers` others."""
+    """The calling thread and `helpers` others. The threads start at the first run."""
 
     def __init__(self, helpers: int) -> None:
         self.helpers = helpers
         self._lines = np.zeros((helpers + 2) * native.LINE // 8, np.int64)
-        past = -self._lines.ctypes.data % native.LINE // 8  # to where a line of the cache begins
-        self._box = self._lines[past:]
+        to_line = -self._lines.ctypes.data % native.LINE // 8
+        self._box = self._lines[to_line:]
         self._mail = self._box.ctypes.data
-        self._busy = threading.Lock()
-        self._sleeping = 0
+        self._wake = self._box[native.LINE // 8 + native.WAKE :: native.LINE // 8][:helpers]
+        self._turn: dict[int, weakref.ref[_Turn]] = {}
+        self._held: tuple[int, object] | None = None  # the address of the program at work, and who keeps its memory
+        self._stopped = False
+        self._numbers = itertools.count()
+        self._present: list[int] = []  # helpers whose threads have begun
+        self._threads: list[threading.Thread] = []
         self._gates = [threading.Lock() for _ in range(helpers)]
         for gate in self._gates:
             gate.acquire()
-        self._threads = [
-            threading.Thread(target=self._serve, args=(helper,), name=f"cnntool-{helper}", daemon=True)
-            for helper in range(helpers)
-        ]
-        for thread in self._threads:
-            thread.start()
 
-    def run(self, program: int) -> None:
-        """Works off the program at an address, of `helpers` + 1 shares; alone while the team has another one."""
-        if not self._busy.acquire(blocking=False):
-            native.work_alone(program)
-            return
-        ticket = self._box[0]
+    def run(self, program: int, owner: object) -> None:
+        """Works off the program at an address, of `helpers` + 1 shares; alone while the team has another one.
+
+        `owner` keeps the program's memory, and must not be used again after an exception.
+        """
+        turn = _Turn()
         try:
-            try:
-                self._hand_out(program)
-                while not native.work_share(program, 0, LATE):
-                    give_way()
-            except BaseException:  # an interrupt; the others are still at work in the program's memory, or to be woken
-                if self._box[0] != ticket:
-                    self._wake(self._sleeping)
-                    while not native.work_share(program, 0, LATE):
-                        pass
-                raise
+            if not (self._take(turn) and self._ready()):
+                native.work_alone(program)
+                return
+            self._settle()
+            self._held = program, owner
+            if native.hand_out(self._mail, program, self.helpers):
+                self._wake_sleepers()
+            while not native.work_share(program, 0, LATE):
+                give_way()
+            self._held = None
+        except BaseException:
+            if self._holds(turn):
+                self._settle()
+            raise
         finally:
-            self._busy.release()
+            del turn  # a traceback that somebody keeps would keep it, too
 
-    def stop(self) -> None:
-        """For good: who runs something afterwards, at the end of Python, is alone."""
-        self._busy.acquire()
-        self._hand_out(0)
-        for thread in self._threads:
-            thread.join()
+    def stop(self, patience: float) -> bool:
+        """For good: whoever has the team run something afterwards works alone.
 
-    def _hand_out(self, program: int) -> None:
-        self._sleeping = -1  # not known yet: an interrupt now wakes all
-        self._sleeping = native.hand_out(self._mail, program, self.helpers)
-        self._wake(self._sleeping)
-        self._sleeping = 0
+        False, and nothing done, while the team is at work; but at the end of Python (`patience` > 0) a program that
+        takes longer than so many seconds is cancelled, for only a daemon thread can be waiting for it.
+        """
+        turn, end = _Turn(), time.monotonic() + patience
+        while not self._take(turn):
+            if time.monotonic() > end:
+                if not patience:
+                    return False
+                break
+            time.sleep(0.001)
+        self._stopped = True
+        if self._present:
+            self._settle()
+            native.hand_out(self._mail, 0, self.helpers)
+            self._wake_sleepers()
+            for thread in self._threads:
+                thread.join()
+        return True
 
-    def _wake(self, sleeping: int) -> None:
-        """Opens the gates of these helpers, given as bits; one that is open already stays so."""
-        for helper, gate in enumerate(self._gates):
-            if sleeping >> helper & 1 and gate.locked():
-                gate.release()
+    def _take(self, turn: _Turn) -> bool:
+        """Whether the team is free, and belongs to `turn` now. Uninterruptible where it matters: the dictionary's
+        methods are single instructions of Python, the one that frees the team included."""
+        freeing = functools.partial(self._turn.pop, 0)
+        mine = weakref.ref(turn, freeing)
+        return self._turn.setdefault(0, mine) is mine
 
-    def _serve(self, helper: int) -> None:
+    def _holds(self, turn: _Turn) -> bool:
+        held = self._turn.get(0)
+        return held is not None and held() is turn
+
+    def _ready(self) -> bool:
+        """Whether all helpers are there; starts those that are missing. Without them, as where the system gives no
+        more threads or Python is ending, the caller works alone."""
+        while len(self._present) < self.helpers:
+            if self._stopped:
+                return False
+            for _ in range(self.helpers - len(self._present)):
+                thread = threading.Thread(target=self._serve, name=f"cnntool-{self.helpers}", daemon=True)
+                self._threads.append(thread)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    self._threads.remove(thread)
+                    return False
+            end = time.monotonic() + STARTING
+            while len(self._present) < self.helpers and time.monotonic() < end:
+                time.sleep(0)
+        return not self._stopped
+
+    def _settle(self) -> None:
+        """Ends a program that an interrupt left behind: afterwards no helper touches its memory."""
+        if self._held is None:
+            return
+        native.cancel(self._held[0])
+        while not native.all_left(self._mail, self.helpers):
+            self._wake_sleepers()
+            give_way()
+        self._held = None
+
+    def _wake_sleepers(self) -> None:
+        for helper in np.flatnonzero(self._wake).tolist():
+            if self._gates[helper].locked():
+                self._gates[helper].release()
+            self._wake[helper] = 0
+
+    def _serve(self) -> None:
+        helper = next(self._numbers)
+        if helper >= self.helpers:  # started in the place of one that was only late
+            return
+        self._present.append(helper)
         while (state := native.serve(self._mail, helper, IDLE, LATE)) != native.STOPPED:
             if state == native.ASLEEP:
                 self._gates[helper].acquire()
@@ -90,13 +162,26 @@ class Team:
                 give_way()
 
 
-@functools.cache
+_teams: dict[int, Team] = {}
+
+
 def team(helpers: int) -> Team:
-    """The team of that many helpers, which lives as long as the process."""
-    made = Team(helpers)
-    atexit.register(made.stop)  # a thread in machine code must not meet the end of Python
-    return made
+    """The team of that many helpers. Those of a few sizes are kept, and live as long as the process."""
+    found = _teams.get(helpers)
+    if found is None:
+        found = _teams.setdefault(helpers, Team(helpers))
+        for old in list(_teams)[:-TEAMS_KEPT]:
+            dropped = _teams.get(old)
+            if dropped is not None and dropped.stop(0):
+                _teams.pop(old, None)
+    return found
+
+
+@atexit.register  # a thread in machine code must not meet the end of Python
+def _stop_all() -> None:
+    for each in list(_teams.values()):
+        each.stop(ENDING)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=team.cache_clear)  # a child has none of the threads
+    os.register_at_fork(after_in_child=_teams.clear)  # a child has none of the threads

@@ -6,8 +6,10 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+MOST_THREADS = 1024  # more than processors have
 
 
 def available_threads() -> int:
@@ -18,8 +20,9 @@ def available_threads() -> int:
 
 
 @functools.cache
-def _pool(helpers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(helpers, thread_name_prefix="cnntool")
+def _pool() -> ThreadPoolExecutor:
+    """Starts a thread when there is work and no other is idle."""
+    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="cnntool")
 
 
 if hasattr(os, "register_at_fork"):
@@ -29,7 +32,8 @@ if hasattr(os, "register_at_fork"):
 def parallel(threads: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """`[function(item) for item in items]`, by the calling thread and `threads - 1` others.
 
-    Each takes the next item when it is free. After an error no new item is begun, and the error is raised.
+    Each takes the next item when it is free. After an error no new item is begun, and the error is raised. Where the
+    system gives no more threads, or Python is ending, there are fewer others.
     """
     items = list(items)
     helpers = min(threads, len(items)) - 1
@@ -48,9 +52,17 @@ def parallel(threads: int, function: Callable[[Any], Any], items: Iterable[Any])
             stopped = True
             raise
 
-    others = [_pool(threads - 1).submit(work) for _ in range(helpers)]
+    others: list[Future[None]] = []
     try:
+        for _ in range(helpers):
+            try:
+                others.append(_pool().submit(work))
+            except RuntimeError:
+                break
         work()
+    except BaseException:
+        stopped = True
+        raise
     finally:
         for other in others:
             other.exception()  # waits

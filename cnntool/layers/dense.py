@@ -12,7 +12,7 @@ from cnntool.declare import Choice, File, Flag, Integer, argument, option
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps.geometry import Shape, Window
-from cnntool.steps.step import WHOLE, AnyStep, PixelInPlace, Whole, Windowed
+from cnntool.steps.step import WHOLE, AnyStep, PixelInPlace, View, Windowed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +37,7 @@ class Flatten(Layer):
         return Window(kernel_size=shape[:2])
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        shape = self.output_shape(shapes[0])
-        return [Whole(shapes[0], shape, lambda batch, parallel: batch.reshape(len(batch), *shape))]
+        return [View(shapes[0], self.output_shape(shapes[0]))]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training

@@ -22,6 +22,7 @@ from cnntool.steps.step import (
     Parallel,
     PixelInPlace,
     Step,
+    View,
     Whole,
     Windowed,
     run_calls,
@@ -105,6 +106,8 @@ def run_steps(steps: Sequence[AnyStep], inputs: list[np.ndarray], training: Trai
         name = f"step {number}"
         if isinstance(step, Whole):
             batch = step.compute(batch, training.parallel)
+        elif isinstance(step, View):
+            batch = step.of(batch)
         elif isinstance(step, Convolution):
             batch = convolved(batch, step.window, step.weight, step.bias, step.groups, training, name)
         else:

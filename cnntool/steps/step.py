@@ -11,7 +11,7 @@ can run several steps on a band that stays in the processor's cache:
 - `Joined`: a position of this volume with the same position of another.
 
 A whole step needs the entire batch before it can answer: `Whole` gives a new batch, `Adaptive` gives the row steps that
-depend on what it saw.
+depend on what it saw. A `View` computes nothing.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Added(Joined):
 
 
 class Whole:
-    """`compute(batch, parallel)`: N x H x W x C in, N x h x w x c out."""
+    """`compute(batch, parallel)`: N x H x W x C in, N x h x w x c in new memory out."""
 
     def __init__(self, input_shape: Shape, output_shape: Shape, compute: Callable[[Any, Parallel], Any]) -> None:
         self.input_shape, self.output_shape, self.compute = input_shape, output_shape, compute
@@ -190,7 +190,18 @@ class Adaptive:
         self.input_shape, self.output_shape, self.resolve = input_shape, output_shape, resolve
 
 
-AnyStep = Step | Whole | Adaptive
+class View:
+    """The same numbers in another shape. Nothing is computed, and nothing is copied: the result lies in the memory of
+    the input, which must live as long."""
+
+    def __init__(self, input_shape: Shape, output_shape: Shape) -> None:
+        self.input_shape, self.output_shape = input_shape, output_shape
+
+    def of(self, batch: np.ndarray) -> np.ndarray:
+        return batch.reshape(len(batch), *self.output_shape)
+
+
+AnyStep = Step | Whole | Adaptive | View
 
 
 def row_blocks(height: int, pieces: int = 16) -> list[tuple[int, int]]:

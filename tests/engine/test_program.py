@@ -12,7 +12,7 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.engine import program
-from cnntool.engine.team import team
+from cnntool.engine.team import _Turn, team
 from cnntool.steps import bands
 from tests.cases.chains import random_configuration
 from tests.kernels.volumes import noise
@@ -111,8 +111,8 @@ def test_volumes_share_the_memory_of_those_that_are_needed_no_more():
         pipeline.run(x, 1)
     (plan,) = pipeline._plans.values()
     ((made,),) = plan._programs.values()
-    assert len(made.fixed) == 5
-    assert len({array.ctypes.data for array in made.fixed.values()}) == 2
+    assert len(made._fixed) == 5
+    assert len(made.rooms.all) == 2
 
 
 def test_the_memory_of_a_result_is_used_again_once_nobody_holds_it():
@@ -126,8 +126,11 @@ def test_the_memory_of_a_result_is_used_again_once_nobody_holds_it():
 def test_a_team_helps_one_caller_and_the_others_work_alone():
     pipeline, x = Pipeline.parse("conv 4 3 relu"), noise(12, 10, 3)
     first = pipeline.run(x, 2).tobytes()
-    with team(1)._busy:
-        assert pipeline.run(x, 2).tobytes() == first
+    turn = _Turn()
+    assert team(1)._take(turn)
+    assert pipeline.run(x, 2).tobytes() == first
+    assert not team(1)._take(_Turn())
+    del turn
     assert pipeline.run(x, 2).tobytes() == first
 
 

@@ -15,15 +15,19 @@ from cnntool.kernels.native import (
     ARRIVED,
     ASLEEP,
     BLOCKS,
+    CANCELLED,
     ENTRIES,
     FAILURES,
+    LEFT,
     LINE,
     PHASES,
     PROGRESS,
     SHARES,
+    SLEEPS,
     STARTS,
     STOPPED,
     WAITING,
+    WAKE,
 )  # fmt: skip
 from cnntool.kernels.sources.jit import kernel
 
@@ -102,10 +106,12 @@ def pause(typingctx):
 
 @kernel
 def work_calls(program, phase, share):
-    """Makes the calls of one share of one phase."""
+    """Makes the calls of one share of one phase, or as many of them as come before the program is cancelled."""
     start = peek(program + 8 * STARTS) + 8 * (phase * (peek(program + 8 * SHARES) + 1) + share)
     entries, blocks = peek(program + 8 * ENTRIES), peek(program + 8 * BLOCKS)
     for call in range(peek(start), peek(start + 8)):
+        if peek(program + 8 * CANCELLED):
+            return
         if call_entry(peek(entries + 8 * call), peek(blocks + 8 * call)) == FAILED:
             poke(program + 8 * FAILURES, 1)
 
@@ -122,7 +128,8 @@ def work_alone(program):
 def work_share(program, share, patience):
     """Works off a share; False if it waited `patience` turns for others and is to be called again.
 
-    Share 0 returns when all shares are done, and only then; after its last call another one touches nothing.
+    Share 0 returns True when all shares are done, and only then. Another share touches nothing of the program after
+    its last call, or once it has seen that the program is cancelled.
     """
     phases, shares = peek(program + 8 * PHASES), peek(program + 8 * SHARES)
     at = peek(program + 8 * PROGRESS) + 8 * share
@@ -132,6 +139,8 @@ def work_share(program, share, patience):
         arrived = peek(program + 8 * ARRIVED) + 8 * phase
         if step % 2 == 0:
             work_calls(program, phase, share)
+            if peek(program + 8 * CANCELLED):
+                return True
             poke(at, step + 1)
             increase(arrived)
             if share != 0 and phase == phases - 1:
@@ -139,6 +148,8 @@ def work_share(program, share, patience):
         else:
             turns = 0
             while peek(arrived) < shares:
+                if peek(program + 8 * CANCELLED):
+                    return True
                 if turns == patience:
                     return False
                 turns += 1
@@ -149,15 +160,32 @@ def work_share(program, share, patience):
 
 
 @kernel
+def cancel(program):
+    """Lets no thread begin another call of a program."""
+    poke(program + 8 * CANCELLED, 1)
+
+
+@kernel
 def hand_out(mail, program, helpers):
-    """Gives a program (0: no more will come) to a team; which helpers sleep and have to be woken, as bits."""
+    """Gives a program (0: no more will come) to a team; marks the helpers that have to be woken, and counts them."""
     poke(mail + 8, program)
     increase(mail)
-    sleeping = 0
+    sleepers = 0
     for helper in range(helpers):
-        if exchange(mail + LINE * (1 + helper), 0) == 1:
-            sleeping |= 1 << helper
-    return sleeping
+        own = mail + LINE * (1 + helper)
+        if exchange(own + 8 * SLEEPS, 0) == 1:
+            poke(own + 8 * WAKE, 1)
+            sleepers += 1
+    return sleepers
+
+
+@kernel
+def all_left(mail, helpers):
+    """Whether every helper has left the program that was handed out last."""
+    left = 0
+    for helper in range(helpers):
+        left += peek(mail + LINE * (1 + helper) + 8 * LEFT) == peek(mail)
+    return left == helpers
 
 
 @kernel
@@ -169,12 +197,12 @@ def serve(mail, helper, idle, late):
     """
     own = mail + LINE * (1 + helper)
     while True:
-        seen = peek(own + 8)
+        seen = peek(own + 8 * LEFT)
         turns = 0
         while peek(mail) == seen:
             if turns == idle:
-                poke(own, 1)
-                if peek(mail) == seen or exchange(own, 0) == 0:
+                poke(own + 8 * SLEEPS, 1)
+                if peek(mail) == seen or exchange(own + 8 * SLEEPS, 0) == 0:
                     return ASLEEP
             turns += 1
             pause()
@@ -183,4 +211,4 @@ def serve(mail, helper, idle, late):
             return STOPPED
         if not work_share(program, helper + 1, late):
             return WAITING
-        poke(own + 8, seen + 1)
+        poke(own + 8 * LEFT, seen + 1)
