@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.engine.plan import Plan
-
-PLANS_KEPT = 8  # image sizes whose plans are kept; a folder of photographs rarely has more
-_planning = threading.Lock()  # threads with images of one size need one plan; here, so that pipelines can be pickled
+    from cnntool.engine.plans import PlanCache
 
 
 class Pipeline:
@@ -40,11 +37,11 @@ class Pipeline:
         self.input_shape: tuple[int, int, int] | None = None  # of what it was fitted to, or last made ready for
         self.classes: list[str] = []  # the names of the outputs, of a classifier
         self.preparation: dict[str, Any] = {}  # what the shell does to images first: images.preparation as JSON
-        self._plans: dict[tuple[int, ...], Plan] = {}
+        self._plans: PlanCache | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Plans hold addresses, which mean nothing elsewhere."""
-        return self.__dict__ | {"_plans": {}}
+        return self.__dict__ | {"_plans": None}
 
     @classmethod
     def parse(cls, words: str | Sequence[str], *, seed: int = 0) -> Pipeline:
@@ -123,7 +120,7 @@ class Pipeline:
     def until(self, stop: str) -> Pipeline:
         """The same pipeline with the same parameters, ending at a row's number (from 1) or at a mark."""
         shorter = object.__new__(Pipeline)
-        shorter.__dict__.update(self.__dict__, graph=self.graph.until(stop), _plans={})
+        shorter.__dict__.update(self.__dict__, graph=self.graph.until(stop), _plans=None)
         return shorter
 
     def shape(self, input_shape: tuple[int, int, int], **options: Any) -> dict[str, Any]:
@@ -148,7 +145,7 @@ class Pipeline:
         if len(arrays) != len(self.graph.nodes):
             raise CnntoolError(f"expected the arrays of {len(self.graph.nodes)} layers, got {len(arrays)}")
         self.parameters = Parameters(self.graph, self.seed, arrays)
-        self._plans = {}
+        self._plans = None
 
     def run(self, volume: np.ndarray, threads: int | None = None) -> np.ndarray:
         """The last layer's output, float32, for a volume H x W x C or a batch N x H x W x C (H x W is one channel).
@@ -179,7 +176,7 @@ class Pipeline:
         from cnntool.engine.algorithms import check_name
 
         self.algorithm = check_name(name)
-        self._plans = {}
+        self._plans = None
 
     def stream_plan(self, input_shape: tuple[int, ...]) -> Plan | None:
         """A plan whose volumes need not fit into memory, for `engine.stream`; None where the whole image is needed.
@@ -198,17 +195,13 @@ class Pipeline:
 
     def plan(self, input_shape: tuple[int, ...]) -> Plan:
         """How an input of (height, width, channels) is computed, made once for each shape."""
-        with _planning:
-            plan = self._plans.get(input_shape)
-            if plan is None:
-                from cnntool.engine.plan import Plan
+        from cnntool.engine.plans import PlanCache
 
-                plan = Plan(self.graph, self.parameters, checked_shape(input_shape), self.algorithm)
-                self.input_shape = self.input_shape or plan.input_shape
-                if len(self._plans) >= PLANS_KEPT:
-                    self._plans.pop(next(iter(self._plans)))
-                self._plans[input_shape] = plan
-            return plan
+        if self._plans is None:
+            self._plans = PlanCache(self.graph, self.parameters, self.algorithm)
+        plan = self._plans.plan(checked_shape(input_shape))
+        self.input_shape = self.input_shape or plan.input_shape
+        return plan
 
 
 def load(path: str | Path) -> Pipeline:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import cnntool
+from cnntool.engine.plans import KEPT
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.pipeline import PLANS_KEPT, Pipeline
+from cnntool.pipeline import Pipeline
 
 MIXED = (
     "whiten mark x conv 8 3 --padding same --no-bias batchnorm relu conv 3 3 --padding 1 add x leaky-relu "
@@ -233,7 +234,7 @@ def test_many_sizes_one_after_the_other() -> None:
     """More shapes than plans are kept, and back to the first."""
     pipeline = Pipeline.parse("conv 4 3 --padding 1 relu")
     first = pipeline.run(volume(8, 8, 3))
-    for size in range(9, 9 + PLANS_KEPT + 2):
+    for size in range(9, 9 + KEPT + 2):
         assert pipeline.run(volume(size, 8, 3)).shape == (size, 8, 4)
     assert np.array_equal(pipeline.run(volume(8, 8, 3)), first)
 

@@ -119,7 +119,7 @@ class Team:
         """Whether all helpers are there; starts those that are missing. Without them, as where the system gives no
         more threads or Python is ending, the caller works alone."""
         while len(self._present) < self.helpers:
-            if self._stopped:
+            if self._stopped or not threading.main_thread().is_alive():
                 return False
             for _ in range(self.helpers - len(self._present)):
                 thread = threading.Thread(target=self._serve, name=f"cnntool-{self.helpers}", daemon=True)

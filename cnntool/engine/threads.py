@@ -6,8 +6,10 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 MOST_THREADS = 1024  # more than processors have
 
@@ -21,7 +23,9 @@ def available_threads() -> int:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    """Starts a thread when there is work and no other is idle."""
+    """Starts a thread when there is work and no other is idle. A RuntimeError at the end of Python."""
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="cnntool")
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnntool.banks.learned import Learned
-from cnntool.engine.plan import Plan
+from cnntool.engine.plans import PlanCache
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.bank import Bank
 from cnntool.layers.base import Arrays, Layer
@@ -28,17 +28,15 @@ class Prefix:
     """The layers before the one that learns, for inputs of any shape. Several threads may run it at once."""
 
     def __init__(self, graph: Graph, arrays: list[Arrays]) -> None:
-        self._graph, self._parameters = graph, Parameters(graph, 0, arrays)
-        self._plans: dict[Shape, Plan] = {}
+        self._is_empty = graph.output == INPUT
+        self._plans = PlanCache(graph, Parameters(graph, 0, arrays))
 
     def run(self, volume: np.ndarray, threads: int | None = 1) -> np.ndarray:
         """H x W x C in and out."""
-        if self._graph.output == INPUT:
+        if self._is_empty:
             return volume
         height, width, channels = volume.shape
-        plan = self._plans.get((height, width, channels))
-        if plan is None:
-            plan = self._plans[height, width, channels] = Plan(self._graph, self._parameters, (height, width, channels))
+        plan = self._plans.plan((height, width, channels))
         return plan.run(np.ascontiguousarray(volume[None], np.float32), threads or 1)[0]
 
 

@@ -98,5 +98,7 @@ def read_only(values: np.ndarray) -> np.ndarray:
 
 def check_all() -> None:
     """Raises a GuardError if bytes beside any array that is alive were written."""
-    for region in list(_regions.values()):
-        region.check()
+    for reference in _regions.valuerefs():
+        region = reference()
+        if region is not None:
+            region.check()

@@ -13,6 +13,7 @@ Every array of the engine comes from here, and each kind has one owner:
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,13 +49,6 @@ def aligned(*shape: int, spare: int = 0) -> np.ndarray:
     return np.ndarray(shape, np.float32, memory, -memory.ctypes.data % PAGE)
 
 
-class _Loan(weakref.ref):
-    """Watches an array that was lent, and knows the memory that it lies in."""
-
-    __slots__ = ("memory",)
-    memory: tuple[int, Any]
-
-
 class Lender:
     """Lends arrays of float32, and lends their memory again once nobody holds them.
 
@@ -64,7 +58,7 @@ class Lender:
 
     def __init__(self) -> None:
         self._free: list[Any] = []
-        self._loans: dict[int, _Loan] = {}
+        self._loans: dict[int, weakref.ref] = {}  # by the number of the array
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """An array with arbitrary contents. Views of it count as the array itself."""
@@ -75,8 +69,7 @@ class Lender:
             return aligned(*shape)
         memory = self._memory(size)
         array = np.ndarray(shape, np.float32, memory)
-        loan = self._loans[id(array)] = _Loan(array, self._give_back)
-        loan.memory = id(array), memory
+        self._loans[id(array)] = weakref.ref(array, functools.partial(self._give_back, id(array), memory))
         return array
 
     def _memory(self, size: int) -> Any:
@@ -87,10 +80,9 @@ class Lender:
                 return memory
         return (ctypes.c_char * size).from_buffer(aligned(size // 4).data)
 
-    def _give_back(self, loan: _Loan) -> None:
+    def _give_back(self, number: int, memory: Any, loan: weakref.ref) -> None:
         from cnntool.steps import guarded
 
-        number, memory = loan.memory
         self._loans.pop(number, None)
         if guarded.enabled():
             memory[:] = guarded.NAN * (len(memory) // 4)

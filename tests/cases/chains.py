@@ -15,9 +15,15 @@ ACTIVATIONS = [
     *("hard-sigmoid", "hard-swish", "abs"),
 ]
 
+ENDS = [
+    *("flatten", "flatten", "flatten", "fc 7", "fc 33", "fc 64", "globalpool avg", "globalpool max", "globalpool l2"),
+    *("softmax", "standardize", "center", "relu flatten fc 5", "flatten relu", "flatten lrn"),
+]
 
-def random_configuration(seed: int) -> Configuration:
-    """A chain of 2 to 8 layers, `mark` and `from` not counted."""
+
+def random_configuration(seed: int, *, ends: bool = False) -> Configuration:
+    """A chain of 2 to 8 layers, `mark` and `from` not counted; with `ends`, also of layers that end the rows of a
+    volume (`flatten`, `fc`, global pools) or need its statistics."""
     dice = random.Random(seed)
     shape = dice.randint(1, 30), dice.randint(1, 30), dice.choice([1, 2, 3, 5, 8, 16, 17, 32])
     wanted, words = dice.randint(2, 8), []
@@ -31,7 +37,7 @@ def random_configuration(seed: int) -> Configuration:
             name = dice.choice(sorted(marks))
             words += ["from", name]
             current = marks[name]
-        piece = random_join(dice, current, marks) or random_layer(dice, current)
+        piece = random_join(dice, current, marks) or random_layer(dice, current, ends=ends)
         found = rows_of(parse(" ".join([*words, piece])), shape)
         last = found[-1]
         if min(last.output_shape) < 1 or sum(row.work for row in found) > MOST_WORK:
@@ -50,7 +56,9 @@ def random_join(dice: random.Random, current: tuple, marks: dict[str, tuple]) ->
     return dice.choice(same + near) if same + near and dice.random() < 0.5 else ""
 
 
-def random_layer(dice: random.Random, current: tuple) -> str:
+def random_layer(dice: random.Random, current: tuple, *, ends: bool = False) -> str:
+    if ends and dice.random() < 0.2:
+        return dice.choice(ENDS)
     kind = dice.choice(["conv", "conv", "conv", "same", "pool", "activation", "activation", "other"])
     if kind == "conv":
         groups = dice.choice([g for g in range(1, current[2] + 1) if current[2] % g == 0])

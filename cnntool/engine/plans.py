@@ -1,0 +1,42 @@
+"""The plans of a network, kept for the sizes of images that were used last."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+
+import cnntool.kernels.code  # noqa: F401  # its lock is taken inside ours, so a fork must take ours first
+from cnntool.engine.plan import Plan
+from cnntool.network.graph import Graph
+from cnntool.network.parameters import Parameters
+from cnntool.steps.geometry import Shape
+
+KEPT = 8  # a folder of photographs rarely has more sizes
+_planning = threading.RLock()  # several threads with images of one size need one plan
+
+if hasattr(os, "register_at_fork"):
+    # A fork waits until no other thread is planning, so that the child finds the lock open and the plans whole.
+    os.register_at_fork(
+        before=_planning.acquire, after_in_parent=_planning.release, after_in_child=_planning.release
+    )  # fmt: skip
+
+
+class PlanCache:
+    """Makes the plan for a shape of input once, and keeps a few of them. Several threads may ask at once."""
+
+    def __init__(self, graph: Graph, parameters: Parameters, algorithm: str = "auto") -> None:
+        self._graph, self._parameters, self._algorithm = graph, parameters, algorithm
+        self._plans: dict[Shape, Plan] = {}
+
+    def plan(self, shape: Shape) -> Plan:
+        """How an input of (height, width, channels) is computed."""
+        with _planning:
+            plan = self._plans.pop(shape, None) or Plan(self._graph, self._parameters, shape, self._algorithm)
+            self._plans[shape] = plan  # as the one used last
+            for old in list(self._plans)[:-KEPT]:
+                del self._plans[old]
+            return plan
+
+    def values(self) -> Iterable[Plan]:
+        return self._plans.values()
