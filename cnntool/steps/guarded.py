@@ -1,8 +1,8 @@
 """A checking mode of all memory, for tests: mistakes that would go unnoticed become NaN, an error or a crash.
 
 `CNNTOOL_CHECK_MEMORY=end` (or `start`) puts every volume, room and scratch between two pages that may not be touched,
-with its end (or its start) right at one of them and known bytes in what is left of its own pages. What is given out,
-and what is given back, is filled with NaN, and inputs may not be written. `steps.memory` and the engine ask
+with its end (or its start) right at one of them and known bytes in what is left of its own pages. What is given out is
+filled with NaN, rooms also when they are given back, and inputs may not be written. `steps.memory` and the engine ask
 `enabled()`. It costs several times the time of computing, and needs POSIX's `mprotect`.
 """
 

@@ -49,6 +49,13 @@ def aligned(*shape: int, spare: int = 0) -> np.ndarray:
     return np.ndarray(shape, np.float32, memory, -memory.ctypes.data % PAGE)
 
 
+class _Loan(weakref.ref):
+    """Watches an array that was lent, and holds the memory that it lies in."""
+
+    __slots__ = ("memory",)
+    memory: Any
+
+
 class Lender:
     """Lends arrays of float32, and lends their memory again once nobody holds them.
 
@@ -57,8 +64,8 @@ class Lender:
     """
 
     def __init__(self) -> None:
-        self._free: list[Any] = []
-        self._loans: dict[int, weakref.ref] = {}  # by the number of the array
+        self._free: dict[int, _Loan] = {}  # at most KEPT, whose arrays are gone
+        self._number = 0
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """An array with arbitrary contents. Views of it count as the array itself."""
@@ -69,25 +76,28 @@ class Lender:
             return aligned(*shape)
         memory = self._memory(size)
         array = np.ndarray(shape, np.float32, memory)
-        self._loans[id(array)] = weakref.ref(array, functools.partial(self._give_back, id(array), memory))
+        self._number = (self._number + 1) % KEPT
+        # A method of the dictionary, not of Python: an interrupt that strikes in what runs at an array's end is lost.
+        loan = _Loan(array, functools.partial(self._free.__setitem__, self._number))
+        loan.memory, memory.loan = memory, loan  # which keep each other, until the loan is given up for another
         return array
 
     def _memory(self, size: int) -> Any:
         """An object that is no array: NumPy would take it for the owner of views of what lies in it, and the array
         that was lent could die before them."""
-        while (memory := taken(self._free)) is not None:
-            if len(memory) == size:
-                return memory
-        return (ctypes.c_char * size).from_buffer(aligned(size // 4).data)
-
-    def _give_back(self, number: int, memory: Any, loan: weakref.ref) -> None:
         from cnntool.steps import guarded
 
-        self._loans.pop(number, None)
-        if guarded.enabled():
-            memory[:] = guarded.NAN * (len(memory) // 4)
-        if len(self._free) < KEPT:
-            self._free.append(memory)
+        while self._free:
+            try:
+                _, loan = self._free.popitem()
+            except KeyError:  # another thread was faster
+                break
+            if len(loan.memory) == size:
+                if guarded.enabled():
+                    loan.memory[:] = guarded.NAN * (size // 4)
+                return loan.memory
+            del loan.memory.loan
+        return (ctypes.c_char * size).from_buffer(aligned(size // 4).data)
 
 
 def taken(free: list[T]) -> T | None:

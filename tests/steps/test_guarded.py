@@ -23,7 +23,7 @@ def placement(request):
         yield request.param
 
 
-def test_what_is_given_out_is_nan_and_so_is_what_is_given_back():
+def test_what_is_given_out_is_nan_whether_it_was_used_before_or_not():
     assert np.isnan(aligned(3, 4)).all()
     assert np.isnan(Scratch().array(3, 4)).all()
     lender = Lender()
