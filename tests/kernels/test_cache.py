@@ -184,25 +184,36 @@ def test_folders_of_the_user_beside_it_stay(folder: Path) -> None:
     assert all(other.is_dir() for other in others)
 
 
+def test_another_process_that_makes_the_folders_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Path.mkdir
+
+    def too_late(path: Path, **options: int) -> None:
+        make(path, mode=0o700)
+        make(path, **options)
+
+    monkeypatch.setenv("CNNTOOL_CACHE_DIR", str(tmp_path / "c" / "d"))
+    monkeypatch.setattr(Path, "mkdir", too_late)
+    assert cache._writable_folder() is not None
+
+
 RACE = """
-import sys, time
+import os, sys, time
 from cnntool.kernels import cache
-while time.time() < float(sys.argv[1]):
-    pass
-folder = cache._writable_folder()
-cache.FOLDER = folder
-for number in range(50):
+for round in range(30):
+    while time.time() < float(sys.argv[1]) + 0.03 * round:
+        pass
+    os.environ["CNNTOOL_CACHE_DIR"] = f"{sys.argv[2]}/{round}/a/b"
+    cache.FOLDER = cache._writable_folder()
+    assert cache.FOLDER is not None
     cache.write("activations.relu_forward-f1", b"code" * 9999)
     assert cache.read("activations.relu_forward-f1") == b"code" * 9999
 """
 
 
 def test_processes_that_begin_on_no_cache_at_once_all_find_one(tmp_path: Path) -> None:
-    for number in range(3):
-        environment = os.environ | {"CNNTOOL_CACHE_DIR": str(tmp_path / f"race{number}/x/y")}
-        command = [sys.executable, "-c", RACE, str(time.time() + 1)]
-        started = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(5)]
-        errors = [process.communicate()[1] for process in started]
-        assert [process.returncode for process in started] == [0] * 5, errors
-        left = sorted(path.suffix for path in (tmp_path / f"race{number}/x/y" / cache.NAME).iterdir())
-        assert left == [".TAG", ".code"]
+    command = [sys.executable, "-c", RACE, str(time.time() + 1), str(tmp_path / "race")]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(5)]
+    errors = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 5, errors
+    left = {path.suffix for path in (tmp_path / "race").rglob("*") if path.is_file()}
+    assert left == {".code", ".TAG"}
