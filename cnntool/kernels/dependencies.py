@@ -17,9 +17,7 @@ PACKAGE = "cnntool.kernels"
 FOLDER = Path(__file__).parent
 COMPILER = ("compiler", "convention")
 # Reading imports by `ast` would take 50 ms of each start. A mention that is no import does no harm.
-IMPORT = re.compile(
-    rb"\b(?:from\s+)?" + PACKAGE.replace(".", r"\.").encode() + rb"((?:\.\w+)*)(?:\s+import\s+(\([^)]*\)|[^\n]*))?"
-)
+IMPORT = re.compile(rb"cnntool\.kernels((?:\.\w+)*)(?:\s+import\s+(\([^)]*\)|[^\n]*))?")
 # Of Numba's variables, those that leave the code as it is. The processor is told by `processors.target`.
 HARMLESS = re.compile(
     r"NUMBA_(CPU_\w+|CACHE_\w+|CUDA_\w+|COLOR_SCHEME|DEVELOPER_MODE|DISABLE_JIT|DUMP_\w+|FULL_TRACEBACKS|NUM_THREADS"
