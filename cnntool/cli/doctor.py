@@ -35,10 +35,7 @@ def command() -> None:
         ("processor", f"{_processor()}; {_features()}"),
         ("register tile", f"{vectors.PIXELS} pixels x {vectors.VECTORS} vectors of {vectors.LANES} channels"),
         ("threads", str(threads)),
-        (
-            "kernel cache",
-            f"{cache.FOLDER}" if cache.FOLDER else "none can be written; kernels compile at each start",
-        ),
+        ("kernel cache", f"{cache.FOLDER}" if cache.FOLDER else f"{cache.problem()}; kernels compile at each start"),
         ("", f"{kept} kernels, {'warm' if kept else 'cold: the first runs compile'}" if cache.FOLDER else ""),
     ]
     for name, text in lines:
@@ -72,10 +69,10 @@ def _processor() -> str:
 
 
 def _features() -> str:
-    from cnntool.kernels.vectors import host_features
+    from cnntool.kernels.processors import target_features
 
-    interesting = ("avx2", "fma", "avx512f", "neon", "sve")
-    return " ".join(name for name in interesting if name in host_features()) or "no wide vectors"
+    interesting, there = ("avx2", "fma", "avx512f", "neon", "sve"), target_features()
+    return " ".join(name for name in interesting if name in there) or "no wide vectors"
 
 
 def median_seconds(function: Callable[[], object]) -> float:

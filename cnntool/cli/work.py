@@ -43,8 +43,8 @@ class Notices:
         from cnntool import kernels
 
         def compiling(_: str) -> None:
-            if kernels.cache.FOLDER is None:
-                text = "in memory, since no cache folder can be written (CNNTOOL_CACHE_DIR names another)"
+            if problem := kernels.cache.problem():
+                text = f"in memory, since {problem} (CNNTOOL_CACHE_DIR names another)"
             else:
                 text = "for this processor; they are kept for the next time"
             self.say(f"compiling kernels {text}", key="compiling kernels")

@@ -1,25 +1,31 @@
-"""Where machine code is kept between runs: in the user's cache folder, under a hash of all that it depends on.
+"""Where machine code is kept between runs: in the user's cache folder, a file for each kernel and kinds of arguments.
 
-Numba's own cache lies in the package's folder, which may be read-only, does not notice a helper that changed in another
-file, and is of no use without Numba.
+The name of a file ends in the fingerprint of all that its code depends on. Code in it is run, so a folder or file is
+used only if no other user can have put it there. Numba's own cache lies in the package's folder, which may be
+read-only, does not notice a helper that changed in another file, and is of no use without Numba.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import importlib.util
 import os
-import shutil
+import re
+import stat
 import sys
-import tempfile
+import time
 from pathlib import Path
 
-from cnntool.kernels.vectors import processor
+from cnntool.kernels import SOURCES
+from cnntool.kernels.dependencies import fingerprint
 
-FOLDERS_KEPT = 4  # with the present one: of earlier versions, and of other environments that share the cache
-SUFFIX = ".code"
+NAME = "kernels-machine-code"  # of the folder
+SUFFIX, UNFINISHED = ".code", ".unfinished"
+OURS = re.compile(r"\w+\.\w+-\w*-[0-9a-f]{16}(\.code|-\w+\.unfinished)")
+TAG = "CACHEDIR.TAG"  # says that the folder is a cache, of this program; see https://bford.info/cachedir/
+TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# Machine code of cnntool's kernels. It may be deleted.\n"
+BYTES_KEPT = 2**28
+HOUR, DAY = 3600, 86400  # seconds
 DIGEST = 16  # bytes in front of the code, so that a damaged file is found out
 
 
@@ -34,75 +40,153 @@ def user_cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnntool"
 
 
-def source_hash() -> str:
-    """A name for the present state of all kernels and of the compiler that makes code of them."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name in ("numba", "llvmlite"):  # importlib.metadata would take 35 ms to tell their versions
-        found = importlib.util.find_spec(name)
-        if found is not None and found.origin is not None:
-            digest.update(Path(found.origin).with_name("_version.py").read_bytes())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
 def _writable_folder() -> Path | None:
-    """The folder of the present sources' machine code, made if need be; those of a few earlier sources are kept."""
+    """The folder of machine code, made if need be; None if it cannot be written, or others could write into it."""
     try:
-        folder = user_cache_folder() / f"kernels-{source_hash()}"
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            others = sorted(folder.parent.glob("kernels-*"), key=lambda other: other.stat().st_mtime)
-            for old in others[:-FOLDERS_KEPT]:
-                shutil.rmtree(old, ignore_errors=True)
-        # os.access says yes to root on a read-only file system; only writing tells.
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        folder = user_cache_folder() / NAME
+        for path in reversed((folder, *folder.parents)):
+            if not path.is_dir():
+                path.mkdir(mode=0o700, exist_ok=True)
+        folder = folder.resolve(strict=True)  # no link that could be set anew is left in it
+        return folder if os.access(folder, os.W_OK) and not open_to_others(folder) else None
     except (OSError, RuntimeError):  # no home folder is a RuntimeError
         return None
 
 
+def problem() -> str:
+    """Why compiled code is not kept; "" if it is."""
+    if FOLDER is not None:
+        return ""
+    with contextlib.suppress(OSError, RuntimeError):
+        if strangers := open_to_others((user_cache_folder() / NAME).resolve(strict=True)):
+            return strangers
+    return "no cache folder can be written"
+
+
+def open_to_others(folder: Path) -> str:
+    """Why other users could put files into a folder, or another folder in its place; "" if only this one and root can.
+
+    Others may write beside it where entries are their owners' (the sticky bit of /tmp), and a group of one user may.
+    """
+    if not hasattr(os, "geteuid"):
+        return ""
+    for path in (folder, *folder.parents):
+        found = path.lstat()
+        if found.st_uid != os.geteuid() and (path == folder or found.st_uid != 0):
+            return f"{path} belongs to another user"
+        others = found.st_mode & stat.S_IWOTH
+        group = found.st_mode & stat.S_IWGRP and (path == folder or not _is_private(found.st_gid))
+        if (others or group) and (path == folder or not found.st_mode & stat.S_ISVTX):
+            return f"others may write to {path}"
+    return ""
+
+
+def _is_private(group: int) -> bool:
+    """Whether a group is that of this user alone, as many systems make one for each."""
+    import grp
+    import pwd
+
+    try:
+        user, found = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return found.gr_name == user and set(found.gr_mem) <= {user}
+
+
 FOLDER = _writable_folder()
+_pruned = False
 
 
 def read(name: str) -> bytes | None:
-    """The code that `write` has put there for this processor, if it is there and whole."""
+    """The code that `write` has put there in the present state of all that it depends on, if it is there and whole.
+
+    `name` is the kernel's module, a dot, its own name, a hyphen, and the kinds of its arguments.
+    """
     if FOLDER is None:
         return None
+    file = _file_name(name)
     try:
-        content = (FOLDER / _file_name(name)).read_bytes()
+        content = _own_content(FOLDER / file)
     except OSError:
         return None
     code = content[DIGEST:]
-    return code if content[:DIGEST] == _digest(name, code) else None
+    return code if code and content[:DIGEST] == _digest(file, code) else None
+
+
+def _own_content(path: Path) -> bytes:
+    """What is in a file of this user's; an OSError for a link, another user's file or one that others may write to."""
+    flags = [getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC")]
+    with open(os.open(path, os.O_RDONLY | sum(flags)), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(f"{path} is no file")
+        if hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+            raise OSError(f"others may write to {path}")
+        if time.time() - found.st_mtime > DAY:  # what is not used for longest goes first
+            with contextlib.suppress(OSError):
+                os.utime(path)
+        return file.read()
 
 
 def write(name: str, code: bytes) -> None:
     """Keeps the code for the next time; if that fails, there is none."""
+    global _pruned
     if FOLDER is None:
         return
-    unfinished = FOLDER / f"{name}.{os.getpid()}"
+    import tempfile
+
+    file, unfinished = _file_name(name), ""
     try:
-        unfinished.write_bytes(_digest(name, code) + code)
-        unfinished.replace(FOLDER / _file_name(name))
+        number, unfinished = tempfile.mkstemp(UNFINISHED, file.removesuffix(SUFFIX) + "-", FOLDER)
+        with open(number, "wb") as out:
+            out.write(_digest(file, code) + code)
+        os.replace(unfinished, FOLDER / file)
     except OSError:
+        if unfinished:
+            with contextlib.suppress(OSError):
+                os.unlink(unfinished)
+    if not _pruned:
+        _pruned = True
         with contextlib.suppress(OSError):
-            unfinished.unlink()
+            prune(FOLDER)
+
+
+def prune(folder: Path) -> None:
+    """Deletes what processes that were killed left unfinished, and what was not used for longest beyond BYTES_KEPT.
+
+    Only in a folder that held nothing but such files at first, which is when it is marked as this program's.
+    """
+    entries = list(os.scandir(folder))
+    files = [entry for entry in entries if OURS.fullmatch(entry.name)]
+    tag = folder / TAG
+    if len(files) == len(entries):
+        tag.write_bytes(TAG_TEXT)
+    if not tag.exists() or tag.read_bytes() != TAG_TEXT:
+        return
+    kept, by_use = 0, []
+    for entry in files:
+        with contextlib.suppress(OSError):  # another process may have deleted it
+            found = entry.stat(follow_symlinks=False)
+            by_use.append((found.st_mtime, found.st_size, entry.path))
+    for used, size, path in sorted(by_use, reverse=True):
+        kept += size
+        if kept > BYTES_KEPT or (path.endswith(UNFINISHED) and used < time.time() - HOUR):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 def kept_kernels() -> int:
-    """How many compiled kernels there are of the present sources."""
-    return sum(1 for _ in FOLDER.glob(f"*{SUFFIX}")) if FOLDER is not None else 0
+    """How many compiled kernels there are that the present sources, compiler and processor can use."""
+    if FOLDER is None:
+        return 0
+    found = [path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}") if OURS.fullmatch(path.name)]
+    current = {f"{path.stem}.{fingerprint(path.stem)}" for path in SOURCES.glob("[!_]*.py")}
+    return sum(f"{name.partition('.')[0]}.{name.rpartition('-')[2]}" in current for name in found)
 
 
 def _file_name(name: str) -> str:
-    return f"{name}-{_processor_hash()}{SUFFIX}"
+    return f"{name}-{fingerprint(name.partition('.')[0])}{SUFFIX}"
 
 
-@functools.cache
-def _processor_hash() -> str:
-    return hashlib.blake2b(" ".join(processor()).encode(), digest_size=4).hexdigest()
-
-
-def _digest(name: str, code: bytes) -> bytes:
-    return hashlib.blake2b(name.encode() + code, digest_size=DIGEST).digest()
+def _digest(file: str, code: bytes) -> bytes:
+    return hashlib.blake2b(file.encode() + code, digest_size=DIGEST).digest()

@@ -8,28 +8,37 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import importlib
+import logging  # noqa: F401  # its own hook for forks has to be there before that of this module
+import os
 import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
-import numpy as np
 
 from cnntool.kernels import RANGE, cache, compile_listeners
-from cnntool.kernels.vectors import processor
+from cnntool.kernels.convention import (
+    ADDRESS_SLOT,
+    FAILED,
+    NEEDS_NUMBA,
+    Kinds,
+    address,
+    kinds_as_text,
+    taken_apart,
+)
+from cnntool.kernels.processors import check_that_it_runs_here, target
 
-INTEGER, FLOAT32, FLOAT64 = "i", "f", "d"
-Kind = str | tuple[str, int, bool]  # of an array: NumPy's letter for its numbers, its axes, whether it is C-contiguous
-Kinds = tuple[Kind, ...]
-FAILED = -1  # what an entry returns when the kernel found no memory; else its result, 0 for none
-# The first byte of code: whether it calls functions of Numba, of which LLVM has to be told.
-NEEDS_NOTHING, NEEDS_NUMBA = b"-", b"N"
-ADDRESS_SLOT = 4  # of an array's numbers, the one that says where it lies
+__all__ = ["ADDRESS_SLOT", "FAILED", "Entry", "Kernel", "Kinds", "address", "taken_apart"]
+
 _entry_type = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)  # lets go of Python's lock while it is called
 _loading = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A child has none of the threads that may hold the lock, which stands for Numba's and LLVM's own locks too: nothing
+    # forks while another thread compiles. Hooks before a fork run from the last to the first: what is compiled takes
+    # logging's lock, which a fork must not hold while it waits for this one.
+    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
 
 
 class Entry(NamedTuple):
@@ -80,7 +89,7 @@ class Kernel:
         return self._entries.get(kinds) or self._load(kinds)
 
     def _load(self, kinds: Kinds) -> Entry:
-        name = f"{self.module}.{self.name}-{hashlib.blake2b(repr(kinds).encode(), digest_size=4).hexdigest()}"
+        name = f"{self.module}.{self.name}-{kinds_as_text(kinds)}"
         with _loading:
             if kinds not in self._entries:
                 code = cache.read(name)
@@ -100,50 +109,12 @@ class Kernel:
         return code
 
 
-def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
-    """Kinds of the arguments, and the numbers that Numba's calling convention makes of them."""
-    kinds: list[Kind] = []
-    numbers: list[int] = []
-    for argument in arguments:
-        kind = type(argument)
-        if kind is int:
-            kinds.append(INTEGER)
-            numbers.append(argument)
-        elif isinstance(argument, np.ndarray):
-            kinds.append((argument.dtype.char, argument.ndim, argument.flags.c_contiguous))
-            # two pointers say who owns the array: nobody, the caller keeps it alive
-            numbers += (0, 0, argument.size, argument.itemsize, address(argument), *argument.shape, *argument.strides)
-        elif kind is np.float32:
-            kinds.append(FLOAT32)
-            numbers.append(int(argument.view(np.int32)))
-        elif kind is float or kind is np.float64:
-            kinds.append(FLOAT64)
-            numbers.append(int(np.float64(argument).view(np.int64)))
-        else:
-            kinds.append(INTEGER)
-            numbers.append(int(argument))
-    return tuple(kinds), numbers
-
-
-def _address_in_object(array: np.ndarray) -> int:
-    """Read from where NumPy keeps it, behind Python's header; `array.ctypes` takes a microsecond to tell it."""
-    return ctypes.c_int64.from_address(id(array) + object.__basicsize__).value
-
-
-def _address_told(array: np.ndarray) -> int:
-    return array.ctypes.data
-
-
-_probe = np.zeros(3)[1:]
-address = _address_in_object if _address_in_object(_probe) == _probe.ctypes.data else _address_told
-"""Where the first value of an array lies."""
-
-
 @functools.cache
 def _engine() -> Any:
+    check_that_it_runs_here()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    name, features = processor()
+    name, features = target()
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(name, features, jit=True)
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 

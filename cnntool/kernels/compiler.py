@@ -6,6 +6,9 @@ optimised module gets an entry that `code` can call and goes to LLVM as it is, s
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -14,12 +17,23 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import compiler
-from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
-from cnntool.kernels.code import FAILED, FLOAT32, FLOAT64, INTEGER, NEEDS_NOTHING, NEEDS_NUMBA, Kind, Kinds
+from cnntool.kernels.convention import (
+    FAILED,
+    FLOAT32,
+    FLOAT64,
+    INTEGER,
+    NEEDS_NOTHING,
+    NEEDS_NUMBA,
+    Kind,
+    Kinds,
+)
+from cnntool.kernels.processors import target
+from cnntool.kernels.sources.jit import compiling_enabled
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 SCALARS = {INTEGER: types.int64, FLOAT32: types.float32, FLOAT64: types.float64}
@@ -71,6 +85,31 @@ class _Library(JITCodeLibrary):
         return self._final_module
 
 
+class _Codegen(JITCPUCodegen):
+    """For the processor that `processors` tells; Numba's own has all features of this one, whatever name is given."""
+
+    def _get_host_cpu_name(self) -> str:
+        return target()[0]
+
+    def _get_host_cpu_features(self) -> str:
+        return target()[1]
+
+
+_codegen = functools.cache(_Codegen)
+
+
+@contextlib.contextmanager
+def _for_the_target(context: Any) -> Iterator[Any]:
+    """While it lasts, Numba generates code for `processors.target`, that of helpers too."""
+    own = context._internal_codegen
+    if own.magic_tuple()[1:] != target():
+        context._internal_codegen = _codegen("cnntool")
+    try:
+        yield context.codegen()
+    finally:
+        context._internal_codegen = own
+
+
 def kind_as_type(kind: Kind) -> Any:
     """What Numba calls a kind of argument."""
     if isinstance(kind, str):
@@ -84,23 +123,29 @@ def make_run_time_known() -> None:
     rtsys.initialize(cpu_target.target_context)
 
 
-@global_compiler_lock
 def machine_code(kernel: Any, kinds: Kinds, entry: str) -> bytes:
     """The kernel for arguments of these kinds as an object file whose entry is `entry`, and what it needs before it."""
+    module, machine, needs = optimised(kernel, kinds, entry)
+    return needs + machine.emit_object(module)
+
+
+@global_compiler_lock
+def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, bytes]:
+    """LLVM's module of the kernel with its entry, LLVM's machine that makes code of it, and what the code needs."""
     context, typing = cpu_target.target_context, cpu_target.typing_context
     context.refresh()
     typing.refresh()
     flags = compiler.Flags()
     kernel.targetdescr.options.parse_as_flags(flags, kernel.targetoptions)
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
-    codegen = context.codegen()
-    library = _Library(codegen, entry)
     arguments = tuple(kind_as_type(kind) for kind in kinds)
-    result = compiler.compile_extra(
-        typing, context, kernel.py_func, arguments, None, flags, {}, library=library
-    )  # fmt: skip
-    library.add_ir_module(_entry_module(library, context, result.fndesc, entry))
-    library.finalize()
+    with compiling_enabled(), _for_the_target(context) as codegen:
+        library = _Library(codegen, entry)
+        result = compiler.compile_extra(
+            typing, context, kernel.py_func, arguments, None, flags, {}, library=library
+        )  # fmt: skip
+        library.add_ir_module(_entry_module(library, context, result.fndesc, entry))
+        library.finalize()
     module = library.module
     needed = {f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")} - C_LIBRARY
     if needed <= ARRAY_FUNCTIONS:
@@ -108,7 +153,7 @@ def machine_code(kernel: Any, kinds: Kinds, entry: str) -> bytes:
     for function in module.functions:
         if not function.is_declaration and function.name != entry:
             function.linkage = "internal"  # helpers of the same name in another kernel's code are others
-    return (NEEDS_NOTHING if needed <= ARRAY_FUNCTIONS else NEEDS_NUMBA) + codegen._tm.emit_object(module)
+    return module, codegen._tm, NEEDS_NOTHING if needed <= ARRAY_FUNCTIONS else NEEDS_NUMBA
 
 
 def _entry_module(library: Any, context: Any, description: Any, name: str) -> ir.Module:

@@ -13,7 +13,7 @@ import pytest
 
 import cnntool
 from cnntool import kernels
-from cnntool.kernels import cache, code
+from cnntool.kernels import cache, code, convention
 from cnntool.kernels.sources import jit
 
 PACKAGE = Path(cnntool.__file__).parent
@@ -128,18 +128,6 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert cache.user_cache_folder() == Path("/elsewhere")
 
 
-def test_a_changed_source_gets_a_new_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Also when it is a helper of other kernels that changed."""
-    (tmp_path / "sources").mkdir()
-    for name in ("cache.py", "sources/helper.py"):
-        (tmp_path / name).write_text("x = 1")
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    first = cache.source_hash()
-    assert first == cache.source_hash()
-    (tmp_path / "sources/helper.py").write_text("x = 2")
-    assert cache.source_hash() != first
-
-
 def test_a_home_that_is_not_there_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError("could not determine home directory")
@@ -242,6 +230,15 @@ def test_kinds_of_arguments(here: Path) -> None:
     assert code.taken_apart([mapped])[1][4] == mapped.ctypes.data
 
 
+def test_kinds_as_text_and_back() -> None:
+    kinds = (("f", 2, True), ("f", 3, False), "i", "f", "d", ("d", 1, True))
+    assert convention.kinds_as_text(kinds) == "f2f3sifdd1"
+    assert convention.kinds_of_text("f2f3sifdd1") == kinds
+    for wrong in ("x", "2f", "f2-", "is"):
+        with pytest.raises(ValueError, match="no kinds of arguments"):
+            convention.kinds_of_text(wrong)
+
+
 def test_nan_and_infinity_are_not_optimised_away() -> None:
     assert not {"nnan", "ninf", "fast"} & jit.FASTMATH
 
@@ -264,12 +261,52 @@ def test_a_damaged_cache_file_counts_as_missing(here: Path, kept: int) -> None:
     assert Path("whole.npy").read_bytes() == Path("mended.npy").read_bytes()
 
 
-def test_the_caches_of_old_sources_are_removed(here: Path) -> None:
+def test_a_folder_that_others_may_write_to_is_told_and_not_used(here: Path) -> None:
     folder = here / "cache"
-    for number in range(9):
-        (folder / f"kernels-{number}").mkdir(parents=True)
-        os.utime(folder / f"kernels-{number}", (number, number))
-    run("o.npy", "relu", CNNTOOL_CACHE_DIR=str(folder))
-    left = {path.name for path in folder.iterdir()}
-    assert len(left) == cache.FOLDERS_KEPT
-    assert {"kernels-6", "kernels-7", "kernels-8"} < left
+    assert run("kept.npy", "relu", CNNTOOL_CACHE_DIR=str(folder)) == COMPILING
+    (folder / cache.NAME).chmod(0o777)
+    said = run("o.npy", "relu", CNNTOOL_CACHE_DIR=str(folder))
+    assert said == IN_MEMORY.replace("no cache folder can be written", f"others may write to {folder / cache.NAME}")
+    assert Path("o.npy").read_bytes() == Path("kept.npy").read_bytes()
+
+
+def test_numba_s_switches(here: Path) -> None:
+    """Code of other options is other code; a switch that would turn compiling off is of no concern to kernels."""
+    folder = str(here / "cache")
+    assert run("o.npy", "relu", CNNTOOL_CACHE_DIR=folder, NUMBA_OPT="0") == COMPILING
+    assert run("a.npy", "relu", CNNTOOL_CACHE_DIR=folder, NUMBA_DISABLE_JIT="1") == COMPILING
+    assert run("b.npy", "relu", CNNTOOL_CACHE_DIR=folder) == ""
+    slow, fast = sorted((here / "cache").rglob("*.code"), key=lambda path: path.stat().st_mtime)
+    assert slow.name.split("-")[:2] == fast.name.split("-")[:2]
+    assert slow.read_bytes()[cache.DIGEST :] != fast.read_bytes()[cache.DIGEST :]
+
+
+FORK = """
+import os, sys, threading, time
+import numpy as np
+from cnntool import kernels
+from cnntool.kernels import code
+x = np.float32([[-1, 2]])
+compiling = threading.Event()
+def told(name):
+    compiling.set()
+    time.sleep(0.2)
+with kernels.on_compile(told):
+    arguments = (x.copy(), 0, 0, x.copy(), 0, 0, 1, 2)
+    other = threading.Thread(target=code.Kernel("activations", "tanh_forward"), args=arguments)
+    other.start()
+    compiling.wait()
+    child = os.fork()
+    if child == 0:
+        code.Kernel("activations", "relu_forward")(x, 0, 0, x, 0, 0, 1, 2)
+        os._exit(0 if x.tolist() == [[0, 2]] else 1)
+    status = os.waitpid(child, 0)[1]
+    other.join()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_while_another_thread_compiles(here: Path) -> None:
+    environment = os.environ | {"CNNTOOL_CACHE_DIR": str(here / "cache")}
+    subprocess.run([sys.executable, "-c", FORK], env=environment, timeout=60, check=True, start_new_session=True)

@@ -25,9 +25,17 @@ def test_the_tile_is_that_of_the_processor_s_lanes():
     assert vectors.TILES[vectors.LANES] == (vectors.PIXELS, vectors.VECTORS, vectors.NARROW_PIXELS)
 
 
-@pytest.mark.parametrize(("features", "lanes"), [("+avx,+fma,+avx512f", 16), ("+avx,+fma,-avx512f", 8), ("+sse2", 4)])
-def test_lanes_follow_the_features_that_kernels_are_compiled_for(monkeypatch, features, lanes):
-    monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names are those of x86 processors")
+@pytest.mark.parametrize(
+    ("name", "features", "lanes"),
+    [("x86-64", None, 4), ("sandybridge", None, 4), ("haswell", None, 8), ("znver2", None, 8), ("znver4", None, 16),
+     ("haswell", "+avx512f", 16), ("skylake-avx512", "-avx512f", 8), ("haswell", "-fma", 4), ("x86-64", "+sse2", 4)],
+)  # fmt: skip
+def test_lanes_follow_the_processor_that_kernels_are_compiled_for(monkeypatch, name, features, lanes):
+    monkeypatch.setenv("NUMBA_CPU_NAME", name)
+    monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
+    if features:
+        monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
     assert vectors.host_lanes() == lanes
 
 
