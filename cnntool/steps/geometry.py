@@ -99,5 +99,10 @@ def counted_sizes(size: int, kernel: int, stride: int, dilation: int, before: in
     only differs from the whole window where `ceil` lets a window reach over the padding).
     """
     low, high = (-before, size + after) if count_padding else (0, size)
+
+    def elements_before(place: int, start: int) -> int:
+        """How many elements of the window from `start` on lie before `place`."""
+        return min(kernel, max(0, -(-(place - start) // dilation)))
+
     starts = (o * stride - before for o in range(outputs))
-    return [sum(low <= start + dilation * k < high for k in range(kernel)) for start in starts]
+    return [elements_before(high, start) - elements_before(low, start) for start in starts]

@@ -23,6 +23,11 @@ def elementwise(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray
     return on_float64
 
 
+def gated(x: np.ndarray, gate: np.ndarray) -> np.ndarray:
+    """x * gate, and its limit where x is minus infinity and the gate zero"""
+    return np.where(x == -np.inf, -0.0, x * gate)
+
+
 @elementwise
 def relu(x: np.ndarray) -> np.ndarray:
     """max(x, 0)"""
@@ -62,13 +67,13 @@ def elu(x: np.ndarray, alpha: float = 1.0) -> np.ndarray:
 @elementwise
 def gelu(x: np.ndarray) -> np.ndarray:
     """x times the normal distribution function at x: x erfc(-x / sqrt 2) / 2, not its tanh approximation"""
-    return x * 0.5 * erfc(-x / math.sqrt(2.0))
+    return gated(x, 0.5 * erfc(-x / math.sqrt(2.0)))
 
 
 @elementwise
 def silu(x: np.ndarray) -> np.ndarray:
     """x sigmoid(x)"""
-    return x * sigmoid(x)
+    return gated(x, sigmoid(x))
 
 
 @elementwise
@@ -86,7 +91,7 @@ def hard_sigmoid(x: np.ndarray) -> np.ndarray:
 @elementwise
 def hard_swish(x: np.ndarray) -> np.ndarray:
     """x hard_sigmoid(x)"""
-    return x * hard_sigmoid(x)
+    return gated(x, hard_sigmoid(x))
 
 
 @elementwise

@@ -98,3 +98,9 @@ def test_counted_sizes_are_the_elements_of_each_window(count_padding):
             for place in range(max(0, outputs))
         ]
         assert counted_sizes(size, kernel, stride, dilation, before, after, max(0, outputs), count_padding) == expected
+
+
+def test_counting_takes_no_longer_for_long_windows():
+    """One step an output: of a million windows of half a million elements, 5e11 could not be counted one by one."""
+    sizes = counted_sizes(10**6, 5 * 10**5, 1, 1, 2 * 10**5, 0, 700_001, False)
+    assert (sizes[0], sizes[200_000], sizes[-1]) == (300_000, 500_000, 500_000)

@@ -14,6 +14,7 @@ from cnntool.kernels.sources.elementary import (
     exp_negative,
     expm1_negative,
     log1p,
+    not_minus_infinity,
     sigmoid,
     tanh,
     tanh_by_table,
@@ -81,12 +82,12 @@ def _elu(x, alpha):
 @inlined
 def _gelu(x, _):
     tail = erfc_positive(absolute(x) * SQRT_HALF)
-    return HALF * x * where_less(x, ZERO, tail, TWO - tail)
+    return HALF * not_minus_infinity(x) * where_less(x, ZERO, tail, TWO - tail)
 
 
 @inlined
 def _silu(x, _):
-    return x * sigmoid(x)
+    return not_minus_infinity(x) * sigmoid(x)
 
 
 @inlined
@@ -107,7 +108,7 @@ def _hard_sigmoid(x, _):
 
 @inlined
 def _hard_swish(x, _):
-    return x * _hard_gate(x)
+    return not_minus_infinity(x) * _hard_gate(x)
 
 
 @inlined

@@ -1,32 +1,39 @@
 """Gradients of the activation functions: d_input[i] = d_output[i] * f'(x[i]) over flat pieces of volumes.
 
-`x` is what went into the function. At a kink the slope is that of the left side, as in PyTorch (zero for |x|).
+`x` is what went into the function. At a kink the slope is that of the left side, as in PyTorch (zero for |x|);
+at NaN it is NaN.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.sources.elementary import erfc_positive, exp, sigmoid, tanh
-from cnntool.kernels.sources.jit import kernel
+from cnntool.kernels.sources.elementary import bounded, erfc_positive, exp, sigmoid, tanh
+from cnntool.kernels.sources.jit import inlined, kernel
 
 F = np.float32
 ZERO, ONE, HALF = F(0), F(1), F(0.5)
 SQRT_HALF, DENSITY = F(0.70710678118654752), F(0.39894228040143268)
 
 
+@inlined
+def _slope(x, below, above):
+    """One of the slopes on either side of zero, or the NaN that x is."""
+    return above if x > ZERO else below if x <= ZERO else x
+
+
 @kernel
 def relu_backward(x, d_output, d_input):
     """f' = 1 for x > 0, 0 below"""
     for i in range(x.shape[0]):
-        d_input[i] = d_output[i] if x[i] > ZERO else ZERO
+        d_input[i] = _slope(x[i], ZERO, d_output[i])
 
 
 @kernel
 def leaky_relu_backward(x, d_output, d_input, slope):
     """f' = 1 for x > 0, slope below"""
     for i in range(x.shape[0]):
-        d_input[i] = d_output[i] * (ONE if x[i] > ZERO else slope)
+        d_input[i] = d_output[i] * _slope(x[i], slope, ONE)
 
 
 @kernel
@@ -39,7 +46,7 @@ def prelu_backward(x, d_output, d_input, alpha, d_alpha):
             line[:] = ZERO
         v, d, out = x[p], d_output[p], d_input[p]
         for c in range(channels):
-            out[c] = d[c] * (ONE if v[c] > ZERO else alpha[c])
+            out[c] = d[c] * _slope(v[c], alpha[c], ONE)
             line[c] += ZERO if v[c] > ZERO else d[c] * v[c]
         if p % 64 == 63 or p == x.shape[0] - 1:
             for c in range(channels):
@@ -48,9 +55,9 @@ def prelu_backward(x, d_output, d_input, alpha, d_alpha):
 
 @kernel
 def sigmoid_backward(x, d_output, d_input):
-    """f' = s (1 - s), s the sigmoid of x"""
+    """f' = s (1 - s), s the sigmoid of -|x|, which keeps the digits of 1 - s"""
     for i in range(x.shape[0]):
-        s = sigmoid(x[i])
+        s = sigmoid(-abs(x[i]))
         d_input[i] = d_output[i] * s * (ONE - s)
 
 
@@ -77,7 +84,7 @@ def gelu_backward(x, d_output, d_input):
         v = x[i]
         tail = HALF * erfc_positive(abs(v) * SQRT_HALF)
         below = tail if v < ZERO else ONE - tail
-        d_input[i] = d_output[i] * (below + v * DENSITY * exp(-HALF * v * v))
+        d_input[i] = d_output[i] * (below + bounded(v) * DENSITY * exp(-HALF * v * v))
 
 
 @kernel
@@ -85,7 +92,7 @@ def silu_backward(x, d_output, d_input):
     """f' = s (1 + x (1 - s)), s the sigmoid of x"""
     for i in range(x.shape[0]):
         s = sigmoid(x[i])
-        d_input[i] = d_output[i] * s * (ONE + x[i] * (ONE - s))
+        d_input[i] = d_output[i] * s * (ONE + bounded(x[i]) * (ONE - s))
 
 
 @kernel
@@ -99,7 +106,8 @@ def softplus_backward(x, d_output, d_input):
 def hard_sigmoid_backward(x, d_output, d_input):
     """f' = 1/6 for |x| < 3, 0 beyond"""
     for i in range(x.shape[0]):
-        d_input[i] = d_output[i] * (ONE / F(6) if abs(x[i]) < F(3) else ZERO)
+        size = abs(x[i])
+        d_input[i] = d_output[i] * (ONE / F(6) if size < F(3) else ZERO if size >= F(3) else size)
 
 
 @kernel
@@ -116,5 +124,5 @@ def hard_swish_backward(x, d_output, d_input):
 def absolute_backward(x, d_output, d_input):
     """f' = the sign of x"""
     for i in range(x.shape[0]):
-        sign = ONE if x[i] > ZERO else -ONE
+        sign = _slope(x[i], -ONE, ONE)
         d_input[i] = d_output[i] * (ZERO if x[i] == ZERO else sign)

@@ -15,7 +15,7 @@ import numpy as np
 from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.sources.convolution import conv_depthwise_forward, conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.tile import address_of, outer_tile
+from cnntool.kernels.sources.tile import address_of, keep_alive, outer_tile
 from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
 
 SHORT = 8 if PIXELS == 14 else PIXELS  # rows of the other tile of outer products
@@ -140,6 +140,8 @@ def conv_weight_backward(
                         address_of(d_weight) + 4 * ((ky * kw + kx) * depth * out_channels + group * per_group),
                         rows, columns, sy * x_line, sx * channels, d_line, out_channels, depth, per_group, out_channels,
                     )  # fmt: skip
+    keep_alive(canvas)
+    keep_alive(windows)
 
 
 @kernel

@@ -23,7 +23,22 @@ LARGEST, SMALLEST = F(89.0), F(-104.0)  # beyond these exp is infinite, or zero,
 LEAST = F(-87.0)  # exp of less is no normal number
 ROUNDING = F(1.5 * 2**23)  # what is added to it and taken off again has become a whole number
 
+LARGEST_FINITE = F(3.4028235e38)
+
 exact = numba.njit(nogil=True, fastmath={"contract"}, error_model="numpy")
+
+
+@exact
+def bounded(x):
+    """x, but the largest finite numbers for the infinite ones, whose product with zero is zero."""
+    x = where_less(x, -LARGEST_FINITE, -LARGEST_FINITE, x)
+    return where_less(LARGEST_FINITE, x, LARGEST_FINITE, x)
+
+
+@exact
+def not_minus_infinity(x):
+    """x, but the least finite number for minus infinity."""
+    return where_less(x, -LARGEST_FINITE, -LARGEST_FINITE, x)
 
 
 @exact

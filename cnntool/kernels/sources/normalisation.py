@@ -7,7 +7,7 @@ import numpy as np
 from cnntool.kernels.sources.elementary import exp
 from cnntool.kernels.sources.jit import kernel
 from cnntool.kernels.sources.simd import load, load_first, square_root, store, store_first
-from cnntool.kernels.sources.tile import address_of
+from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES
 
 F = np.float32
@@ -46,6 +46,8 @@ def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
             if beta != F(0.75):
                 for c in range(channels):
                     v[i, j, c] /= bases[c] ** beta
+    keep_alive(squares)
+    keep_alive(bases)
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy as np
 
 from cnntool.kernels.peak import FLOATS
 from cnntool.kernels.sources.jit import kernel
-from cnntool.kernels.sources.tile import address_of, dense_tile
+from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
 from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
 
 
@@ -21,3 +21,6 @@ def multiply_add_peak(steps):
             address_of(x), address_of(w), address_of(w), address_of(y), 1, 1, 64, 0, 0, 0, LANES * VECTORS,
             PIXELS, LANES * VECTORS, 0, np.float32(-np.inf), PIXELS, VECTORS,
         )  # fmt: skip
+    keep_alive(x)
+    keep_alive(w)
+    keep_alive(y)

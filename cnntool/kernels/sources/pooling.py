@@ -10,7 +10,7 @@ import numpy as np
 from cnntool.kernels.pooling import MAXIMUM, PIXELS, ROOT_OF_SQUARES, SCALED_SUM, SLICE, VECTORS, WIDE_PIXELS
 from cnntool.kernels.sources.channel_tile import channel_tile
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.tile import address_of
+from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES
 
 WIDE = VECTORS * LANES
@@ -60,6 +60,7 @@ def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, s
             factors[ox] = np.float32(1) / (height[oy] * width[ox])
         at = address_of(factors)
         _window_row(x, x_row + sy * oy, at, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
+    keep_alive(factors)
 
 
 @kernel

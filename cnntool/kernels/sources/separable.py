@@ -26,7 +26,7 @@ from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.emitter import INT64, LANE_NUMBERS, VECTOR, Emitter
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import load, store, store_first, stream
-from cnntool.kernels.sources.tile import address_of, dense_tile
+from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
 from cnntool.kernels.vectors import LANES
 
 # Bytes of a volume that no cache holds. Gabor filters on 1024x1024 -> 40, 168 MB: 64 ms when 16 filters of a pixel were
@@ -241,3 +241,4 @@ def conv_separable_forward(
                 x, x_row + stride_y * row, weight, bias, out, out_row + row, out_column, 1, columns,
                 kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, 1, filters, low, 0, ALL, out, NONE,
             )  # fmt: skip
+    keep_alive(zeros)

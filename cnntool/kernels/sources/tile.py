@@ -31,13 +31,32 @@ AHEAD = 2**14
 
 @intrinsic
 def address_of(typingctx, array):
-    """The address of an array's first element, as a signed integer that other integers can be added to."""
+    """The address of an array's first element, as a signed integer that other integers can be added to.
+
+    It does not keep the array: one that a kernel makes is freed after it was last named, so name it in `keep_alive`.
+    """
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         fields = context.make_array(signature.args[0])(context, b, values[0])
         return b.ptrtoint(fields.data, INT64)
 
     return types.int64(array), codegen
+
+
+@intrinsic
+def keep_alive(typingctx, array):
+    """The array is not freed before this, behind the last use of its address. It computes nothing.
+
+    To LLVM it is code that may read and write all memory, so no load or store moves past it.
+    """
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        fields = context.make_array(signature.args[0])(context, b, values[0])
+        kind = ir.FunctionType(ir.VoidType(), [fields.data.type])
+        b.asm(kind, "", "r,~{memory}", [fields.data], side_effect=True)
+        return context.get_dummy_value()
+
+    return types.void(array), codegen
 
 
 @intrinsic(prefer_literal=True)

@@ -16,7 +16,7 @@ import numpy as np
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.tile import address_of, dense_tile
+from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
 from cnntool.kernels.sources.winograd_tiles import (
     winograd_input_forward,
     winograd_output_forward,
@@ -133,3 +133,4 @@ def conv_winograd_forward(
                         x, y0, x_column, weight, bias, out, to, out_column, left, columns, channel, end, size, stride,
                         low,
                     )  # fmt: skip
+    keep_alive(zeros)

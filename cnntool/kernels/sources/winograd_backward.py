@@ -16,7 +16,7 @@ import numpy as np
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.convolution_backward import outer, place
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.tile import address_of
+from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.sources.winograd import products
 from cnntool.kernels.sources.winograd_tiles import winograd_input_forward, winograd_output_forward
 from cnntool.kernels.vectors import LANES, PIXELS
@@ -59,6 +59,9 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
                 winograd_output_forward(
                     m, i * tiles, tiles, bias, out[n], y, 0, channel, end, rows - y, columns, lanes, NO_LIMIT
                 )
+    keep_alive(v)
+    keep_alive(m)
+    keep_alive(zeros)
 
 
 @inlined
@@ -115,3 +118,5 @@ def conv_winograd_weight_backward(x, d_output, first, last, top, left, total):
                 address_of(total) + 4 * p * channels * out_channels,
                 1, here * tiles, 0, channels, 0, out_channels, channels, out_channels, out_channels,
             )  # fmt: skip
+    keep_alive(v)
+    keep_alive(m)
