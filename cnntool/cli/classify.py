@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnntool.cli.options import preparation_of
 from cnntool.cli.work import Notices, Progress, volumes
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.images.names import composed
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ class Classified(NamedTuple):
 
 
 def load_classifier(path: str) -> Pipeline:
+    """A model that knows classes; their names are composed, as those of folders are."""
     pipeline = Pipeline.load(path)
     if not pipeline.classes:
         raise CnntoolError(f"{path} knows no classes: expected a model that `cnntool train` wrote")
+    pipeline.classes = [composed(name) for name in pipeline.classes]
     return pipeline
 
 
@@ -60,6 +63,7 @@ def classified(
             for _, item, found, _ in volumes(source, pipeline, preparation, threads, notices, finish, complain):
                 progress.advance()
                 yield Classified(item.name, item.label, found)
+        notices.source(source, labels)
 
 
 def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Classified]:
@@ -73,12 +77,12 @@ def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Class
             f"{path} has {table.features.shape[1]} features a row, and the model takes "
             f"{'x'.join(map(str, shape or ()))}: expected images, or the table of the same layers"
         )
-    check_labels(pipeline, sorted(set(table.labels) - {""}))
+    check_labels(pipeline, sorted({composed(label) for label in table.labels} - {""}))
     for first in range(0, len(table.features), ROWS):
         rows = table.features[first : first + ROWS]
         found = probabilities(pipeline, pipeline.run(rows[:, None, None], threads).reshape(len(rows), -1))
         for place, row in enumerate(found, first):
-            yield Classified(table.paths[place], table.labels[place] or None, row)
+            yield Classified(table.paths[place], composed(table.labels[place]) or None, row)
 
 
 def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:

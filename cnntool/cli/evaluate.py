@@ -12,7 +12,7 @@ import click
 
 from cnntool.cli.classify import classified, load_classifier
 from cnntool.cli.fit import check_free
-from cnntool.cli.options import basic_options, image_options
+from cnntool.cli.options import InputCommand, basic_options, image_options
 from cnntool.errors import BadInput, CnntoolError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDEST_MATRIX = 20  # classes of a confusion matrix that is still shown as a table
 
 
-@click.command(name="evaluate")
+@click.command(cls=InputCommand, name="evaluate")
 @click.argument("model", metavar="MODEL")
 @click.argument("folder", metavar="FOLDER|TABLE")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -130,7 +130,11 @@ def write_matrix(path: Path, confusion: np.ndarray, classes: list[str]) -> None:
     """A row a true class, a column a given one."""
     from cnntool.files import atomic, writing
 
-    with atomic(path) as temporary, writing(path), open(temporary, "w", encoding="utf-8", newline="") as file:
+    with (
+        atomic(path) as temporary,
+        writing(path),
+        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["true", *classes])
         writer.writerows([name, *map(int, line)] for name, line in zip(classes, confusion, strict=True))

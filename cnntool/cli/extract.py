@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnntool.cli.kin import Kin, OtherChannels
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
     chain_options,
     image_options,
+    outputs_beside,
     pipeline_of,
     preparation_of,
     refuse_layer_as_output,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.pipeline import Pipeline
+
+EARLY = 100  # rows; before so many, images of other channels end the work, for little is lost
 
 
 @click.command(cls=ChainCommand, name="extract")
@@ -59,10 +63,16 @@ def command(input: str, output: str, labels: bool, mirrored: bool, **values: Any
     pipeline.require_fitted()
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:
+    with open_source(
+        input,
+        files_from=values["files_from"],
+        stdin=sys.stdin.buffer,
+        labels=labels,
+        outputs=outputs_beside(output),
+    ) as source:
         table = open_table(output, labels, values["overwrite"])
         errors = errors_file(output)
-        shape, rows = None, 0
+        rows, kin = 0, Kin(pipeline)
         try:
             with Progress(len(source), notices, "extract") as progress, notices.watching_compiler():
 
@@ -74,21 +84,25 @@ def command(input: str, output: str, labels: bool, mirrored: bool, **values: Any
                 runner = Sides(pipeline, mirrored)
                 for _, item, vectors, found in volumes(source, runner, preparation, threads, notices, in_rows, failed):
                     try:
+                        kin.check(item, found, vectors[0].size)
                         for vector in vectors:
                             table.append(item.name, item.label if labels else None, vector)
                     except BadInput as error:
+                        if isinstance(error, OtherChannels) and rows < EARLY:
+                            raise CnntoolError(str(error)) from None
                         failed(item, error)
                         continue
-                    shape, rows = shape or found, rows + 1
+                    rows += 1
                     progress.advance()
             if rows:
                 table.commit()
         finally:
             table.abort()
-    if shape is not None:
-        notices.table(pipeline, shape)
+    if kin.shape is not None:
+        notices.table(pipeline, kin.shape)
         if values["explain_plan"]:
-            notices.plan(pipeline, shape, threads)
+            notices.plan(pipeline, kin.shape, threads)
+    notices.source(source, labels)
     if errors.count:
         notices.failures(errors, len(source))
     return 1 if errors.count else 0

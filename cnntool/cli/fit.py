@@ -13,6 +13,7 @@ from cnntool.cli.options import (
     ChainCommand,
     basic_options,
     image_options,
+    outputs_beside,
     pipeline_of,
     pipeline_option,
     preparation_of,
@@ -64,14 +65,18 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
         check_picture(show_filters, values["overwrite"])
     notices = Notices(values["quiet"], False)
     threads = values["threads"] or available_threads()
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:
+    with open_source(
+        input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model)
+    ) as source:
+        notices.source(source)
         images = Images(source, preparation, threads, notices)
         pipeline.input_shape = images.first_shape()
         if not jobs(pipeline.graph, pipeline.input_shape):
             notices.say("no layer learns from data: the model holds the layers as they are")
         with notices.watching_compiler():
             pipeline.set_weights(fit(pipeline.graph, pipeline.parameters, pipeline.input_shape, images, threads))
-    pipeline.preparation = to_json(preparation)
+    assert pipeline.input_shape is not None
+    pipeline.preparation = to_json(preparation.fixed_to(pipeline.input_shape[2]))
     pipeline.save(model)
     if show_filters is not None:
         draw_filters(pipeline, show_filters)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from cnntool import __version__
+from cnntool.cli.encoding import write_plainly
 from cnntool.errors import CnntoolError
 
 # The threads that OpenBLAS, which comes with numpy, starts spin for work: 0.1 s of a processor that others need at the
@@ -101,6 +102,7 @@ def cnntool() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0 all done, 1 some inputs failed, 2 wrong usage."""
     gc.set_threshold(GARBAGE)
+    write_plainly()
     try:
         result = cnntool.main(arguments, prog_name="cnntool", standalone_mode=False)
         sys.stdout.flush()

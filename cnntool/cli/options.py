@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ class ChainCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         place = cut(self.get_params(ctx), args, 0)
+        refuse_files_as_layers(args, place, ctx)
         rest = super().parse_args(ctx, list(args[:place]))
         ctx.params["words"] = tuple(args[place:])
         return rest
@@ -39,6 +41,29 @@ class ChainCommand(click.Command):
             return super().shell_complete(ctx, incomplete)
         found = [CompletionItem(word) for word in LAYERS if word.startswith(incomplete)]
         return found if incomplete else super().shell_complete(ctx, incomplete) + found
+
+
+class InputCommand(click.Command):
+    """A command without layers; a file too many is explained."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        place = cut(self.get_params(ctx), args, 0)
+        refuse_files_as_layers(args, place, ctx)
+        return super().parse_args(ctx, args)
+
+
+def refuse_files_as_layers(args: Sequence[str], place: int, ctx: click.Context) -> None:
+    """A shell expands a pattern that is not quoted: from its second file on they stand where they do not belong.
+
+    `place` is the first word after the command's own.
+    """
+    if place >= len(args) or args[place] in LAYERS:
+        return
+    looks_like_file = bool(os.path.splitext(args[place])[1])
+    found = next((w for w in (args[place], args[place - 1]) if looks_like_file and os.path.isfile(w)), None)
+    if found is not None:
+        pattern = os.path.join(os.path.dirname(found), f"*{os.path.splitext(found)[1]}")
+        raise click.UsageError(f"{found} is one file too many: a pattern is quoted, such as '{pattern}'", ctx)
 
 
 class Parsed(click.ParamType):
@@ -160,9 +185,27 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
         saved = from_json(pipeline.preparation if pipeline else {})
     except ValueError as error:
         raise CnntoolError(f"the model's preparation of images cannot be used: {error}") from None
-    channels = {"gray": saved.gray, "rgb": saved.rgb} if not (given["gray"] or given["rgb"]) else {}
+    channels: dict[str, Any] = {}
+    if not (given["gray"] or given["rgb"]):
+        channels = {"gray": saved.gray, "rgb": saved.rgb}
+        if not (saved.gray or saved.rgb) and pipeline and pipeline.classes and pipeline.input_shape:
+            # a model that was saved without them; a table's has a shape of 1x1
+            height, width, depth = pipeline.input_shape
+            channels = {"gray": depth == 1, "rgb": depth == 3} if (height, width) != (1, 1) else {}
     others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize") if given[name] is None}
     return Preparation(**given | channels | others)
+
+
+def outputs_beside(output: str) -> list[str]:
+    """OUTPUT, or the folder that its template writes into, and what lies beside it: never taken as an input."""
+    from cnntool.images.names import PLACE
+
+    path = os.path.dirname(output.partition(PLACE)[0]) if PLACE in output else output.rstrip(f"/{os.sep}")
+    if output == "-" or not path:
+        return []
+    beside = (f"{path}.parts", f"{path}.errors.jsonl", f"{os.path.splitext(path)[0]}.history.csv",
+              f"{os.path.splitext(path)[0]}.checkpoint.npz")  # fmt: skip
+    return [path, *beside]
 
 
 def refuse_layer_as_output(output: str) -> None:

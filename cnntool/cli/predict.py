@@ -14,7 +14,7 @@ import click
 
 from cnntool.cli.classify import Classified, classified, load_classifier
 from cnntool.cli.fit import check_free
-from cnntool.cli.options import Parsed, basic_options, image_options
+from cnntool.cli.options import InputCommand, Parsed, basic_options, image_options
 from cnntool.declare import Integer
 from cnntool.errors import CnntoolError
 
@@ -22,7 +22,7 @@ FORMATS = ("table", "csv", "jsonl")
 Top = list[tuple[str, float]]
 
 
-@click.command(name="predict")
+@click.command(cls=InputCommand, name="predict")
 @click.argument("model", metavar="MODEL")
 @click.argument("input", metavar="INPUT")
 @click.argument("output", metavar="[OUTPUT]", required=False)

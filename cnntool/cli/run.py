@@ -10,11 +10,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from cnntool.cli.kin import Kin
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
     chain_options,
     image_options,
+    outputs_beside,
     pipeline_of,
     preparation_of,
     refuse_layer_as_output,
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from cnntool.images.sources import Source
     from cnntool.pipeline import Pipeline
 
+OTHER_WEIGHTS = (
+    "images of other sizes or channels get other weights from the seed, and their maps cannot be compared: "
+    "give --resize HEIGHTxWIDTH, and --rgb or --gray"
+)
 LARGE_BYTES = 2**28  # of a volume; larger ones are computed from file to file, a band of rows at a time
 
 
@@ -72,7 +78,9 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
     pipeline.require_fitted()
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:
+    with open_source(
+        input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(output)
+    ) as source:
         targets = targets_of(source, output, form, values["overwrite"])
         write = writer_of(targets, as_image, form, notices)
         failures = 0
@@ -88,12 +96,16 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                     errors.add(item.name, error)
                 progress.advance()
 
+            kin = Kin(pipeline)
             if (streamed := large_into_file(pipeline, source, preparation, targets)) is not None:
                 shape = run_large(pipeline, *streamed, preparation, threads, notices)
             else:
                 for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
                     shape = shape or found
+                    if not kin.has_weights_of_first(found):
+                        notices.say(OTHER_WEIGHTS)
                     progress.advance()
+    notices.source(source)
     if shape is not None:
         notices.table(pipeline, shape)
         if values["explain_plan"]:
@@ -160,7 +172,9 @@ def targets_of(source: Source, output: str, form: str | None, overwrite: bool) -
     if source.single and not is_for_many(output):
         paths = [Path(output)]
     else:
-        paths = output_paths((item.name for item in source), output, f".{form or 'npy'}")
+        suffix = f".{form or 'npy'}"
+        source.without_outputs([output_paths([item.name], output, suffix)[0] for item in source])
+        paths = output_paths((item.name for item in source), output, suffix)
     for path in paths:
         if path.is_dir():
             raise CnntoolError(f"{path} is a folder: expected a file name, or {path}/ to write into it")

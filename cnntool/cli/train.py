@@ -15,6 +15,7 @@ from cnntool.cli.options import (
     chain_options,
     image_options,
     options,
+    outputs_beside,
     pipeline_of,
     preparation_of,
     refuse_layer_as_output,
@@ -123,7 +124,8 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     threads = values["threads"] or available_threads()
     preparation = preparation_of(values, pipeline)
     chosen = Options(**{name: values[name] for name in Options.__dataclass_fields__})
-    with open_source(folder, labels=True) as source:
+    with open_source(folder, labels=True, outputs=outputs_beside(model)) as source:
+        notices.source(source, labels=True)
         pipeline.classes = source.labels
         if len(pipeline.classes) < 2:
             raise CnntoolError(f"{folder}: one class only: expected two or more sub-folders of images")
@@ -131,7 +133,7 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
         check_classes(pipeline.graph, shape, pipeline.classes)
         arrays = pipeline.weights(shape)
         images, labels, failures = read_labelled(source, pipeline.classes, shape, preparation, threads, notices)
-    pipeline.preparation = to_json(preparation)
+    pipeline.preparation = to_json(preparation.fixed_to(shape[2]))
     trainer = Trainer(pipeline.graph, arrays, images, labels, chosen, threads)
     if values["resume"]:
         read_checkpoint(checkpoint_path(model), trainer)

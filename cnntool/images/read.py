@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from cnntool.errors import BadInput, CnntoolError
+from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.images import decode, formats, limits, volumes
 from cnntool.images.orientation import orientation_of, turned, turned_size
 from cnntool.images.preparation import (
@@ -254,7 +254,7 @@ def naming(name: str) -> Iterator[None]:
     except CnntoolError:
         raise
     except ValueError as error:
-        raise BadInput(f"{name}: {error}") from None
+        raise Unfit(f"{name}: {error}") from None
 
 
 @contextlib.contextmanager

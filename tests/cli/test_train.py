@@ -204,3 +204,27 @@ def test_curves_need_matplotlib(cnntool: Tool, here: Path):
     else:
         assert result.code == 0
         assert Image.open("c.png").size[0] > 500
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_model_keeps_the_number_of_channels(cnntool: Tool, here: Path, channels: int):
+    for label, value in (("dark", 0), ("light", 250)):
+        for number in range(3):
+            save(f"f/{label}/{number}.png", np.full((8, 8, 3) if channels == 3 else (8, 8), value + number, np.uint8))
+    assert cnntool("train", "f", "m.npz", "--quiet", "--epochs", 1, "globalpool", "avg", "fc", "2").code == 0
+    assert Pipeline.load("m.npz").preparation == ({"rgb": True} if channels == 3 else {"gray": True})
+    save("other.png", np.full((8, 8) if channels == 3 else (8, 8, 3), 9, np.uint8))
+    assert cnntool("predict", "m.npz", "other.png").code == 0
+
+
+def test_folders_without_images_are_told_before_training(cnntool: Tool, here: Path):
+    for label in "ac":
+        save(f"f/{label}/1.png")
+    Path("f/b").mkdir()
+    Path("f/b/1.HEIC").write_bytes(b"")
+    result = cnntool("train", "f", "m.npz", "--epochs", 1, "globalpool", "avg", "fc", "3")
+    assert result.code == 2
+    assert result.err.splitlines()[:2] == [
+        "cnntool: not read: 1 .heic",
+        "cnntool: no image in the folder b: no such class",
+    ]
