@@ -36,25 +36,30 @@ EARLY = 100  # rows; before so many, images of other channels end the work, for 
 @image_options
 @click.option("--labels", is_flag=True, help="Add the name of each image's sub-folder.")
 @click.option("--mirrored", is_flag=True, help="A second row of each image, for its mirror image: more to train on.")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="For OUTPUT -, which is standard output.")
 @work_options
-def command(input: str, output: str, labels: bool, mirrored: bool, **values: Any) -> int:
+def command(input: str, output: str, labels: bool, mirrored: bool, form: str | None, **values: Any) -> int:
     """One feature vector an image, into a table.
 
     \b
     cnntool extract photos/ features.npz conv 64 7 --stride 2 relu globalpool avg
     cnntool extract photos/ features.csv --gray --resize 256 bank lm abs globalpool avg
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
+    .bz2, .xz, .zst), or - for stdin.
 
     OUTPUT is a .npz (`features` float32 N x D, `paths`, and `labels` with --labels), a .csv (path, label, f0, ...) or a
-    .jsonl. The last volume is flattened in the order height, width, channels. An image that fails is named, left out
-    of the table, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
+    .jsonl, or - for stdout with --format. The last volume is flattened in the order height, width, channels. An image
+    that fails is named, left out of the table, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
     """
     refuse_layer_as_output(output)
+    if form is not None and output != "-":
+        raise CnntoolError(f"--format {form}: OUTPUT {output} has its own suffix; --format goes with OUTPUT -")
     pipeline = pipeline_of(**{name: values.pop(name) for name in CHAIN})
 
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.engine.threads import available_threads
+    from cnntool.images.printed import Failures, printed_table
     from cnntool.images.sources import open_source
     from cnntool.images.tables import errors_file, open_table
 
@@ -70,8 +75,11 @@ def command(input: str, output: str, labels: bool, mirrored: bool, **values: Any
         labels=labels,
         outputs=outputs_beside(output),
     ) as source:
-        table = open_table(output, labels, values["overwrite"])
-        errors = errors_file(output)
+        if output == "-":
+            table = printed_table(form, sys.stdout.buffer, labels)
+        else:
+            table = open_table(output, labels, values["overwrite"])
+        errors = Failures() if output == "-" else errors_file(output)
         rows, kin = 0, Kin(pipeline)
         try:
             with Progress(len(source), notices, "extract") as progress, notices.watching_compiler():

@@ -45,7 +45,8 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     cnntool fit photos/ bank.npz --resize 128 bank kmeans 400 6 triangle gridpool 2
     cnntool extract -m bank.npz photos/ features.npz
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
+    .bz2, .xz, .zst), or - for stdin.
 
     Learned are the statistics of center, standardize, whiten, decorrelate and batchnorm, and the banks kmeans, pca and
     patches; each layer sees what the layers before it, already fitted, make of the images. MODEL is a .npz or

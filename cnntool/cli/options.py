@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnntool.chain.grammar import cut, parse_words
+from cnntool.chain.text import split_text
 from cnntool.declare import Integer, Kind
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import LAYERS
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from cnntool.images.preparation import Preparation
+
+
+LONGEST_PIPELINE = 2**20
 
 
 class ChainCommand(click.Command):
@@ -103,7 +108,7 @@ def options(*decorators: Callable) -> Callable[[Callable], Callable]:
 
 
 pipeline_option = click.option(
-    "-p", "--pipeline", "pipeline_file", metavar="FILE", help="Take the layers from a file of words."
+    "-p", "--pipeline", "pipeline_file", metavar="FILE|-", help="Take the layers from a file of words."
 )
 seed_option = click.option(
     "--seed", type=Parsed(Integer(), "N"), default=0, show_default=True, metavar="N",
@@ -161,6 +166,10 @@ def pipeline_of(
         raise CnntoolError(f"{several[0]} and {several[1]} exclude each other: give one of them")
     if model is not None:
         pipeline = Pipeline.load(model)
+    elif pipeline_file == "-":
+        if "-" in (ctx.params.get("input"), ctx.params.get("files_from")):
+            raise CnntoolError("--pipeline -: standard input is INPUT already; give a file for one of them")
+        pipeline = Pipeline(parse_words(split_text(words_of_stdin())), seed=seed)
     elif pipeline_file is not None:
         pipeline = Pipeline.read(pipeline_file, seed=seed)
     else:
@@ -170,6 +179,17 @@ def pipeline_of(
         strangers = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
         pipeline = Pipeline(parse_words(words, strangers=strangers), seed=seed)
     return pipeline if until is None else pipeline.until(until)
+
+
+def words_of_stdin() -> str:
+    """The text of a pipeline on standard input; as bounded as that of a file."""
+    content = sys.stdin.buffer.read(LONGEST_PIPELINE + 1)
+    try:
+        if len(content) <= LONGEST_PIPELINE:
+            return content.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    raise CnntoolError("--pipeline -: expected words such as `conv 64 3 relu`, at most 1 MiB of UTF-8")
 
 
 def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> Preparation:

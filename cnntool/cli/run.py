@@ -55,7 +55,8 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
     cnntool run photo.jpg maps.npy conv 64 7 --stride 2 relu
     cnntool run photos/ maps/ --format png bank sobel --magnitude
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
+    .bz2, .xz, .zst), or - for stdin.
 
     OUTPUT goes by its suffix: .npy is the exact float32 volume (height x width x channels), an image suffix a contact
     sheet of the channels. For many inputs it is a folder ending in / or a template with %s, the input's path without

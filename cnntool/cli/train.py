@@ -86,7 +86,7 @@ def command(folder: str, target: str, **values: Any) -> int:
     cnntool train photos/ m.npz --augment flip,crop --epochs 30 -p network.cnn
     cnntool train features.npz m.npz --head l2svm --c 100
 
-    FOLDER holds one folder a class, or is a .tar, .tar.gz or .zip of them; all images must have one size. The last
+    FOLDER holds one folder a class, or is a .zip or .tar of them; all images must have one size. The last
     layer gives one number a class; the loss is cross-entropy after a softmax, and a `softmax` at the end is left out
     while training. TABLE is a .npz that `extract --labels` wrote: then there are no layers, and a linear classifier is
     trained on its features.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.images.preparation import Preparation
+    from cnntool.images.printed import Failures
     from cnntool.images.resizing import Resizer
     from cnntool.images.sources import Item, Source
     from cnntool.images.tables import ErrorsFile
@@ -53,8 +54,9 @@ class Notices:
 
         return kernels.on_compile(compiling)
 
-    def failures(self, errors: ErrorsFile, total: int) -> None:
-        self.say(f"{errors.count} of {total} images failed; they are listed in {errors.path}")
+    def failures(self, errors: ErrorsFile | Failures, total: int) -> None:
+        listed = f"; they are listed in {errors.path}" if errors.path else ""
+        self.say(f"{errors.count} of {total} images failed{listed}")
 
     def source(self, source: Source, labels: bool = False) -> None:
         """What a folder or an archive held and was not read; with `labels`, also classes without an image."""

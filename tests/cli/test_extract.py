@@ -279,3 +279,29 @@ def test_a_pattern_that_the_shell_expanded(cnntool: Tool, here: Path, count: int
     assert "is one file too many: a pattern is quoted, such as 'f/*.png'" in message
     Path("t.npz").write_bytes(b"")
     assert "a pattern" not in cnntool("extract", names[0], "t.npz", "--overwrite", "gabro").refused()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_standard_output_is_as_a_file(cnntool: Tool, folder: list[str], form: str) -> None:
+    Path("f/cats/bad.png").write_text("no picture")
+    assert cnntool("extract", "f", f"t.{form}", "--labels", *CHAIN).code == 1
+    before = files(Path())
+    result = cnntool("extract", "f", "-", "--format", form, "--labels", *CHAIN)
+    assert (result.code, result.out) == (1, Path(f"t.{form}").read_bytes())
+    assert result.err.endswith("cnntool: 1 of 4 images failed\n")
+    assert files(Path()) == before
+
+
+def test_format_is_for_standard_output(cnntool: Tool, folder: list[str]) -> None:
+    assert "give --format csv or jsonl" in cnntool("extract", "f", "-", "relu").refused()
+    assert "--format goes with OUTPUT -" in cnntool("extract", "f", "t.csv", "--format", "csv", "relu").refused()
+
+
+def test_a_pipeline_from_standard_input(cnntool: Tool, folder: list[str]) -> None:
+    words = " ".join(CHAIN).encode() + b" # words\n"
+    assert cnntool("extract", "f", "a.npz", "-p", "-", stdin=words) == (0, b"", "")
+    assert cnntool("extract", "f", "b.npz", *CHAIN).code == 0
+    assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
+    assert "is INPUT already" in cnntool("extract", "-", "c.npz", "-p", "-", stdin=words).refused()
+    for content in (b"relu " * 2**18, b"\xff"):
+        assert "at most 1 MiB" in cnntool("extract", "f", "c.npz", "-p", "-", stdin=content).refused()

@@ -1,0 +1,68 @@
+"""Tables that go to standard output row by row, as the same bytes that a file would hold."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import IO, Any
+
+from cnntool.errors import CnntoolError
+from cnntool.files import writing
+from cnntool.images.tables import CsvTable, JsonLinesTable, Table
+
+
+class _Printed(Table):
+    """In place of the files of a table: a stream, which stays open."""
+
+    def __init__(self, stream: IO[bytes], labels: bool) -> None:
+        self.path, self.labels = Path("standard output"), labels
+        self.rows, self.columns, self._first = 0, None, ""
+        self._text: io.TextIOWrapper | None = None
+        self._stream = stream
+        self._start()
+
+    def _open(self, *_: Any, **__: Any) -> Any:
+        text = io.TextIOWrapper(self._stream, "utf-8", "surrogateescape", newline="")
+        self._text = text
+        return text
+
+    def commit(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """What was written stays."""
+        text, self._text = self._text, None
+        if text is not None:
+            with writing(self.path):
+                text.flush()
+            text.detach()
+
+
+class PrintedCsv(_Printed, CsvTable):
+    """`extract --format csv`."""
+
+
+class PrintedLines(_Printed, JsonLinesTable):
+    """`extract --format jsonl`."""
+
+
+PRINTED: dict[str, type[_Printed]] = {"csv": PrintedCsv, "jsonl": PrintedLines}
+
+
+def printed_table(form: str | None, stream: IO[bytes], labels: bool) -> Table:
+    """A table on a stream, of the kind that --format names."""
+    if form is None:
+        raise CnntoolError(f"OUTPUT - is standard output: give --format {' or '.join(PRINTED)}")
+    return PRINTED[form](stream, labels)
+
+
+class Failures:
+    """Counts what an errors file would list; beside standard output there is none."""
+
+    path = None
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, name: str, error: BaseException | str) -> None:
+        self.count += 1
