@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnntool.cli.kin import channels_text
 from cnntool.cli.options import (
     ChainCommand,
     basic_options,
@@ -125,6 +127,7 @@ class Images:
         self._source, self._preparation = source, preparation
         self._threads, self._notices = threads, notices
         self.failures = 0
+        self._first, self._shape = "", (0, 0, 0)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -134,7 +137,8 @@ class Images:
         trouble: CnntoolError | None = None
         for item in self._source:
             try:
-                return item.shape(self._preparation)
+                self._first, self._shape = item.where, item.shape(self._preparation)
+                return self._shape
             except BadInput as error:
                 trouble = trouble or error
         assert trouble is not None
@@ -155,7 +159,9 @@ class Images:
                 progress.advance()
 
             found = volumes(self._source, prefix, self._preparation, self._threads, self._notices, look, complain)
-            for _, item, result, _ in found:
+            for _, item, result, shape in found:
+                if shape[2] != self._shape[2] and self._are_mixed:
+                    raise CnntoolError(channels_text(item.where, shape, self._first, self._shape))
                 try:
                     add(result)
                 except ValueError as error:
@@ -167,6 +173,17 @@ class Images:
             raise BadInput("there is nothing to learn from: no image could be used")
         left = [item for item in self._source if item not in failed]
         self._source = Source(left, self._source.text, single=self._source.single)
+
+    @cached_property
+    def _are_mixed(self) -> bool:
+        """Whether several of the first images have other channels than the very first; a single one is left out."""
+        from cnntool.cli.work import LOOKED_AT
+
+        others = 0
+        for item in self._source[:LOOKED_AT]:
+            with suppress(BadInput):
+                others += item.shape(self._preparation)[2] != self._shape[2]
+        return others > 1
 
     @contextmanager
     def rounds(self, total: int, doing: str) -> Any:

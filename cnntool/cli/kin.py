@@ -33,10 +33,7 @@ class Kin:
         if shape == self.shape or (self.has_weights_of_first(shape) and length == self._length):
             return
         if shape[2] != self.shape[2]:
-            raise OtherChannels(
-                f"{item.where} has {shape[2]} channel(s) and {self._name} has {self.shape[2]}, so that their rows "
-                "cannot be compared: give --rgb or --gray for all of them"
-            )
+            raise OtherChannels(channels_text(item.where, shape, self._name, self.shape))
         if not self.has_weights_of_first(shape):
             raise Unfit(
                 f"{item.where} is {_text(shape)} and {self._name} {_text(self.shape)}: images of another size get "
@@ -50,6 +47,14 @@ class Kin:
             first, other = (self._pipeline.drawn_shapes(s) for s in (self.shape, shape))  # type: ignore[arg-type]
             self._checked[shape] = first == other
         return self._checked[shape]
+
+
+def channels_text(name: str, shape: Shape, first_name: str, first_shape: Shape) -> str:
+    """The message for two inputs whose numbers of channels differ."""
+    return (
+        f"{name} has {shape[2]} channel(s) and {first_name} has {first_shape[2]}, so that they cannot be compared: "
+        "give --rgb or --gray for all of them"
+    )
 
 
 def _text(shape: Shape) -> str:
