@@ -218,6 +218,8 @@ def _source_of(text: str, stdin: IO[bytes] | None, outputs: Sequence[str]) -> So
         refuse_device(path, EXPECTED)
         name = composed(os.path.basename(path))
         if not os.path.isfile(path):
+            if formats.is_archive(text):
+                raise CnntoolError(f"{text}: a pipe: an archive is read from a plain file")
             return Source([Item(name, content=pipe_once(path), where=text)], text, single=True)
         if formats.is_archive(text):
             from cnntool.images.archives import open_archive

@@ -176,6 +176,9 @@ def test_a_pipe(tmp_path):
     assert source[0].shape() == (3, 4, 3)
     assert (source[0].read() == RED).all()
     writer.join()
+    os.mkfifo(tmp_path / "a.zip")
+    with pytest.raises(CnntoolError, match=r"a.zip: a pipe: an archive is read from a plain file"):
+        open_source(str(tmp_path / "a.zip"))
 
 
 def test_a_folder_in_a_list(photos):
