@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -52,39 +53,42 @@ def command(input: str, output: str, labels: bool, mirrored: bool, **values: Any
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.engine.threads import available_threads
     from cnntool.images.sources import open_source
-    from cnntool.images.tables import errors_file, open_table
+    from cnntool.images.tables import ErrorsFile, open_table
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)
     pipeline.require_fitted()
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(
+            open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels)
+        )
         table = open_table(output, labels, values["overwrite"])
-        errors = errors_file(output)
+        stack.callback(table.abort)
+        errors = ErrorsFile(output, values["overwrite"])
+        stack.callback(errors.abandon)
         shape, rows = None, 0
-        try:
-            with Progress(len(source), notices, "extract") as progress, notices.watching_compiler():
+        with Progress(len(source), notices, "extract") as progress, notices.watching_compiler():
 
-                def failed(item: Any, error: CnntoolError) -> None:
-                    progress.complain(str(error))
-                    errors.add(item.name, error)
-                    progress.advance()
+            def failed(item: Any, error: CnntoolError) -> None:
+                progress.complain(str(error))
+                errors.add(item.name, error)
+                progress.advance()
 
-                runner = Sides(pipeline, mirrored)
-                for _, item, vectors, found in volumes(source, runner, preparation, threads, notices, in_rows, failed):
-                    try:
-                        for vector in vectors:
-                            table.append(item.name, item.label if labels else None, vector)
-                    except BadInput as error:
-                        failed(item, error)
-                        continue
-                    shape, rows = shape or found, rows + 1
-                    progress.advance()
-            if rows:
-                table.commit()
-        finally:
-            table.abort()
+            runner = Sides(pipeline, mirrored)
+            for _, item, vectors, found in volumes(source, runner, preparation, threads, notices, in_rows, failed):
+                try:
+                    for vector in vectors:
+                        table.append(item.name, item.label if labels else None, vector)
+                except BadInput as error:
+                    failed(item, error)
+                    continue
+                shape, rows = shape or found, rows + 1
+                progress.advance()
+        if rows:
+            table.commit()
+        errors.commit()
     if shape is not None:
         notices.table(pipeline, shape)
         if values["explain_plan"]:
