@@ -15,7 +15,7 @@ from cnntool.cli.classify import Classified, classified, load_classifier
 from cnntool.cli.options import Parsed, basic_options, image_options
 from cnntool.cli.streams import Results, printable
 from cnntool.declare import Integer
-from cnntool.errors import CnntoolError
+from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import atomic, outputs
 
 FORMATS = ("table", "csv", "jsonl")
@@ -57,8 +57,11 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
 
     with outputs(file, overwrite=values["overwrite"]), opened(file) as stream:
         write = WRITERS[form](stream, top)
-        for found in classified(pipeline, input, values, "predict", False, failed):
+        rows = 0
+        for rows, found in enumerate(classified(pipeline, input, values, "predict", False, failed), 1):
             write(found.name, best_of(found, pipeline.classes, top))
+        if not rows:  # an older OUTPUT is worth more than an empty one
+            raise BadInput(f"{input}: no image could be classified")
     return 1 if failures else 0
 
 
