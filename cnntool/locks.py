@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
-import secrets
 import stat
 import time
 from pathlib import Path
@@ -51,6 +49,8 @@ class Claim:
         if is_device(target):
             return
         remove_abandoned(target.parent)
+        import hashlib  # takes its time, and commands that write nothing import this module too
+
         digest = hashlib.blake2b(os.fsencode(os.path.normcase(target.name)), digest_size=8).hexdigest()
         self._path = target.parent / f"{PREFIX}{digest}{LOCK}"
         self._lock = self._acquired(os.fspath(path))
@@ -111,7 +111,7 @@ class Claim:
 def new_locked_file(folder: Path) -> tuple[Path, int]:
     """A new hidden file that is known as this process's as long as the descriptor is open."""
     for _ in range(ATTEMPTS):
-        path = folder / f"{PREFIX}{HOST}-{os.getpid()}-{secrets.token_hex(8)}{UNFINISHED}"
+        path = folder / f"{PREFIX}{HOST}-{os.getpid()}-{os.urandom(8).hex()}{UNFINISHED}"
         descriptor = os.open(path, NEW_FILE, 0o666)
         try:
             # In between another process may have taken it for one that is abandoned.

@@ -55,9 +55,9 @@ def test_links_are_written_through_and_devices_are_left(tmp_path):
 
 def test_a_file_that_is_there_is_never_opened(tmp_path, monkeypatch):
     """A link that somebody planted under the hidden name, should he guess it."""
-    monkeypatch.setattr(locks.secrets, "token_hex", lambda _: "0")
+    monkeypatch.setattr(locks.os, "urandom", lambda _: b"\0")
     (tmp_path / "victim").write_text("old")
-    os.symlink(tmp_path / "victim", tmp_path / f".cnntool-{locks.HOST}-{os.getpid()}-0.tmp")
+    os.symlink(tmp_path / "victim", tmp_path / f".cnntool-{locks.HOST}-{os.getpid()}-00.tmp")
     with pytest.raises(CnntoolError, match=r"a.txt: cannot be written: File exists"), atomic(tmp_path / "a.txt"):
         pytest.fail("the block ran")
     assert (tmp_path / "victim").read_text() == "old"

@@ -58,8 +58,9 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
     with outputs(file, overwrite=values["overwrite"]), opened(file) as stream:
         write = WRITERS[form](stream, top)
         rows = 0
-        for rows, found in enumerate(classified(pipeline, input, values, "predict", False, failed), 1):
+        for found in classified(pipeline, input, values, "predict", False, failed):
             write(found.name, best_of(found, pipeline.classes, top))
+            rows += 1
         if not rows:  # an older OUTPUT is worth more than an empty one
             raise BadInput(f"{input}: no image could be classified")
     return 1 if failures else 0
