@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -61,51 +62,54 @@ def command(input: str, output: str, labels: bool, mirrored: bool, form: str | N
     from cnntool.engine.threads import available_threads
     from cnntool.images.printed import Failures, printed_table
     from cnntool.images.sources import open_source
-    from cnntool.images.tables import errors_file, open_table
+    from cnntool.images.tables import ErrorsFile, open_table
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)
     pipeline.require_fitted()
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
-    with open_source(
-        input,
-        files_from=values["files_from"],
-        stdin=sys.stdin.buffer,
-        labels=labels,
-        outputs=outputs_beside(output),
-    ) as source:
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(
+            open_source(
+                input,
+                files_from=values["files_from"],
+                stdin=sys.stdin.buffer,
+                labels=labels,
+                outputs=outputs_beside(output),
+            )
+        )
         if output == "-":
             table = printed_table(form, sys.stdout.buffer, labels)
         else:
             table = open_table(output, labels, values["overwrite"])
-        errors = Failures() if output == "-" else errors_file(output)
+        stack.callback(table.abort)
+        errors = Failures() if output == "-" else ErrorsFile(output, values["overwrite"])
+        stack.callback(errors.abandon)
         rows, kin = 0, Kin(pipeline)
-        try:
-            with Progress(len(source), notices, "extract") as progress, notices.watching_compiler():
+        with Progress(len(source), notices, "extract") as progress, notices.watching_compiler():
 
-                def failed(item: Any, error: CnntoolError) -> None:
-                    progress.complain(str(error))
-                    errors.add(item.name, error)
-                    progress.advance()
+            def failed(item: Any, error: CnntoolError) -> None:
+                progress.complain(str(error))
+                errors.add(item.name, error)
+                progress.advance()
 
-                runner = Sides(pipeline, mirrored)
-                for _, item, vectors, found in volumes(source, runner, preparation, threads, notices, in_rows, failed):
-                    try:
-                        kin.check(item, found, vectors[0].size)
-                        for vector in vectors:
-                            table.append(item.name, item.label if labels else None, vector)
-                    except BadInput as error:
-                        if isinstance(error, OtherChannels) and rows < EARLY:
-                            raise CnntoolError(str(error)) from None
-                        failed(item, error)
-                        continue
-                    rows += 1
-                    progress.advance()
-            if rows:
-                table.commit()
-        finally:
-            table.abort()
+            runner = Sides(pipeline, mirrored)
+            for _, item, vectors, found in volumes(source, runner, preparation, threads, notices, in_rows, failed):
+                try:
+                    kin.check(item, found, vectors[0].size)
+                    for vector in vectors:
+                        table.append(item.name, item.label if labels else None, vector)
+                except BadInput as error:
+                    if isinstance(error, OtherChannels) and rows < EARLY:
+                        raise CnntoolError(str(error)) from None
+                    failed(item, error)
+                    continue
+                rows += 1
+                progress.advance()
+        if rows:
+            table.commit()
+        errors.commit()
     if kin.shape is not None:
         notices.table(pipeline, kin.shape)
         if values["explain_plan"]:

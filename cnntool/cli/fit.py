@@ -23,6 +23,7 @@ from cnntool.cli.options import (
     seed_option,
 )
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.files import outputs
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -63,14 +64,17 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     refuse_layer_as_output(model)
     pipeline = pipeline_of(values.pop("words"), values.pop("pipeline_file"), None, values.pop("seed"))
     preparation = preparation_of(values)
-    check_output(model, values["overwrite"])
+    check_output(model)
     if show_filters is not None:
-        check_picture(show_filters, values["overwrite"])
+        check_picture(show_filters)
     notices = Notices(values["quiet"], False)
     threads = values["threads"] or available_threads()
-    with open_source(
-        input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model)
-    ) as source:
+    with (
+        outputs(model, show_filters, overwrite=values["overwrite"]),
+        open_source(
+            input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model)
+        ) as source,
+    ):
         notices.source(source)
         images = Images(source, preparation, threads, notices)
         pipeline.input_shape = images.first_shape()
@@ -78,46 +82,29 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
             notices.say("no layer learns from data: the model holds the layers as they are")
         with notices.watching_compiler():
             pipeline.set_weights(fit(pipeline.graph, pipeline.parameters, pipeline.input_shape, images, threads))
-    assert pipeline.input_shape is not None
-    pipeline.preparation = to_json(preparation.fixed_to(pipeline.input_shape[2]))
-    pipeline.save(model)
-    if show_filters is not None:
-        draw_filters(pipeline, show_filters)
+        pipeline.preparation = to_json(preparation.fixed_to(pipeline.input_shape[2]))
+        pipeline.save(model)
+        if show_filters is not None:
+            draw_filters(pipeline, show_filters)
     return 1 if images.failures else 0
 
 
-def check_output(model: str, overwrite: bool) -> None:
+def check_output(model: str) -> None:
     """Refuses, before any work, a name that cannot be a model's."""
-    from pathlib import Path
-
     from cnntool.models.saving import suffix_of
 
     if suffix_of(model) == ".safetensors":
         from cnntool.models.tensors import package
 
         package()
-    check_free(Path(model), overwrite)
 
 
-def check_picture(path: str, overwrite: bool) -> None:
+def check_picture(path: str) -> None:
     """Refuses, before any work, a name under which no picture can be written."""
-    from pathlib import Path
-
     from cnntool.images.write import output_format
 
     if output_format(path) == "npy":
         raise CnntoolError(f"--show-filters {path}: expected the name of a picture, such as filters.png")
-    check_free(Path(path), overwrite)
-
-
-def check_free(path: Any, overwrite: bool) -> None:
-    """Refuses, before any work, an output that is there already or has no folder to lie in."""
-    if path.is_dir():
-        raise CnntoolError(f"{path} is a folder: expected a file name")
-    if path.exists() and not overwrite:
-        raise CnntoolError(f"{path} is there already: give --overwrite to replace it")
-    if not path.absolute().parent.is_dir():
-        raise CnntoolError(f"{path.parent}: no such folder to write {path.name} into")
 
 
 class Images:

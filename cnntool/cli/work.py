@@ -9,8 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-import click
-
+from cnntool.cli.streams import printable, tell, telling
 from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.pipeline import Pipeline
 
@@ -39,7 +38,7 @@ class Notices:
     def say(self, text: str, key: str | None = None) -> None:
         if not self.quiet and (key or text) not in self._said:
             self._said.add(key or text)
-            click.echo(f"cnntool: {text}", err=True)
+            tell(f"cnntool: {text}")
 
     def watching_compiler(self) -> AbstractContextManager:
         """While it lasts, says once that kernels are being compiled, which makes a first run slow."""
@@ -67,13 +66,15 @@ class Notices:
         if self.shows_table:
             from cnntool.cli.report import print_table
 
-            print_table(sys.stderr, pipeline.shape(shape), pipeline)  # type: ignore[arg-type]
+            with telling():
+                print_table(sys.stderr, pipeline.shape(shape), pipeline)  # type: ignore[arg-type]
 
     def plan(self, pipeline: Pipeline, shape: tuple[int, ...], threads: int) -> None:
         """How an input of this shape is computed."""
         from cnntool.cli.report import console_of, rows_as_table
 
-        console_of(sys.stderr).print(rows_as_table(pipeline.plan(shape).explain(threads)))
+        with telling():
+            console_of(sys.stderr).print(rows_as_table(pipeline.plan(shape).explain(threads)))
 
 
 class Runner(Protocol):
@@ -191,20 +192,24 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._bar:
-            self._bar.start()
+            with telling():
+                self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
-            self._bar.stop()
+            with telling():
+                self._bar.stop()
 
     def advance(self) -> None:
         if self._bar:
-            self._bar.advance(self._task)
+            with telling():
+                self._bar.advance(self._task)
 
     def complain(self, text: str) -> None:
         """An error's line, above the bar."""
         if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with telling():
+                self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
         else:
-            click.echo(text, err=True)
+            tell(text)

@@ -17,22 +17,20 @@ class _Printed(Table):
     def __init__(self, stream: IO[bytes], labels: bool) -> None:
         self.path, self.labels = Path("standard output"), labels
         self.rows, self.columns, self._first = 0, None, ""
-        self._text: io.TextIOWrapper | None = None
-        self._stream = stream
+        self._stream, self._prints = stream, True
         self._start()
 
-    def _open(self, *_: Any, **__: Any) -> Any:
-        text = io.TextIOWrapper(self._stream, "utf-8", "surrogateescape", newline="")
-        self._text = text
-        return text
+    def _open(self, part: str) -> Any:
+        return self._stream
 
     def commit(self) -> None:
         self.abort()
 
     def abort(self) -> None:
         """What was written stays."""
-        text, self._text = self._text, None
-        if text is not None:
+        if self._prints:
+            self._prints = False
+            text: io.TextIOWrapper = self._file  # type: ignore[attr-defined]
             with writing(self.path):
                 text.flush()
             text.detach()
@@ -66,3 +64,9 @@ class Failures:
 
     def add(self, name: str, error: BaseException | str) -> None:
         self.count += 1
+
+    def commit(self) -> None:
+        """Nothing to write."""
+
+    def abandon(self) -> None:
+        """Nothing to remove."""

@@ -228,3 +228,38 @@ def test_folders_without_images_are_told_before_training(cnntool: Tool, here: Pa
         "cnntool: not read: 1 .heic",
         "cnntool: no image in the folder b: no such class",
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_keeps_what_there_is_as_ctrl_c_does(here: Path, number: int):
+    pictures("photos", 10)
+    command = [sys.executable, "-m", "cnntool", "train", "photos", "m.npz", "--epochs", "100000", *WORDS]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not Path("m.checkpoint.npz").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "--resume goes on after epoch" in told.decode().splitlines()[-1]
+    assert Pipeline.load("m.npz").classes == ["above", "below"]
+    beside = {name for name in files(here) if "/" not in name}
+    assert beside == {"m.npz", "m.history.csv", "m.checkpoint.npz"}
+
+
+def test_what_is_told_of_resume_is_what_the_checkpoint_holds(cnntool: Tool, here: Path, monkeypatch):
+    """Ctrl-C after an epoch and before its checkpoint: there is none yet to go on from."""
+    pictures("photos", 6)
+
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "write_history", press)
+    result = cnntool("train", "photos", "m.npz", "--epochs", 3, *WORDS)
+    assert result.code == 130
+    assert result.err.splitlines()[-1] == "cnntool train: interrupted; m.npz holds epoch 1"
+    assert Pipeline.load("m.npz").classes == ["above", "below"]
+    assert "no checkpoint" in cnntool("train", "photos", "m.npz", "--resume", *WORDS).refused()
