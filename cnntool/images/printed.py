@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from cnntool.errors import CnntoolError
 from cnntool.files import writing
-from cnntool.images.tables import CsvTable, JsonLinesTable, Table
+from cnntool.images.tables import KINDS, CsvTable, JsonLinesTable, Table
 
 
 class _Printed(Table):
@@ -50,7 +50,8 @@ PRINTED: dict[str, type[_Printed]] = {"csv": PrintedCsv, "jsonl": PrintedLines}
 def printed_table(form: str | None, stream: IO[bytes], labels: bool) -> Table:
     """A table on a stream, of the kind that --format names."""
     if form is None:
-        raise CnntoolError(f"OUTPUT - is standard output: give --format {' or '.join(PRINTED)}")
+        forms, suffixes = " or ".join(PRINTED), ", ".join(KINDS)
+        raise CnntoolError(f"OUTPUT -: no suffix: give --format {forms} for stdout, or a name ending in {suffixes}")
     return PRINTED[form](stream, labels)
 
 
