@@ -12,7 +12,7 @@ import click
 
 from cnntool.cli.classify import classified, load_classifier
 from cnntool.cli.fit import check_free
-from cnntool.cli.options import InputCommand, basic_options, image_options
+from cnntool.cli.options import InputCommand, basic_options, image_options, outputs_beside
 from cnntool.errors import BadInput, CnntoolError
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def command(
         nonlocal failures
         failures += 1
 
-    for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed):
+    beside = outputs_beside(None, csv_file, picture)
+    for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed, beside):
         if label is None:
             raise CnntoolError(f"{name}: no label: expected a table that `extract --labels` wrote")
         confusion[classes.index(label), int(found.argmax())] += 1

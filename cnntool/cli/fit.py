@@ -69,7 +69,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     notices = Notices(values["quiet"], False)
     threads = values["threads"] or available_threads()
     with open_source(
-        input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model)
+        input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model, show_filters)
     ) as source:
         notices.source(source)
         images = Images(source, preparation, threads, notices)

@@ -14,7 +14,7 @@ import click
 
 from cnntool.cli.classify import Classified, classified, load_classifier
 from cnntool.cli.fit import check_free
-from cnntool.cli.options import InputCommand, Parsed, basic_options, image_options
+from cnntool.cli.options import InputCommand, Parsed, basic_options, image_options, outputs_beside
 from cnntool.declare import Integer
 from cnntool.errors import CnntoolError
 
@@ -58,7 +58,7 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
 
     with opened(output) as stream:
         write = WRITERS[form](stream, top)
-        for found in classified(pipeline, input, values, "predict", False, failed):
+        for found in classified(pipeline, input, values, "predict", False, failed, outputs_beside(output)):
             write(found.name, best_of(found, pipeline.classes, top))
     return 1 if failures else 0
 
