@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.cli.options import preparation_of
@@ -36,7 +36,13 @@ def load_classifier(path: str) -> Pipeline:
 
 
 def classified(
-    pipeline: Pipeline, input: str, values: dict[str, Any], doing: str, labels: bool, failed: Callable[[], Any]
+    pipeline: Pipeline,
+    input: str,
+    values: dict[str, Any],
+    doing: str,
+    labels: bool,
+    failed: Callable[[], Any],
+    outputs: Sequence[str] = (),
 ) -> Iterator[Classified]:
     """All inputs that can be read, in order; each other one is named on stderr, and `failed` is called."""
     from cnntool.engine.threads import available_threads
@@ -48,7 +54,9 @@ def classified(
         yield from rows_of_table(pipeline, input, threads)
         return
     preparation = preparation_of(values, pipeline)
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:
+    with open_source(
+        input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels, outputs=outputs
+    ) as source:
         check_labels(pipeline, source.labels if labels else [])
         with Progress(len(source), notices, doing) as progress, notices.watching_compiler():
 

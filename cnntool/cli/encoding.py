@@ -6,10 +6,10 @@ import codecs
 import sys
 
 PLAIN = {"\u2500": "-", "\u2501": "-", "\u2502": "|", "\u00d7": "x", "\u2026": "...", "\u2212": "-"}
-HANDLER = "cnntool.plain"
+RESULTS, MESSAGES = "cnntool.results", "cnntool.messages"  # Python's names of how to go on
 
 
-def plain(error: UnicodeError) -> tuple[str | bytes, int]:
+def for_results(error: UnicodeError) -> tuple[str | bytes, int]:
     """Lines drawn with plain signs, names that are no UTF-8 as the bytes they are, and ? for what is left."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -19,9 +19,19 @@ def plain(error: UnicodeError) -> tuple[str | bytes, int]:
     return PLAIN.get(sign, "?"), error.start + 1
 
 
+def for_messages(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The same lines; anything else as a code, as is Python's way on standard error."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    code = ord(sign) - 0xDC00 if "\udc80" <= sign <= "\udcff" else ord(sign)
+    return PLAIN.get(sign, f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"), error.start + 1
+
+
 def write_plainly() -> None:
-    """Lets standard output take any text."""
-    codecs.register_error(HANDLER, plain)
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors=HANDLER)
+    """Lets standard output and error take any text."""
+    for stream, name, handler in ((sys.stdout, RESULTS, for_results), (sys.stderr, MESSAGES, for_messages)):
+        codecs.register_error(name, handler)
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors=name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntool.cli.classify import classified, load_classifier
-from cnntool.cli.options import InputCommand, basic_options, image_options
+from cnntool.cli.options import InputCommand, basic_options, image_options, outputs_beside
 from cnntool.cli.streams import printable, results
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import outputs
@@ -68,7 +68,8 @@ def evaluate(
         nonlocal failures
         failures += 1
 
-    for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed):
+    beside = outputs_beside(None, csv_file, picture)
+    for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed, beside):
         if label is None:
             raise CnntoolError(f"{name}: no label: expected a table that `extract --labels` wrote")
         confusion[classes.index(label), int(found.argmax())] += 1

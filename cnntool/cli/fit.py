@@ -72,7 +72,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     with (
         outputs(model, show_filters, overwrite=values["overwrite"]),
         open_source(
-            input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model)
+            input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model, show_filters)
         ) as source,
     ):
         notices.source(source)

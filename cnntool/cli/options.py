@@ -216,16 +216,19 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
     return Preparation(**given | channels | others)
 
 
-def outputs_beside(output: str) -> list[str]:
-    """OUTPUT, or the folder that its template writes into, and what lies beside it: never taken as an input."""
+def outputs_beside(output: str | None, *others: str | None) -> list[str]:
+    """OUTPUT, or the folder that its template writes into, what lies beside it, and other outputs: never an input."""
     from cnntool.images.names import PLACE
 
+    found = [path for path in others if path]
+    if not output:
+        return found
     path = os.path.dirname(output.partition(PLACE)[0]) if PLACE in output else output.rstrip(f"/{os.sep}")
     if output == "-" or not path:
-        return []
+        return found
     beside = (f"{path}.parts", f"{path}.errors.jsonl", f"{os.path.splitext(path)[0]}.history.csv",
               f"{os.path.splitext(path)[0]}.checkpoint.npz")  # fmt: skip
-    return [path, *beside]
+    return [path, *beside, *found]
 
 
 def refuse_layer_as_output(output: str) -> None:

@@ -12,7 +12,7 @@ from typing import IO, Any
 import click
 
 from cnntool.cli.classify import Classified, classified, load_classifier
-from cnntool.cli.options import InputCommand, Parsed, basic_options, image_options
+from cnntool.cli.options import InputCommand, Parsed, basic_options, image_options, outputs_beside
 from cnntool.cli.streams import Results, printable
 from cnntool.declare import Integer
 from cnntool.errors import BadInput, CnntoolError
@@ -58,7 +58,7 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
     with outputs(file, overwrite=values["overwrite"]), opened(file) as stream:
         write = WRITERS[form](stream, top)
         rows = 0
-        for found in classified(pipeline, input, values, "predict", False, failed):
+        for found in classified(pipeline, input, values, "predict", False, failed, outputs_beside(output)):
             write(found.name, best_of(found, pipeline.classes, top))
             rows += 1
         if not rows:  # an older OUTPUT is worth more than an empty one

@@ -156,7 +156,7 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     threads = values["threads"] or available_threads()
     preparation = preparation_of(values, pipeline)
     chosen = Options(**{name: values[name] for name in Options.__dataclass_fields__})
-    with open_source(folder, labels=True, outputs=outputs_beside(model)) as source:
+    with open_source(folder, labels=True, outputs=outputs_beside(model, values["curves"])) as source:
         notices.source(source, labels=True)
         pipeline.classes = source.labels
         if len(pipeline.classes) < 2:

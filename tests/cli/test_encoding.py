@@ -24,6 +24,14 @@ def test_text_in_any_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str, ex
     assert buffer.getvalue() == expected
 
 
+def test_messages_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(buffer, encoding="cp1252", write_through=True))
+    write_plainly()
+    sys.stderr.write("a\u2500\u0436\udce9")
+    assert buffer.getvalue() == b"a-\\u0436\\xe9"
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1:strict", "utf-8:strict"])
 def test_a_table_of_shapes(encoding: str) -> None:
     words = [sys.executable, "-m", "cnntool", "shape", "8x8x3", "conv", "4", "3"]

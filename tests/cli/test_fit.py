@@ -231,3 +231,17 @@ def test_gray_among_colours_is_told_once(cnntool: Tool, here: Path, words: list[
     assert "mixed/1.png has 1 channel(s) and mixed/0.png has 3" in message
     assert cnntool("fit", "mixed", "m.npz", "--rgb", *words).code == 0
     assert cnntool("run", "-m", "m.npz", "mixed", "maps/").code == 0  # the model makes the gray ones coloured
+
+
+def test_a_picture_of_filters_in_the_input_is_no_input(cnntool: Tool, photos: Path) -> None:
+    words = ["--overwrite", "bank", "kmeans", "3", "2", "--patches", "200"]
+    for _ in range(2):
+        result = cnntool("fit", photos, "m.npz", "--gray", "--show-filters", photos / "filters.png", *words)
+        assert result.code == 0
+        assert "filters.png" not in result.err
+    models = []
+    for name in ("m.npz", "n.npz"):
+        (photos / "filters.png").unlink(missing_ok=True)
+        assert name == "m.npz" or cnntool("fit", photos, name, "--gray", *words).code == 0
+        models.append(Path(name).read_bytes())
+    assert models[0] == models[1]

@@ -104,3 +104,9 @@ def test_what_is_not_read_is_told(cnntool: Tool, model: Path):
     Path("photos/c.HEIC").write_bytes(b"")
     result = cnntool("predict", model, "photos")
     assert (result.code, result.err) == (0, "cnntool: not read: 1 .heic\n")
+
+
+def test_an_output_in_the_input_is_not_counted(cnntool: Tool, model: Path):
+    for _ in range(2):
+        result = cnntool("predict", model, "photos", "photos/p.csv", "--overwrite")
+        assert (result.code, result.err) == (0, "")
