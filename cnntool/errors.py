@@ -13,3 +13,7 @@ class BadInput(CnntoolError):
     """An input that is there and cannot be used: a broken image, a volume that does not fit. The shell exits with 1."""
 
     exit_code = 1
+
+
+class Unfit(BadInput):
+    """An input that is whole, and that the options or the layers do not fit; others like it will not fit either."""

@@ -1,49 +1,165 @@
-"""Writing a file: all of it or nothing."""
+"""Writing files: all of it or nothing, one writer of an output at a time, and every failure told."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import secrets
-import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any, Literal, overload
 
 from cnntool.errors import CnntoolError
+from cnntool.locks import NEW_FILE, NOT_SUPPORTED, Claim, is_device, new_locked_file, remove_abandoned
 
 PathLike = str | os.PathLike[str]
 
 
-@contextlib.contextmanager
-def atomic(path: PathLike, *, make_folders: bool = False) -> Iterator[Path]:
-    """Gives a new empty file in the folder of `path`, to be filled; it becomes `path` when the block ends well.
+class Output(io.RawIOBase):
+    """A file that is being written. Each error of the system becomes a CnntoolError that names the output."""
 
-    On any exception, KeyboardInterrupt too, it is removed and `path` stays as it was. Permissions follow the umask. A
-    link is written through; a device or a pipe is given as it is, since it cannot be replaced. Raises CnntoolError for
-    a folder that is missing (made with `make_folders`) or cannot be written, and for a `path` that is a folder.
+    def __init__(self, descriptor: int, path: PathLike) -> None:
+        self._descriptor, self._path = descriptor, path
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        try:
+            self.seek(0, os.SEEK_CUR)
+        except OSError:
+            return False
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return os.lseek(self._descriptor, offset, whence)
+
+    def write(self, data: Any, /) -> int:
+        with writing(self._path):
+            return os.write(self._descriptor, data)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            with writing(self._path):
+                os.close(self._descriptor)
+
+
+def new_file(path: Path, output: PathLike) -> io.BufferedWriter:
+    """A file that is not there yet, to be written on the way to `output`."""
+    with writing(output):
+        return io.BufferedWriter(Output(os.open(path, NEW_FILE, 0o666), output))
+
+
+def as_text(file: IO[bytes]) -> io.TextIOWrapper:
+    """UTF-8, lines ending in a line feed; file names that are no UTF-8 are written as the bytes they are."""
+    return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def finish(file: IO[Any], output: PathLike, synchronise: bool = True) -> None:
+    """Closes a file on the way to `output` after all of it has been written, and brought to disk if `synchronise`."""
+    file.flush()
+    if synchronise:
+        with writing(output):
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:  # without it, the file is as safe as its file system is
+                if error.errno not in NOT_SUPPORTED:
+                    raise
+    file.close()
+
+
+class Replacement:
+    """A new file, to be written through `file`, that takes the place of `path` at `commit`, or is gone at `abandon`.
+
+    Permissions follow the umask. A link is written through; a device or a pipe is written to as it is, since it cannot
+    be replaced. `commit` waits for the disk where an older file is replaced, or if `synchronise` says so: a new volume
+    that a loss of power takes can be computed again. Raises CnntoolError for a folder that is missing (made with
+    `make_folders`) or cannot be written, and for a `path` that is a folder.
     """
-    with writing(path):
-        target = Path(os.path.realpath(path))
-        if target.is_dir() or os.fspath(path).endswith(("/", os.sep)):
-            raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            temporary = None
-        else:
-            if make_folders:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.parent / f".{secrets.token_hex(8)}.tmp{target.suffix[:16]}"
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    if temporary is None:
-        yield target
-        return
-    try:
-        yield temporary
+
+    def __init__(self, path: PathLike, *, make_folders: bool = False, synchronise: bool = False) -> None:
+        self._path, self._temporary, self._lock = path, None, None
         with writing(path):
-            os.replace(temporary, target)
+            self._target = Path(os.path.realpath(path))
+            if self._target.is_dir() or os.fspath(path).endswith(("/", os.sep)):
+                raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
+            if is_device(self._target):
+                self._synchronise = False
+                self.file = io.BufferedWriter(Output(os.open(self._target, os.O_WRONLY), path))
+                return
+            if make_folders:
+                self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._synchronise = synchronise or self._target.exists()
+            remove_abandoned(self._target.parent)
+            self._temporary, self._lock = new_locked_file(self._target.parent)
+            try:
+                # Closing this one tells of errors while the other still holds the lock.
+                self.file = io.BufferedWriter(Output(os.dup(self._lock), path))
+            except BaseException:
+                self.abandon()
+                raise
+
+    def commit(self) -> None:
+        """Makes the file appear under its name, or leaves the old one and raises CnntoolError."""
+        try:
+            finish(self.file, self._path, self._synchronise)
+            if self._temporary is not None:
+                if os.name == "nt":  # where open files cannot be renamed
+                    self._unlock()
+                with writing(self._path):
+                    os.replace(self._temporary, self._target)
+                self._temporary = None
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Removes what was not committed. An error in that is not told: it would hide the one that came first."""
+        if hasattr(self, "file"):
+            close_quietly(self.file)
+        if os.name == "nt":
+            self._unlock()
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
+            self._temporary = None
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._lock)
+            self._lock = None
+
+
+@overload
+def atomic(
+    path: PathLike, *, make_folders: bool = False, synchronise: bool = False, text: Literal[False] = False
+) -> contextlib.AbstractContextManager[io.BufferedWriter]: ...
+@overload
+def atomic(
+    path: PathLike, *, make_folders: bool = False, synchronise: bool = False, text: Literal[True]
+) -> contextlib.AbstractContextManager[io.TextIOWrapper]: ...
+@contextlib.contextmanager
+def atomic(
+    path: PathLike, *, make_folders: bool = False, synchronise: bool = False, text: bool = False
+) -> Iterator[Any]:  # fmt: skip
+    """Gives a file to write, which becomes `path` when the block ends well.
+
+    On any exception, KeyboardInterrupt too, `path` stays as it was. See Replacement for the rest.
+    """
+    replacement = Replacement(path, make_folders=make_folders, synchronise=synchronise)
+    try:
+        file = as_text(replacement.file) if text else replacement.file
+        yield file
+        file.flush()
     except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        replacement.abandon()
         raise
+    replacement.commit()
 
 
 @contextlib.contextmanager
@@ -51,13 +167,62 @@ def writing(path: PathLike) -> Iterator[None]:
     """Turns an OSError of the block into a CnntoolError that names `path`."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, CnntoolError):
         raise
-    except FileNotFoundError:
-        folder = os.path.dirname(os.fspath(path)) or os.curdir
-        raise CnntoolError(f"{os.fspath(path)}: there is no folder {folder}: make it first") from None
     except (OSError, ValueError) as error:
-        if isinstance(error, CnntoolError):
-            raise
+        folder = os.path.dirname(os.fspath(path)) or os.curdir
+        if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
+            raise CnntoolError(f"{os.fspath(path)}: there is no folder {folder}: make it first") from None
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CnntoolError(f"{os.fspath(path)}: cannot be written: {reason}") from None
+
+
+def removed(path: PathLike) -> None:
+    """Removes an output of a former run, if it is there. Raises CnntoolError."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CnntoolError(f"{os.fspath(path)}: cannot be removed: {error.strerror}") from None
+
+
+def close_quietly(file: IO[Any]) -> None:
+    """Closes a file that is given up."""
+    with contextlib.suppress(OSError, ValueError):
+        file.close()
+
+
+@contextlib.contextmanager
+def outputs(*paths: PathLike | None, overwrite: bool) -> Iterator[None]:
+    """The right to write these files within the block; all that can be refused is, before any work.
+
+    None stands for an output that was not asked for. Raises CnntoolError for one that is there without `overwrite`,
+    that is a folder, has no folder to lie in, is named twice, or is being written by another process.
+    """
+    given = [path for path in paths if path is not None]
+    for path in given:
+        check_free(path, overwrite)
+    real = [os.path.realpath(path) for path in given]
+    for place, path in enumerate(given):
+        if real[place] in real[:place]:
+            raise CnntoolError(f"{os.fspath(path)}: two outputs would be written to it: give them two names")
+    with contextlib.ExitStack() as stack:
+        for path in given:
+            with writing(path):
+                stack.callback(Claim(path).release)
+        for path in given:  # once more, for what another process has just finished
+            check_free(path, overwrite)
+        yield
+
+
+def check_free(path: PathLike, overwrite: bool, with_folder: bool = True) -> None:
+    """Refuses an output that is there already, if only as a link, or that has no folder to lie in, `with_folder`."""
+    target = Path(path)
+    with writing(path):
+        if target.is_dir():
+            raise CnntoolError(f"{target} is a folder: expected a file name")
+        if os.path.lexists(target) and not overwrite:
+            raise CnntoolError(f"{target} is there already: give --overwrite to replace it")
+        if with_folder and not target.absolute().parent.is_dir():
+            raise CnntoolError(f"{target.parent}: no such folder to write {target.name} into")

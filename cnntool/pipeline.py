@@ -140,6 +140,15 @@ class Pipeline:
             for number, node in enumerate(self.graph.nodes)
         ]
 
+    def drawn_shapes(self, input_shape: tuple[int, int, int]) -> list[tuple[int, ...]]:
+        """The shapes of all parameters that the seed draws, none for a saved model. Inputs for which they differ are
+        computed with different weights."""
+        if self.parameters.saved is not None:
+            return []
+        shapes = self.graph.shapes(checked_shape(input_shape))
+        nodes = (self.graph.nodes[number] for number in self.graph.needed())
+        return [shape for layer, inputs in nodes for shape in layer.parameter_shapes(shapes[inputs[0]]).values()]
+
     def set_weights(self, arrays: list[Arrays]) -> None:
         """Replaces the arrays of all layers; an array that is left out is taken from the data, or zero for a bias."""
         if len(arrays) != len(self.graph.nodes):

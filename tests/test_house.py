@@ -22,7 +22,7 @@ ROWS = [
     {"cli"}, {"pipeline"}, {"chain", "learning"}, {"models"}, {"engine"}, {"network"}, {"layers"}, {"steps"},
     {"kernels", "images", "banks"},
 ]  # fmt: skip
-BELOW_ALL = {"declare", "errors", "files"}
+BELOW_ALL = {"declare", "errors", "files", "locks"}
 LIBRARIES = {
     "click": {"cli", "chain"},
     "rich": {"cli"},
@@ -90,6 +90,22 @@ def test_imports_go_one_way(path: Path) -> None:
             assert room in LIBRARIES[library], f"{path}:{line}: {library} is imported in {room}"
             inside = path.relative_to(PACKAGE).parts[1]
             assert library != "numba" or inside in COMPILED, f"{path}:{line}: numba is imported where none is needed"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_outputs_are_written_by_one_module(path: Path) -> None:
+    """What writes files otherwise does not replace them whole; kernels keep a cache of their own."""
+    if room_of(path) in ("files", "locks", "kernels"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        assert name.rpartition(".")[2] not in ("write_text", "write_bytes", "touch"), f"{path}:{node.lineno}: {name}"
+        mode = [word.value for word in (*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode"))
+                if isinstance(word, ast.Constant) and isinstance(word.value, str)]  # fmt: skip
+        if name == "open":
+            assert not set("wax+") & set("".join(mode)), f"{path}:{node.lineno}: a file that is written past `files`"
 
 
 def test_the_package_itself_imports_nothing() -> None:

@@ -76,9 +76,13 @@ def cut(parameters: Sequence[click.Parameter], words: Sequence[str], place: int)
     """
     options = {name: p for p in parameters if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)}
     arguments = [p for p in parameters if isinstance(p, click.Argument)]
+    ended = False  # by `--`: what follows is an argument, whatever it begins with
     while place < len(words):
         word = words[place]
-        if word.startswith("-") and len(word) > 1 and not (arguments and _is_number(word)):
+        if word == "--" and not ended:
+            ended = True
+            place += 1
+        elif not ended and word.startswith("-") and len(word) > 1 and not (arguments and _is_number(word)):
             name, equals, _ = word.partition("=")
             known = options.get(name)
             takes_value = known is not None and not known.is_flag and not known.count and not equals

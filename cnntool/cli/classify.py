@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.cli.options import preparation_of
 from cnntool.cli.work import Notices, Progress, volumes
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.images.names import composed
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -26,14 +27,22 @@ class Classified(NamedTuple):
 
 
 def load_classifier(path: str) -> Pipeline:
+    """A model that knows classes; their names are composed, as those of folders are."""
     pipeline = Pipeline.load(path)
     if not pipeline.classes:
         raise CnntoolError(f"{path} knows no classes: expected a model that `cnntool train` wrote")
+    pipeline.classes = [composed(name) for name in pipeline.classes]
     return pipeline
 
 
 def classified(
-    pipeline: Pipeline, input: str, values: dict[str, Any], doing: str, labels: bool, failed: Callable[[], Any]
+    pipeline: Pipeline,
+    input: str,
+    values: dict[str, Any],
+    doing: str,
+    labels: bool,
+    failed: Callable[[], Any],
+    outputs: Sequence[str] = (),
 ) -> Iterator[Classified]:
     """All inputs that can be read, in order; each other one is named on stderr, and `failed` is called."""
     from cnntool.engine.threads import available_threads
@@ -45,7 +54,9 @@ def classified(
         yield from rows_of_table(pipeline, input, threads)
         return
     preparation = preparation_of(values, pipeline)
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels) as source:
+    with open_source(
+        input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels, outputs=outputs
+    ) as source:
         check_labels(pipeline, source.labels if labels else [])
         with Progress(len(source), notices, doing) as progress, notices.watching_compiler():
 
@@ -60,6 +71,7 @@ def classified(
             for _, item, found, _ in volumes(source, pipeline, preparation, threads, notices, finish, complain):
                 progress.advance()
                 yield Classified(item.name, item.label, found)
+        notices.source(source, labels)
 
 
 def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Classified]:
@@ -73,12 +85,12 @@ def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Class
             f"{path} has {table.features.shape[1]} features a row, and the model takes "
             f"{'x'.join(map(str, shape or ()))}: expected images, or the table of the same layers"
         )
-    check_labels(pipeline, sorted(set(table.labels) - {""}))
+    check_labels(pipeline, sorted({composed(label) for label in table.labels} - {""}))
     for first in range(0, len(table.features), ROWS):
         rows = table.features[first : first + ROWS]
         found = probabilities(pipeline, pipeline.run(rows[:, None, None], threads).reshape(len(rows), -1))
         for place, row in enumerate(found, first):
-            yield Classified(table.paths[place], table.labels[place] or None, row)
+            yield Classified(table.paths[place], composed(table.labels[place]) or None, row)
 
 
 def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntool.cli.classify import classified, load_classifier
-from cnntool.cli.fit import check_free
-from cnntool.cli.options import basic_options, image_options
+from cnntool.cli.options import InputCommand, basic_options, image_options, outputs_beside
+from cnntool.cli.streams import printable, results
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.files import outputs
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.pipeline import Pipeline
+
 WIDEST_MATRIX = 20  # classes of a confusion matrix that is still shown as a table
 
 
-@click.command(name="evaluate")
+@click.command(cls=InputCommand, name="evaluate")
 @click.argument("model", metavar="MODEL")
 @click.argument("folder", metavar="FOLDER|TABLE")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -42,16 +45,21 @@ def command(
     Precision: of the images that were given a class, the share that has it. Recall: of those that have it, the share
     that was given it. F1: their harmonic mean. Rows of the confusion matrix are true classes, columns given ones.
     """
+    if picture is not None:
+        from cnntool.cli.plots import check_plot
+
+        check_plot("--picture", picture)
+    pipeline = load_classifier(model)
+    with outputs(csv_file, picture, overwrite=values["overwrite"]):
+        return evaluate(pipeline, folder, as_json, csv_file, picture, values)
+
+
+def evaluate(
+    pipeline: Pipeline, folder: str, as_json: bool, csv_file: str | None, picture: str | None, values: dict[str, Any]
+) -> int:  # fmt: skip
+    """Classifies, counts, writes; the exit code."""
     import numpy as np
 
-    pipeline = load_classifier(model)
-    for file in (csv_file, picture):
-        if file is not None:
-            check_free(Path(file), values["overwrite"])
-    if picture is not None:
-        from cnntool.cli.plots import check_matplotlib
-
-        check_matplotlib("--picture")
     classes = pipeline.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     failures = 0
@@ -60,23 +68,26 @@ def command(
         nonlocal failures
         failures += 1
 
-    for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed):
+    beside = outputs_beside(None, csv_file, picture)
+    for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed, beside):
         if label is None:
             raise CnntoolError(f"{name}: no label: expected a table that `extract --labels` wrote")
         confusion[classes.index(label), int(found.argmax())] += 1
     if not confusion.any():
         raise BadInput(f"{folder}: no image could be classified")
     result = summary_of(confusion, classes)
-    if as_json:
-        click.echo(json.dumps(result, indent=2))
-    else:
-        show(result, confusion, classes)
+    # The files come first: whoever reads the tables may have enough of them before the end.
     if csv_file is not None:
         write_matrix(Path(csv_file), confusion, classes)
     if picture is not None:
         from cnntool.cli.plots import draw_confusion
 
         draw_confusion(picture, confusion, classes)
+    with results():
+        if as_json:
+            click.echo(json.dumps(result, indent=2))
+        else:
+            show(result, confusion, classes)
     return 1 if failures else 0
 
 
@@ -114,23 +125,23 @@ def show(result: dict[str, Any], confusion: np.ndarray, classes: list[str]) -> N
         table.add_column(title, justify="right")
     for row in result["classes"]:
         shares = (f"{row[key]:.1%}" for key in ("precision", "recall", "f1"))
-        table.add_row(Text(row["class"]), f"{row['images']:,}", *shares)
+        table.add_row(Text(printable(row["class"])), f"{row['images']:,}", *shares)
     console.print(table)
     if len(classes) <= WIDEST_MATRIX:
         matrix = Table("true \\ given", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for name in classes:
-            matrix.add_column(Text(name), justify="right")
+            matrix.add_column(Text(printable(name)), justify="right")
         for name, line in zip(classes, confusion, strict=True):
-            matrix.add_row(Text(name), *(str(count) if count else "." for count in line))
+            matrix.add_row(Text(printable(name)), *(str(count) if count else "." for count in line))
         console.print(matrix)
     console.print(f"accuracy {result['accuracy']:.2%} on {result['images']:,} images")
 
 
 def write_matrix(path: Path, confusion: np.ndarray, classes: list[str]) -> None:
     """A row a true class, a column a given one."""
-    from cnntool.files import atomic, writing
+    from cnntool.files import atomic
 
-    with atomic(path) as temporary, writing(path), open(temporary, "w", encoding="utf-8", newline="") as file:
+    with atomic(path, text=True) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["true", *classes])
         writer.writerows([name, *map(int, line)] for name, line in zip(classes, confusion, strict=True))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnntool.cli.kin import channels_text
 from cnntool.cli.options import (
     ChainCommand,
     basic_options,
     image_options,
+    outputs_beside,
     pipeline_of,
     pipeline_option,
     preparation_of,
@@ -20,6 +23,7 @@ from cnntool.cli.options import (
     seed_option,
 )
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.files import outputs
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -44,7 +48,8 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     cnntool fit photos/ bank.npz --resize 128 bank kmeans 400 6 triangle gridpool 2
     cnntool extract -m bank.npz photos/ features.npz
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
+    .bz2, .xz, .zst), or - for stdin.
 
     Learned are the statistics of center, standardize, whiten, decorrelate and batchnorm, and the banks kmeans, pca and
     patches; each layer sees what the layers before it, already fitted, make of the images. MODEL is a .npz or
@@ -59,57 +64,47 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     refuse_layer_as_output(model)
     pipeline = pipeline_of(values.pop("words"), values.pop("pipeline_file"), None, values.pop("seed"))
     preparation = preparation_of(values)
-    check_output(model, values["overwrite"])
+    check_output(model)
     if show_filters is not None:
-        check_picture(show_filters, values["overwrite"])
+        check_picture(show_filters)
     notices = Notices(values["quiet"], False)
     threads = values["threads"] or available_threads()
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:
+    with (
+        outputs(model, show_filters, overwrite=values["overwrite"]),
+        open_source(
+            input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model, show_filters)
+        ) as source,
+    ):
+        notices.source(source)
         images = Images(source, preparation, threads, notices)
         pipeline.input_shape = images.first_shape()
         if not jobs(pipeline.graph, pipeline.input_shape):
             notices.say("no layer learns from data: the model holds the layers as they are")
         with notices.watching_compiler():
             pipeline.set_weights(fit(pipeline.graph, pipeline.parameters, pipeline.input_shape, images, threads))
-    pipeline.preparation = to_json(preparation)
-    pipeline.save(model)
-    if show_filters is not None:
-        draw_filters(pipeline, show_filters)
+        pipeline.preparation = to_json(preparation.fixed_to(pipeline.input_shape[2]))
+        pipeline.save(model)
+        if show_filters is not None:
+            draw_filters(pipeline, show_filters)
     return 1 if images.failures else 0
 
 
-def check_output(model: str, overwrite: bool) -> None:
+def check_output(model: str) -> None:
     """Refuses, before any work, a name that cannot be a model's."""
-    from pathlib import Path
-
     from cnntool.models.saving import suffix_of
 
     if suffix_of(model) == ".safetensors":
         from cnntool.models.tensors import package
 
         package()
-    check_free(Path(model), overwrite)
 
 
-def check_picture(path: str, overwrite: bool) -> None:
+def check_picture(path: str) -> None:
     """Refuses, before any work, a name under which no picture can be written."""
-    from pathlib import Path
-
     from cnntool.images.write import output_format
 
     if output_format(path) == "npy":
         raise CnntoolError(f"--show-filters {path}: expected the name of a picture, such as filters.png")
-    check_free(Path(path), overwrite)
-
-
-def check_free(path: Any, overwrite: bool) -> None:
-    """Refuses, before any work, an output that is there already or has no folder to lie in."""
-    if path.is_dir():
-        raise CnntoolError(f"{path} is a folder: expected a file name")
-    if path.exists() and not overwrite:
-        raise CnntoolError(f"{path} is there already: give --overwrite to replace it")
-    if not path.absolute().parent.is_dir():
-        raise CnntoolError(f"{path.parent}: no such folder to write {path.name} into")
 
 
 class Images:
@@ -119,6 +114,7 @@ class Images:
         self._source, self._preparation = source, preparation
         self._threads, self._notices = threads, notices
         self.failures = 0
+        self._first, self._shape = "", (0, 0, 0)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -128,7 +124,8 @@ class Images:
         trouble: CnntoolError | None = None
         for item in self._source:
             try:
-                return item.shape(self._preparation)
+                self._first, self._shape = item.where, item.shape(self._preparation)
+                return self._shape
             except BadInput as error:
                 trouble = trouble or error
         assert trouble is not None
@@ -149,7 +146,9 @@ class Images:
                 progress.advance()
 
             found = volumes(self._source, prefix, self._preparation, self._threads, self._notices, look, complain)
-            for _, item, result, _ in found:
+            for _, item, result, shape in found:
+                if shape[2] != self._shape[2] and self._are_mixed:
+                    raise CnntoolError(channels_text(item.where, shape, self._first, self._shape))
                 try:
                     add(result)
                 except ValueError as error:
@@ -161,6 +160,17 @@ class Images:
             raise BadInput("there is nothing to learn from: no image could be used")
         left = [item for item in self._source if item not in failed]
         self._source = Source(left, self._source.text, single=self._source.single)
+
+    @cached_property
+    def _are_mixed(self) -> bool:
+        """Whether several of the first images have other channels than the very first; a single one is left out."""
+        from cnntool.cli.work import LOOKED_AT
+
+        others = 0
+        for item in self._source[:LOOKED_AT]:
+            with suppress(BadInput):
+                others += item.shape(self._preparation)[2] != self._shape[2]
+        return others > 1
 
     @contextmanager
     def rounds(self, total: int, doing: str) -> Any:

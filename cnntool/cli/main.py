@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -14,6 +15,9 @@ from typing import Any
 import click
 
 from cnntool import __version__
+from cnntool.cli.encoding import write_plainly
+from cnntool.cli.signals import ending_like_ctrl_c, exit_code
+from cnntool.cli.streams import open_closed_streams, results, silence, tell, telling
 from cnntool.errors import CnntoolError
 
 # The threads that OpenBLAS, which comes with numpy, starts spin for work: 0.1 s of a processor that others need at the
@@ -23,6 +27,8 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 # Python looks for garbage after so many new objects. Its own 700 makes it look a hundred times while Numba is imported:
 # a run on one image took 0.60 s, and takes 0.57.
 GARBAGE = 20_000
+
+OF_WRITING = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 # In the order of the help page. Each lives in the module of its name, as `command`.
 COMMANDS = {
@@ -42,23 +48,33 @@ class ReaderLeft(Exception):
     """The reader of a pipe had enough, as `head` does. Under its own name a broken pipe ends in click, with code 1."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C, or a signal like it. Under its own name click writes an empty line and forgets which it was."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 @contextlib.contextmanager
-def _watching_reader() -> Iterator[None]:
+def _past_click() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
         raise ReaderLeft from None
+    except KeyboardInterrupt as error:
+        raise Interrupted(exit_code(error)) from None
 
 
 class Commands(click.Group):
     """Imports a command when it is asked for: the help page waits for none of them."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
-        with _watching_reader():  # a help page is written here
+        with _past_click():  # a help page is written here
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _watching_reader():
+        with _past_click():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -99,14 +115,31 @@ def cnntool() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0 all done, 1 some inputs failed, 2 wrong usage."""
+    """Runs the command line; returns the exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 128 + a signal."""
     gc.set_threshold(GARBAGE)
+    open_closed_streams()
+    write_plainly()
+    with ending_like_ctrl_c():
+        try:
+            code = _run(arguments)
+        except KeyboardInterrupt as error:  # before or after the command itself
+            code = _complain("interrupted", exit_code(error))
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # this has been told
+        silence(sys.stdout)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = cnntool.main(arguments, prog_name="cnntool", standalone_mode=False)
-        sys.stdout.flush()
+        with results():
+            pass  # all of it is flushed
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        with telling():
+            click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
     except click.UsageError as error:
         return _complain(_one_line(error), 2, error.ctx)
@@ -114,16 +147,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error.format_message(), error.exit_code)
     except CnntoolError as error:
         return _complain(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except Interrupted as error:
+        return _complain("interrupted", error.code)
+    except click.Abort:
         return _complain("interrupted", 128 + signal.SIGINT)
     except (BrokenPipeError, ReaderLeft):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return 0
     except MemoryError:
         return _complain("out of memory: make the images, the kernels or the channels fewer", 1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", 1)
+        return _complain(f"{_place_of(error)}{error.strerror or error}", 1)
+
+
+def _place_of(error: OSError) -> str:
+    """The file that an error is about; one of writing that names none is of a page that click writes."""
+    if error.filename is None:
+        return "standard output: cannot be written: " if error.errno in OF_WRITING else ""
+    return "" if isinstance(error.filename, int) else f"{os.fsdecode(error.filename)}: "
 
 
 def _one_line(error: click.UsageError) -> str:
@@ -133,7 +173,7 @@ def _one_line(error: click.UsageError) -> str:
 
 def _complain(message: str, code: int, ctx: click.Context | None = None) -> int:
     name = ctx.command_path if ctx else "cnntool"
-    click.echo(f"{name}: {message}", err=True)
+    tell(f"{name}: {message}")
     if ctx is not None and code == 2:
-        click.echo(f"`{name} --help` explains.", err=True)
+        tell(f"`{name} --help` explains.")
     return code

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnntool.chain.grammar import cut, parse_words
+from cnntool.chain.text import split_text
 from cnntool.declare import Integer, Kind
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import LAYERS
@@ -20,11 +23,15 @@ if TYPE_CHECKING:
     from cnntool.images.preparation import Preparation
 
 
+LONGEST_PIPELINE = 2**20
+
+
 class ChainCommand(click.Command):
     """A command whose own arguments and options are followed by the words of a chain, which end in `words`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         place = cut(self.get_params(ctx), args, 0)
+        refuse_files_as_layers(args, place, ctx)
         rest = super().parse_args(ctx, list(args[:place]))
         ctx.params["words"] = tuple(args[place:])
         return rest
@@ -39,6 +46,29 @@ class ChainCommand(click.Command):
             return super().shell_complete(ctx, incomplete)
         found = [CompletionItem(word) for word in LAYERS if word.startswith(incomplete)]
         return found if incomplete else super().shell_complete(ctx, incomplete) + found
+
+
+class InputCommand(click.Command):
+    """A command without layers; a file too many is explained."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        place = cut(self.get_params(ctx), args, 0)
+        refuse_files_as_layers(args, place, ctx)
+        return super().parse_args(ctx, args)
+
+
+def refuse_files_as_layers(args: Sequence[str], place: int, ctx: click.Context) -> None:
+    """A shell expands a pattern that is not quoted: from its second file on they stand where they do not belong.
+
+    `place` is the first word after the command's own.
+    """
+    if place >= len(args) or args[place] in LAYERS:
+        return
+    looks_like_file = bool(os.path.splitext(args[place])[1])
+    found = next((w for w in (args[place], args[place - 1]) if looks_like_file and os.path.isfile(w)), None)
+    if found is not None:
+        pattern = os.path.join(os.path.dirname(found), f"*{os.path.splitext(found)[1]}")
+        raise click.UsageError(f"{found} is one file too many: a pattern is quoted, such as '{pattern}'", ctx)
 
 
 class Parsed(click.ParamType):
@@ -78,7 +108,7 @@ def options(*decorators: Callable) -> Callable[[Callable], Callable]:
 
 
 pipeline_option = click.option(
-    "-p", "--pipeline", "pipeline_file", metavar="FILE", help="Take the layers from a file of words."
+    "-p", "--pipeline", "pipeline_file", metavar="FILE|-", help="Take the layers from a file of words."
 )
 seed_option = click.option(
     "--seed", type=Parsed(Integer(), "N"), default=0, show_default=True, metavar="N",
@@ -136,6 +166,10 @@ def pipeline_of(
         raise CnntoolError(f"{several[0]} and {several[1]} exclude each other: give one of them")
     if model is not None:
         pipeline = Pipeline.load(model)
+    elif pipeline_file == "-":
+        if "-" in (ctx.params.get("input"), ctx.params.get("files_from")):
+            raise CnntoolError("--pipeline -: standard input is INPUT already; give a file for one of them")
+        pipeline = Pipeline(parse_words(split_text(words_of_stdin())), seed=seed)
     elif pipeline_file is not None:
         pipeline = Pipeline.read(pipeline_file, seed=seed)
     else:
@@ -145,6 +179,17 @@ def pipeline_of(
         strangers = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
         pipeline = Pipeline(parse_words(words, strangers=strangers), seed=seed)
     return pipeline if until is None else pipeline.until(until)
+
+
+def words_of_stdin() -> str:
+    """The text of a pipeline on standard input; as bounded as that of a file."""
+    content = sys.stdin.buffer.read(LONGEST_PIPELINE + 1)
+    try:
+        if len(content) <= LONGEST_PIPELINE:
+            return content.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    raise CnntoolError("--pipeline -: expected words such as `conv 64 3 relu`, at most 1 MiB of UTF-8")
 
 
 def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> Preparation:
@@ -160,9 +205,30 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
         saved = from_json(pipeline.preparation if pipeline else {})
     except ValueError as error:
         raise CnntoolError(f"the model's preparation of images cannot be used: {error}") from None
-    channels = {"gray": saved.gray, "rgb": saved.rgb} if not (given["gray"] or given["rgb"]) else {}
+    channels: dict[str, Any] = {}
+    if not (given["gray"] or given["rgb"]):
+        channels = {"gray": saved.gray, "rgb": saved.rgb}
+        if not (saved.gray or saved.rgb) and pipeline and pipeline.classes and pipeline.input_shape:
+            # a model that was saved without them; a table's has a shape of 1x1
+            height, width, depth = pipeline.input_shape
+            channels = {"gray": depth == 1, "rgb": depth == 3} if (height, width) != (1, 1) else {}
     others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize") if given[name] is None}
     return Preparation(**given | channels | others)
+
+
+def outputs_beside(output: str | None, *others: str | None) -> list[str]:
+    """OUTPUT, or the folder that its template writes into, what lies beside it, and other outputs: never an input."""
+    from cnntool.images.names import PLACE
+
+    found = [path for path in others if path]
+    if not output:
+        return found
+    path = os.path.dirname(output.partition(PLACE)[0]) if PLACE in output else output.rstrip(f"/{os.sep}")
+    if output == "-" or not path:
+        return found
+    beside = (f"{path}.parts", f"{path}.errors.jsonl", f"{os.path.splitext(path)[0]}.history.csv",
+              f"{os.path.splitext(path)[0]}.checkpoint.npz")  # fmt: skip
+    return [path, *beside, *found]
 
 
 def refuse_layer_as_output(output: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntool.errors import CnntoolError
@@ -9,11 +10,15 @@ from cnntool.errors import CnntoolError
 if TYPE_CHECKING:
     import numpy as np
 
+SUFFIXES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 
-def check_matplotlib(option: str) -> None:
+
+def check_plot(option: str, path: str) -> None:
     """Refuses, before any work, a picture that cannot be drawn."""
     import importlib.util
 
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise CnntoolError(f"{option} {path}: expected the name of a picture ending in {', '.join(SUFFIXES)}")
     if importlib.util.find_spec("matplotlib") is None:
         raise CnntoolError(f"{option} needs matplotlib: install it with `pip install 'cnntool[plots]'`")
 
@@ -58,7 +63,11 @@ def _figure(rows: int, columns: int, size: tuple[float, float]) -> Any:
 
 
 def _save(figure: Any, path: str) -> None:
-    from cnntool.files import atomic, writing
+    import io
 
-    with atomic(path) as temporary, writing(path):
-        figure.savefig(temporary, dpi=120)
+    from cnntool.files import atomic
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix[1:].lower(), dpi=120)
+    with atomic(path) as file:
+        file.write(buffer.getbuffer())

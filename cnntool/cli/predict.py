@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -13,16 +12,17 @@ from typing import IO, Any
 import click
 
 from cnntool.cli.classify import Classified, classified, load_classifier
-from cnntool.cli.fit import check_free
-from cnntool.cli.options import Parsed, basic_options, image_options
+from cnntool.cli.options import InputCommand, Parsed, basic_options, image_options, outputs_beside
+from cnntool.cli.streams import Results, printable
 from cnntool.declare import Integer
-from cnntool.errors import CnntoolError
+from cnntool.errors import BadInput, CnntoolError
+from cnntool.files import atomic, outputs
 
 FORMATS = ("table", "csv", "jsonl")
 Top = list[tuple[str, float]]
 
 
-@click.command(name="predict")
+@click.command(cls=InputCommand, name="predict")
 @click.argument("model", metavar="MODEL")
 @click.argument("input", metavar="INPUT")
 @click.argument("output", metavar="[OUTPUT]", required=False)
@@ -47,8 +47,7 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
     form = form or ("table" if output in (None, "-") else Path(str(output)).suffix[1:].lower())
     if form not in FORMATS:
         raise CnntoolError(f"{output}: expected a name ending in .csv or .jsonl, or --format {'|'.join(FORMATS)}")
-    if output not in (None, "-"):
-        check_free(Path(str(output)), values["overwrite"])
+    file = None if output == "-" else output
     top = min(top, len(pipeline.classes))
     failures = 0
 
@@ -56,10 +55,14 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
         nonlocal failures
         failures += 1
 
-    with opened(output) as stream:
+    with outputs(file, overwrite=values["overwrite"]), opened(file) as stream:
         write = WRITERS[form](stream, top)
-        for found in classified(pipeline, input, values, "predict", False, failed):
+        rows = 0
+        for found in classified(pipeline, input, values, "predict", False, failed, outputs_beside(output)):
             write(found.name, best_of(found, pipeline.classes, top))
+            rows += 1
+        if not rows:  # an older OUTPUT is worth more than an empty one
+            raise BadInput(f"{input}: no image could be classified")
     return 1 if failures else 0
 
 
@@ -69,32 +72,26 @@ def best_of(found: Classified, classes: list[str], top: int) -> Top:
 
 
 @contextlib.contextmanager
-def opened(output: str | None) -> Iterator[IO[str]]:
+def opened(output: str | None) -> Iterator[IO[str] | Results]:
     """Standard output, or a file that appears when all is written."""
-    if output in (None, "-"):
-        yield sys.stdout
+    if output is not None:
+        with atomic(output, text=True) as stream:
+            yield stream
         return
-    from cnntool.files import atomic, writing
-
-    path = str(output)
-    with (
-        atomic(path) as temporary,
-        writing(path),
-        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-    ):
-        yield stream
+    yield Results()
 
 
-def table_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+def table_writer(stream: IO[str] | Results, top: int) -> Callable[[str, Top], Any]:
     """A line an image, for people."""
 
     def write(name: str, best: Top) -> None:
-        stream.write(f"{name}  " + "  ".join(f"{label} {score:.1%}" for label, score in best) + "\n")
+        classes = "  ".join(f"{label} {score:.1%}" for label, score in best)
+        stream.write(printable(f"{name}  {classes}") + "\n")
 
     return write
 
 
-def csv_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+def csv_writer(stream: IO[str] | Results, top: int) -> Callable[[str, Top], Any]:
     """A row an image: its path, then classes and scores in turn."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["path", *(f"{what}{place}" for place in range(1, top + 1) for what in ("class", "score"))])
@@ -105,7 +102,7 @@ def csv_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
     return write
 
 
-def lines_writer(stream: IO[str], top: int) -> Callable[[str, Top], Any]:
+def lines_writer(stream: IO[str] | Results, top: int) -> Callable[[str, Top], Any]:
     """A JSON object a line: `path`, and `classes` with `class` and `score`."""
 
     def write(name: str, best: Top) -> None:

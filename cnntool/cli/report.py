@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from cnntool.cli.streams import printable, results
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -74,14 +75,15 @@ def columns_of(summary: dict[str, Any]) -> list[Column]:
 
 def show_summary(summary: dict[str, Any], pipeline: Pipeline, form: str) -> None:
     """Prints the summary on stdout."""
-    if form == "json":
-        click.echo(json.dumps(summary, indent=2))
-    elif form == "csv":
-        click.echo(as_csv(summary, pipeline), nl=False)
-    elif form == "markdown":
-        click.echo(as_markdown(summary, pipeline))
-    else:
-        print_table(sys.stdout, summary, pipeline)
+    with results():
+        if form == "json":
+            click.echo(json.dumps(summary, indent=2))
+        elif form == "csv":
+            click.echo(as_csv(summary, pipeline), nl=False)
+        elif form == "markdown":
+            click.echo(as_markdown(summary, pipeline))
+        else:
+            print_table(sys.stdout, summary, pipeline)
 
 
 def console_of(stream: Any) -> Console:
@@ -94,6 +96,11 @@ def console_of(stream: Any) -> Console:
 def words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
     """The words that a user types for the layer of a row."""
     return shlex.join(pipeline.graph.nodes[row["row"] - 1].layer.words())
+
+
+def shown_words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
+    """The same for a person's eyes: names of files and marks may hold what a terminal would obey."""
+    return printable(words_of_row(pipeline, row))
 
 
 Line = list[tuple[str, str]]
@@ -115,7 +122,7 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
                        *(column.value(row) for row in rows), sums[column.title]]
         for column in columns
     }  # fmt: skip
-    names = [words_of_row(pipeline, row) for row in rows]
+    names = [shown_words_of_row(pipeline, row) for row in rows]
     digits = len(str(len(pipeline.graph.nodes)))
 
     def room() -> int:
@@ -169,7 +176,7 @@ def rows_as_table(rows: list[dict[str, str]]) -> Table:
     for title in rows[0]:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(printable, row.values()))
     return table
 
 
@@ -206,7 +213,7 @@ def as_markdown(summary: dict[str, Any], pipeline: Pipeline) -> str:
         ["", "input", "x".join(map(str, summary["input"])), *[""] * (len(columns) - 1)],
     ]
     for row in summary["layers"]:
-        name = words_of_row(pipeline, row).replace("|", "\\|")
+        name = shown_words_of_row(pipeline, row).replace("|", "\\|")
         lines.append([str(row["row"]), f"`{name}`", *(column.value(row) for column in columns)])
     sums = [
         (short_bytes if column.title == "memory" else number)(totals[column.total]) if column.total else ""

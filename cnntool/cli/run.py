@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from cnntool.cli.kin import Kin
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
     chain_options,
     image_options,
+    outputs_beside,
     pipeline_of,
     preparation_of,
     refuse_layer_as_output,
     work_options,
 )
 from cnntool.errors import CnntoolError
+from cnntool.files import check_free, writing
+from cnntool.locks import Claim
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +36,10 @@ if TYPE_CHECKING:
     from cnntool.images.sources import Source
     from cnntool.pipeline import Pipeline
 
+OTHER_WEIGHTS = (
+    "images of other sizes or channels get other weights from the seed, and their maps cannot be compared: "
+    "give --resize HEIGHTxWIDTH, and --rgb or --gray"
+)
 LARGE_BYTES = 2**28  # of a volume; larger ones are computed from file to file, a band of rows at a time
 
 
@@ -49,7 +59,8 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
     cnntool run photo.jpg maps.npy conv 64 7 --stride 2 relu
     cnntool run photos/ maps/ --format png bank sobel --magnitude
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
+    .bz2, .xz, .zst), or - for stdin.
 
     OUTPUT goes by its suffix: .npy is the exact float32 volume (height x width x channels), an image suffix a contact
     sheet of the channels. For many inputs it is a folder ending in / or a template with %s, the input's path without
@@ -65,19 +76,25 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.engine.threads import available_threads
     from cnntool.images.sources import open_source
-    from cnntool.images.tables import errors_file
+    from cnntool.images.tables import ErrorsFile
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)
     pipeline.require_fitted()
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
-    with open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer) as source:
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(
+            open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(output))
+        )
         targets = targets_of(source, output, form, values["overwrite"])
         write = writer_of(targets, as_image, form, notices)
+        if isinstance(targets, list):
+            stack.enter_context(claimed(output, targets, values["overwrite"]))
         failures = 0
         shape = None
-        errors = None if source.single or output == "-" else errors_file(output.rstrip(f"/{os.sep}"))
+        many = not source.single and output != "-"
+        errors = stack.enter_context(ErrorsFile(output.rstrip(f"/{os.sep}"), values["overwrite"])) if many else None
         with Progress(len(source), notices, "run") as progress, notices.watching_compiler():
 
             def failed(item: Any, error: CnntoolError) -> None:
@@ -88,12 +105,16 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                     errors.add(item.name, error)
                 progress.advance()
 
+            kin = Kin(pipeline)
             if (streamed := large_into_file(pipeline, source, preparation, targets)) is not None:
                 shape = run_large(pipeline, *streamed, preparation, threads, notices)
             else:
                 for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
                     shape = shape or found
+                    if not kin.has_weights_of_first(found):
+                        notices.say(OTHER_WEIGHTS)
                     progress.advance()
+    notices.source(source)
     if shape is not None:
         notices.table(pipeline, shape)
         if values["explain_plan"]:
@@ -160,16 +181,40 @@ def targets_of(source: Source, output: str, form: str | None, overwrite: bool) -
     if source.single and not is_for_many(output):
         paths = [Path(output)]
     else:
-        paths = output_paths((item.name for item in source), output, f".{form or 'npy'}")
+        suffix = f".{form or 'npy'}"
+        source.without_outputs([output_paths([item.name], output, suffix)[0] for item in source])
+        paths = output_paths((item.name for item in source), output, suffix)
     for path in paths:
         if path.is_dir():
             raise CnntoolError(f"{path} is a folder: expected a file name, or {path}/ to write into it")
         output_format(path)
-        if path.exists() and not overwrite:
-            raise CnntoolError(f"{path} is there already: give --overwrite to replace it")
-    if not is_for_many(output) and not paths[0].parent.is_dir():
-        raise CnntoolError(f"{paths[0].parent}: no such folder to write {paths[0].name} into")
+        check_free(path, overwrite, with_folder=not is_for_many(output))
     return paths
+
+
+@contextlib.contextmanager
+def claimed(output: str, targets: list[Path], overwrite: bool) -> Iterator[None]:
+    """The right to write OUTPUT, file or folder, within the block; the folder it lies in is made."""
+    from cnntool.images.names import PLACE, is_for_many
+
+    target = Path(output.partition(PLACE)[0] + PLACE if PLACE in output else output)
+    missing = [folder for folder in target.absolute().parents if not folder.exists()]
+    with contextlib.ExitStack() as stack, writing(output):
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            stack.callback(remove_empty, folder)
+        stack.callback(Claim(target).release)
+        for path in targets:  # once more, for what another process has just finished
+            check_free(path, overwrite, with_folder=not is_for_many(output))
+        stack = stack.pop_all()
+    with stack:
+        yield
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes a folder that was made for results, if there came none."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def writer_of(targets: list[Path] | IO[bytes], as_image: bool, form: str | None, notices: Any) -> Any:
@@ -188,7 +233,10 @@ def writer_of(targets: list[Path] | IO[bytes], as_image: bool, form: str | None,
     def write(number: int, volume: np.ndarray) -> None:
         if not isinstance(targets, list):
             kind = form or "npy"
-            encode(volume if kind == "npy" else picture(volume), kind, targets)
+            result = volume if kind == "npy" else picture(volume)
+            with writing("standard output"):
+                encode(result, kind, targets)
+                targets.flush()
             return
         path = targets[number]
         if output_format(path) == "npy":

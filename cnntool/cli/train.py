@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,22 @@ from cnntool.cli.options import (
     chain_options,
     image_options,
     options,
+    outputs_beside,
     pipeline_of,
     preparation_of,
     refuse_layer_as_output,
 )
+from cnntool.cli.signals import exit_code
+from cnntool.cli.streams import tell
 from cnntool.declare import Choice, Integer, Real
 from cnntool.errors import CnntoolError
+from cnntool.files import outputs, removed
 
 if TYPE_CHECKING:
     from cnntool.cli.work import Notices
     from cnntool.learning.train import Trainer
     from cnntool.pipeline import Pipeline
 
-INTERRUPTED = 130
 RATE = Parsed(Real(0, open_below=True), "X")
 SHARE = Parsed(Real(0, 1, open_above=True), "X")
 STRENGTH = Parsed(Real(0), "X")
@@ -85,7 +89,7 @@ def command(folder: str, target: str, **values: Any) -> int:
     cnntool train photos/ m.npz --augment flip,crop --epochs 30 -p network.cnn
     cnntool train features.npz m.npz --head l2svm --c 100
 
-    FOLDER holds one folder a class, or is a .tar, .tar.gz or .zip of them; all images must have one size. The last
+    FOLDER holds one folder a class, or is a .zip or .tar of them; all images must have one size. The last
     layer gives one number a class; the loss is cross-entropy after a softmax, and a `softmax` at the end is left out
     while training. TABLE is a .npz that `extract --labels` wrote: then there are no layers, and a linear classifier is
     trained on its features.
@@ -95,18 +99,47 @@ def command(folder: str, target: str, **values: Any) -> int:
     the very result of a run that was not stopped.
     """
     refuse_layer_as_output(target)
-    if values["curves"] is not None:
-        from cnntool.cli.plots import check_matplotlib
+    curves, overwrite = values["curves"], values["overwrite"]
+    if curves is not None:
+        from cnntool.cli.plots import check_plot
 
-        check_matplotlib("--curves")
-    check_output(target, values["overwrite"] or values["resume"])
+        check_plot("--curves", curves)
+    check_output(target)
     head, c = values.pop("head"), values.pop("c")
     if folder.lower().endswith(".npz"):
-        return train_table(folder, target, head or "l2svm", c, values)
+        if curves is not None or values["resume"]:
+            raise CnntoolError(
+                "--curves and --resume are for epochs, and a table is trained on without: leave them out"
+            )
+        with outputs(target, overwrite=overwrite):
+            return train_table(folder, target, head or "l2svm", c, values)
     if head is not None or c is not None:
         raise CnntoolError(f"--head and --c train on a table: expected a .npz of features, not {folder}")
     pipeline = pipeline_of(**{name: values[name] for name in CHAIN})
-    return train_images(pipeline, folder, target, values)
+    checkpoint = checked_checkpoint(target, values["resume"], overwrite)
+    with (
+        outputs(target, history_path(target), checkpoint, overwrite=overwrite or values["resume"]),
+        outputs(curves, overwrite=overwrite),
+    ):
+        return train_images(pipeline, folder, target, values)
+
+
+def checked_checkpoint(model: str, resume: bool, overwrite: bool) -> Path:
+    """The checkpoint's file, which must be there to go on from it, and otherwise must not."""
+    from cnntool.learning.checkpoint import check_there, checkpoint_path
+
+    checkpoint = checkpoint_path(model)
+    if resume:
+        check_there(checkpoint)
+    elif os.path.lexists(checkpoint) and not overwrite:
+        raise CnntoolError(
+            f"{checkpoint} is there already, of a run that was stopped: give --resume to go on, or --overwrite"
+        )
+    return checkpoint
+
+
+def history_path(model: str) -> Path:
+    return Path(model).with_suffix(".history.csv")
 
 
 def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, Any]) -> int:
@@ -123,7 +156,8 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     threads = values["threads"] or available_threads()
     preparation = preparation_of(values, pipeline)
     chosen = Options(**{name: values[name] for name in Options.__dataclass_fields__})
-    with open_source(folder, labels=True) as source:
+    with open_source(folder, labels=True, outputs=outputs_beside(model, values["curves"])) as source:
+        notices.source(source, labels=True)
         pipeline.classes = source.labels
         if len(pipeline.classes) < 2:
             raise CnntoolError(f"{folder}: one class only: expected two or more sub-folders of images")
@@ -131,7 +165,7 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
         check_classes(pipeline.graph, shape, pipeline.classes)
         arrays = pipeline.weights(shape)
         images, labels, failures = read_labelled(source, pipeline.classes, shape, preparation, threads, notices)
-    pipeline.preparation = to_json(preparation)
+    pipeline.preparation = to_json(preparation.fixed_to(shape[2]))
     trainer = Trainer(pipeline.graph, arrays, images, labels, chosen, threads)
     if values["resume"]:
         read_checkpoint(checkpoint_path(model), trainer)
@@ -141,34 +175,35 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
         from cnntool.cli.plots import draw_curves
 
         draw_curves(values["curves"], trainer.history)
-    return INTERRUPTED if stopped else 1 if failures else 0
+    return stopped or (1 if failures else 0)
 
 
-def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) -> bool:
-    """Trains with a display, saving after each epoch; whether it was interrupted."""
+def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) -> int:
+    """Trains with a display, saving after each epoch; 0, or the exit code of an interrupt."""
     from cnntool.cli.watch import Watch, write_history
     from cnntool.learning.checkpoint import checkpoint_path, write_checkpoint
 
-    checkpoint, history = checkpoint_path(model), Path(model).with_suffix(".history.csv")
+    checkpoint, history = checkpoint_path(model), history_path(model)
+    kept = len(trainer.history)  # epochs of the checkpoint
 
     def finished(best: bool) -> None:
+        nonlocal kept
         write_history(history, trainer.history)
         if best and trainer.best is not None:
             save(pipeline, trainer.best, model)
         write_checkpoint(checkpoint, trainer)
+        kept = len(trainer.history)
 
     try:
         with Watch(trainer.options.epochs, len(trainer.history), notices) as watch:
             trainer.run(watch, finished)
-    except KeyboardInterrupt:
-        if trainer.best is None:
-            save(pipeline, trainer.arrays, model)
-            held = "the arrays of that moment"
-        else:
-            held = f"epoch {trainer.best_epoch}; --resume goes on after epoch {len(trainer.history)}"
-        click.echo(f"cnntool train: interrupted; {model} holds {held}", err=True)
-        return True
-    checkpoint.unlink(missing_ok=True)
+    except KeyboardInterrupt as error:
+        save(pipeline, trainer.best or trainer.arrays, model)
+        held = f"epoch {trainer.best_epoch}" if trainer.best else "the arrays of that moment"
+        going_on = f"; --resume goes on after epoch {kept}" if kept else ""
+        tell(f"cnntool train: interrupted; {model} holds {held}{going_on}")
+        return exit_code(error)
+    removed(checkpoint)
     row = trainer.history[trainer.best_epoch - 1]
     kind = "validation_accuracy" if "validation_accuracy" in row else "accuracy"
     notices.say(f"{model} holds epoch {trainer.best_epoch}, {kind.replace('_', ' ')} {row[kind]:.2%}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from cnntool.cli.streams import tell, telling
 from cnntool.cli.work import Notices
 
 if TYPE_CHECKING:
@@ -49,36 +48,41 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if self._bar:
-            self._bar.start()
+            with telling():
+                self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
-            self._bar.stop()
+            with telling():
+                self._bar.stop()
 
     def batch(self, epoch: int, done: int, total: int, loss: float, accuracy: float) -> None:
         if self._bar:
             task = self._bar.tasks[0]
             speed = f"{task.speed * total:,.0f} images/s" if task.speed else ""
-            self._bar.update(
-                self._task, completed=epoch - 1 + done / total, epoch=epoch, loss=loss, accuracy=accuracy, speed=speed
-            )
+            with telling():
+                self._bar.update(
+                    self._task, completed=epoch - 1 + done / total, epoch=epoch, loss=loss, accuracy=accuracy,
+                    speed=speed,
+                )  # fmt: skip
 
     def epoch(self, row: dict[str, Any], best: bool) -> None:
         text = line_of(row, self.epochs, best)
         if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with telling():
+                self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         elif not self._quiet:
-            click.echo(text, err=True)
+            tell(text)
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """A line an epoch; columns without a value, such as validation without images held back, stay empty."""
     import csv
 
-    from cnntool.files import atomic, writing
+    from cnntool.files import atomic
 
-    with atomic(path) as temporary, writing(path), open(temporary, "w", encoding="utf-8", newline="") as file:
+    with atomic(path, text=True) as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)

@@ -9,19 +9,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-import click
-
-from cnntool.errors import BadInput, CnntoolError
+from cnntool.cli.streams import printable, tell, telling
+from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.images.preparation import Preparation
+    from cnntool.images.printed import Failures
     from cnntool.images.resizing import Resizer
     from cnntool.images.sources import Item, Source
     from cnntool.images.tables import ErrorsFile
 
+# Before a mistake in the words ends a run, so many inputs are looked at, and so many different shapes are tried.
+LOOKED_AT, TRIED = 200, 8
 AHEAD = 2  # images read ahead for each thread, so that none waits and memory stays bounded
 
 
@@ -36,7 +38,7 @@ class Notices:
     def say(self, text: str, key: str | None = None) -> None:
         if not self.quiet and (key or text) not in self._said:
             self._said.add(key or text)
-            click.echo(f"cnntool: {text}", err=True)
+            tell(f"cnntool: {text}")
 
     def watching_compiler(self) -> AbstractContextManager:
         """While it lasts, says once that kernels are being compiled, which makes a first run slow."""
@@ -51,20 +53,28 @@ class Notices:
 
         return kernels.on_compile(compiling)
 
-    def failures(self, errors: ErrorsFile, total: int) -> None:
-        self.say(f"{errors.count} of {total} images failed; they are listed in {errors.path}")
+    def failures(self, errors: ErrorsFile | Failures, total: int) -> None:
+        listed = f"; they are listed in {errors.path}" if errors.path else ""
+        self.say(f"{errors.count} of {total} images failed{listed}")
+
+    def source(self, source: Source, labels: bool = False) -> None:
+        """What a folder or an archive held and was not read; with `labels`, also classes without an image."""
+        for line in source.notes(labels):
+            self.say(line)
 
     def table(self, pipeline: Pipeline, shape: tuple[int, ...]) -> None:
         if self.shows_table:
             from cnntool.cli.report import print_table
 
-            print_table(sys.stderr, pipeline.shape(shape), pipeline)  # type: ignore[arg-type]
+            with telling():
+                print_table(sys.stderr, pipeline.shape(shape), pipeline)  # type: ignore[arg-type]
 
     def plan(self, pipeline: Pipeline, shape: tuple[int, ...], threads: int) -> None:
         """How an input of this shape is computed."""
         from cnntool.cli.report import console_of, rows_as_table
 
-        console_of(sys.stderr).print(rows_as_table(pipeline.plan(shape).explain(threads)))
+        with telling():
+            console_of(sys.stderr).print(rows_as_table(pipeline.plan(shape).explain(threads)))
 
 
 class Runner(Protocol):
@@ -85,7 +95,8 @@ def volumes(
     """Runs all inputs; yields (number, item, result of `finish(number, volume)`, input's shape) in their order.
 
     Several images: each thread reads, computes and finishes one image at a time. One image: its bands are spread over
-    the threads. An input that fails goes to `failed` and the work goes on; a single input raises.
+    the threads. An input that fails goes to `failed` and the work goes on; a single input raises. So does a mistake in
+    the words, told once: the first input does not fit, nor does one of any other shape.
     """
     spread = threads if len(source) == 1 else 1
     resizer = resizer_of_kernel() if len(source) > 1 and preparation.resize is not None else None
@@ -102,27 +113,58 @@ def volumes(
                 raise
             failed(source[0], error)
         return
+
+    def compute_named(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
+        volume = item.read(preparation, notices.say, resizer)
+        try:
+            return finish(number, pipeline.run(volume, threads=spread)), volume.shape
+        except CnntoolError as error:
+            raise Unfit(f"{item.where}: {error}") from None
+
     waiting: deque[tuple[int, Item, Future]] = deque()
+    seen_to_fit = False
     with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
         try:
             upcoming = enumerate(source)
             while True:
                 while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
-                    waiting.append((*following, pool.submit(compute, *following)))
+                    waiting.append((*following, pool.submit(compute_named, *following)))
                 if not waiting:
                     break
                 number, item, future = waiting.popleft()
                 try:
                     result, shape = future.result()
                 except CnntoolError as error:
-                    named = str(error) if str(error).startswith(item.where) else f"{item.where}: {error}"
-                    failed(item, BadInput(named))
+                    if not seen_to_fit and isinstance(error, Unfit):
+                        if not any_fits(source, preparation, compute_named):
+                            raise CnntoolError(
+                                f"{error} (nor does any other of the {len(source)} inputs fit)"
+                            ) from None
+                        seen_to_fit = True
+                    failed(item, error)
                     continue
+                seen_to_fit = True
                 yield number, item, result, shape
         except BaseException:
             for _, _, future in waiting:
                 future.cancel()
             raise
+
+
+def any_fits(source: Source, preparation: Preparation, compute: Callable[[int, Item], Any]) -> bool:
+    """Whether an input can be computed, by one of each shape among the first."""
+    shapes: set[tuple[int, ...]] = set()
+    for number, item in enumerate(source[:LOOKED_AT]):
+        try:
+            shape = item.shape(preparation)
+            if shape not in shapes:
+                shapes.add(shape)
+                compute(number, item)
+                return True
+        except CnntoolError:
+            if len(shapes) == TRIED:
+                break
+    return False
 
 
 def resizer_of_kernel() -> Resizer:
@@ -150,20 +192,24 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._bar:
-            self._bar.start()
+            with telling():
+                self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
-            self._bar.stop()
+            with telling():
+                self._bar.stop()
 
     def advance(self) -> None:
         if self._bar:
-            self._bar.advance(self._task)
+            with telling():
+                self._bar.advance(self._task)
 
     def complain(self, text: str) -> None:
         """An error's line, above the bar."""
         if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with telling():
+                self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
         else:
-            click.echo(text, err=True)
+            tell(text)

@@ -3,148 +3,144 @@
 from __future__ import annotations
 
 import functools
-import tarfile
-import threading
-import zipfile
-from collections import OrderedDict
+import posixpath
+from collections.abc import Sequence
+from typing import Protocol
 
 from cnntool.errors import BadInput
 from cnntool.images import formats
-from cnntool.images.names import clean_name
+from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOut, is_side_file
+from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
+from cnntool.images.names import clean_name, composed
 from cnntool.images.sources import Item, Source
 
-MAX_MEMBER_BYTES = 2**31
-# What a compressed tar keeps of members that were passed over, for threads that ask a little out of order.
-KEPT_BYTES = 2**28
-KEPT_MEMBERS = 64
+MOST_LINKS = 8  # that lead to one another
+
+
+class Archive(Protocol):
+    """What a kind of archive gives. Members may be read by several threads."""
+
+    def members(self) -> list[Member]: ...
+    def expect(self, members: Sequence[Member]) -> None:
+        """Those that will be read."""
+
+    def read(self, member: Member) -> bytes: ...
+    def close(self) -> None: ...
 
 
 def open_archive(path: str) -> Source:
-    """The images and volumes of a `.zip` or `.tar` (`.gz`, `.tgz`), in the archive's order.
+    """The images and volumes of a `.zip` or `.tar` (also `.gz`, `.bz2`, `.xz`, `.zst`), in the archive's order.
 
-    Folders, links, hidden files and other suffixes are skipped; of members with one name the last counts, as in
-    unpacking. Names lose drives, leading slashes and `..`. Items may be read by several threads. A member that is
-    encrypted, too large or broken raises BadInput when it is read; an archive that cannot be listed raises it at once.
+    Hidden files are skipped; folders, devices, links that lead out and other suffixes are counted. A link to a file of
+    the archive is that file. Of members with one name the last counts, as in unpacking. Names lose drives, leading
+    slashes and `..`. A member that is encrypted, too large, sparse or broken raises BadInput when it is read; an
+    archive that cannot be listed raises it at once.
     """
-    archive: _Zip | _Tar | None = None
+    archive: Archive | None = None
     try:
-        archive = _Zip(path) if path.lower().endswith(".zip") else _Tar(path)
+        archive = _opened(path)
         members = archive.members()
     except Exception as error:  # a hostile archive fails in many ways
         if archive is not None:
             archive.close()
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(f"{path}: not an archive that can be read ({reason}): expected a whole .tar or .zip") from None
-    names = {raw: clean_name(raw) for raw in members if _is_wanted(raw)}
+    left_out = LeftOut()
+    named = _by_name(members, left_out)
+    wanted = _wanted(named, left_out)
+    archive.expect(list(wanted.values()))
     items = [
-        Item(name, content=functools.partial(_content, archive, raw, f"{path}/{name}"), where=f"{path}/{name}")
-        for raw, name in names.items()
+        Item(name, content=functools.partial(_content, archive, member, f"{path}/{name}"), where=f"{path}/{name}")
+        for name, member in wanted.items()
     ]
-    _set_labels(items)
-    return Source(items, path, close=archive.close)
+    return Source(items, path, close=archive.close, left_out=left_out, folders=_set_labels(items, named))
 
 
-def _is_wanted(raw: str) -> bool:
-    parts = raw.replace("\\", "/").split("/")
-    hidden = any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in parts)
-    return formats.is_input(raw) and not hidden
+def _opened(path: str) -> Archive:
+    if path.lower().endswith(".zip"):
+        from cnntool.images.zips import Zip
+
+        return Zip(path)
+    from cnntool.images.tars import Tar
+
+    return Tar(path)
 
 
-def _set_labels(items: list[Item]) -> None:
-    """The first folder that tells members apart; folders around the whole archive tell nothing."""
+def _by_name(members: list[Member], left_out: LeftOut) -> dict[str, Member]:
+    """Members by their clean names; what is hidden may still be what a link leads to."""
+    named: dict[str, Member] = {}
+    for member in members:
+        name = composed(clean_name(member.name))
+        shown = formats.is_input(name) and not _is_hidden(name) and member.kind != FOLDER
+        if name in named and shown:
+            left_out.other(REPLACED, name)
+        if shown and name != composed(member.name).replace("\\", "/").removeprefix("./"):
+            left_out.other(CLEANED, member.name)
+        named.pop(name, None)  # the last one, in its own place
+        named[name] = member
+    return named
+
+
+def _wanted(named: dict[str, Member], left_out: LeftOut) -> dict[str, Member]:
+    """The inputs: names, and the members that hold their content."""
+    wanted = {}
+    for name, member in named.items():
+        if _is_hidden(name) or member.kind == FOLDER:
+            continue
+        if member.kind == DEVICE:
+            left_out.other(NO_FILE, name)
+        elif not formats.is_input(name):
+            left_out.file(name)
+        elif (file := _followed(name, named)) is None:
+            left_out.other(LOST_LINK, name)
+        else:
+            wanted[name] = file
+    return wanted
+
+
+def _is_hidden(name: str) -> bool:
+    return any(is_side_file(part) for part in name.split("/"))
+
+
+def _followed(name: str, named: dict[str, Member]) -> Member | None:
+    """The file that a name stands for, through links that stay in the archive."""
+    for _ in range(MOST_LINKS):
+        member = named.get(name)
+        if member is None or member.kind != LINK:
+            return member if member is not None and member.kind == FILE else None
+        target = member.target if member.is_hard else posixpath.join(posixpath.dirname(name), member.target)
+        target = posixpath.normpath(target)
+        if not member.is_hard and target.startswith(("/", "../")):
+            return None
+        name = composed(clean_name(target))
+    return None
+
+
+def _set_labels(items: list[Item], named: dict[str, Member]) -> set[str]:
+    """Labels items by the first folder that tells them apart; folders around all of them tell nothing.
+
+    Gives the names of all folders beside those, with and without an input.
+    """
     folders = [item.name.split("/")[:-1] for item in items]
+    around: list[str] = []
     while folders and all(len(parts) > 1 for parts in folders) and len({parts[0] for parts in folders}) == 1:
+        around.append(folders[0][0])
         folders = [parts[1:] for parts in folders]
     for item, parts in zip(items, folders, strict=True):
         item.label = parts[0] if parts else None
+    found = set()
+    for name, member in named.items():
+        parts = name.split("/") if member.kind == FOLDER else name.split("/")[:-1]
+        if parts[: len(around)] == around and len(parts) > len(around) and not _is_hidden(name):
+            found.add(parts[len(around)])
+    return found
 
 
-def _content(archive: _Zip | _Tar, raw: str, where: str) -> bytes:
+def _content(archive: Archive, member: Member, where: str) -> bytes:
     try:
-        return archive.read(raw)
+        return archive.read(member)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from None
     except Exception as error:  # as above
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(f"{where}: cannot be read from the archive ({reason})") from None
-
-
-def _checked(size: int) -> None:
-    if not 0 <= size <= MAX_MEMBER_BYTES:
-        raise BadInput(f"{size} bytes are too many: at most {MAX_MEMBER_BYTES} are read from an archive")
-
-
-class _Zip:
-    def __init__(self, path: str) -> None:
-        self._file, self._lock = zipfile.ZipFile(path), threading.Lock()
-
-    def members(self) -> list[str]:
-        files = (info for info in self._file.infolist() if not info.is_dir() and not self._is_link(info))
-        return list({info.filename: None for info in files})
-
-    @staticmethod
-    def _is_link(info: zipfile.ZipInfo) -> bool:
-        return (info.external_attr >> 28) == 0o12
-
-    def read(self, raw: str) -> bytes:
-        info = self._file.getinfo(raw)
-        _checked(info.file_size)
-        if info.flag_bits & 1:
-            raise BadInput("encrypted: expected a zip without a password")
-        with self._lock:
-            return self._file.read(info)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Tar:
-    """Members are read forwards. In a compressed tar going back means to begin again, so passed members are kept."""
-
-    def __init__(self, path: str) -> None:
-        self._file = tarfile.open(path)  # noqa: SIM115 it is closed with the source
-        self._lock = threading.Lock()
-        self._members: dict[str, tarfile.TarInfo] = {}
-        self._order: list[str] = []
-        self._places: dict[str, int] = {}
-        self._next = 0
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._keeps = not path.lower().endswith(".tar")
-
-    def members(self) -> list[str]:
-        for member in self._file:
-            if member.isfile():
-                self._members[member.name] = member
-        self._order = sorted(self._members, key=lambda name: self._members[name].offset)
-        self._places = {name: place for place, name in enumerate(self._order)}
-        return self._order
-
-    def read(self, raw: str) -> bytes:
-        _checked(self._members[raw].size)
-        with self._lock:
-            if raw in self._kept:
-                return self._kept.pop(raw)
-            place = self._places[raw]
-            if self._keeps:
-                for passed in self._order[self._next : place][-KEPT_MEMBERS:]:
-                    if self._members[passed].size <= KEPT_BYTES and _is_wanted(passed):
-                        self._keep(passed)
-                self._next = place + 1
-            return self._content(raw)
-
-    def _keep(self, raw: str) -> None:
-        self._kept[raw] = self._content(raw)
-        while len(self._kept) > KEPT_MEMBERS or sum(map(len, self._kept.values())) > KEPT_BYTES:
-            self._kept.popitem(last=False)
-
-    def _content(self, raw: str) -> bytes:
-        member = self._members[raw]
-        file = self._file.extractfile(member)
-        assert file is not None
-        content = file.read()
-        if len(content) != member.size:
-            raise BadInput(f"truncated: {len(content)} of {member.size} bytes")
-        return content
-
-    def close(self) -> None:
-        self._file.close()

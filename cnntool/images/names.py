@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +16,19 @@ PLACE = "%s"
 def is_for_many(output: str) -> bool:
     """Whether OUTPUT is a form for many inputs: a folder (ending in `/`) or a template holding `%s`."""
     return output.endswith(("/", "\\")) or PLACE in output
+
+
+def composed(name: str) -> str:
+    """The name in Unicode's form NFC. Macs decompose names: an accent becomes a sign of its own."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def on_disk(path: str) -> str:
+    """The path as a file system has it whose names are in another form of Unicode than the one that was typed."""
+    if path.isascii() or os.path.lexists(path):
+        return path
+    forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    return next((form for form in forms if os.path.lexists(form)), path)
 
 
 def clean_name(name: str) -> str:

@@ -40,6 +40,12 @@ class Preparation:
         if self.gray and self.rgb:
             raise ValueError("gray and rgb exclude each other: one channel or three")
 
+    def fixed_to(self, channels: int) -> Preparation:
+        """The same for images of any kind, such as gray ones where a model has learned from those in colour."""
+        if self.gray or self.rgb or channels not in (1, 3):
+            return self
+        return dataclasses.replace(self, gray=channels == 1, rgb=channels == 3)
+
     def size(self, height: int, width: int) -> Size:
         """The height and width after `resize` and `crop`; a ValueError when the input does not fit."""
         return self.cropped(*self.resized(height, width))

@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from cnntool.errors import BadInput, CnntoolError
-from cnntool.images import decode, formats, volumes
+from cnntool.errors import BadInput, CnntoolError, Unfit
+from cnntool.images import decode, formats, limits, volumes
 from cnntool.images.orientation import orientation_of, turned, turned_size
 from cnntool.images.preparation import (
     AS_IT_IS,
@@ -124,7 +124,11 @@ def image_shape(
 
 def opened(source: Source, name: str) -> Any:
     """The image with its header read and its size checked."""
-    file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
+    file: Any = source
+    if not isinstance(source, str | bytes | os.PathLike) and not getattr(source, "seekable", bool)():
+        file = limits.read_bounded(source.read)
+    if isinstance(file, bytes):
+        file = io.BytesIO(file)
     image = Image.open(file, formats=_formats(formats.suffix_of(name)))
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -226,7 +230,7 @@ def looked_at(source: Source, name: str) -> tuple[Source, bool]:
     """The source, a stream as its bytes, and whether it begins as a `.npy` file or is called one."""
     if not isinstance(source, str | bytes | os.PathLike):
         with decoding(name):
-            source = source.read()
+            source = limits.read_bounded(source.read)
     if isinstance(source, bytes):
         return source, source.startswith(volumes.MAGIC)
     if formats.suffix_of(source) == formats.VOLUME_SUFFIX:
@@ -250,7 +254,7 @@ def naming(name: str) -> Iterator[None]:
     except CnntoolError:
         raise
     except ValueError as error:
-        raise BadInput(f"{name}: {error}") from None
+        raise Unfit(f"{name}: {error}") from None
 
 
 @contextlib.contextmanager

@@ -5,14 +5,19 @@ from __future__ import annotations
 import glob
 import os
 import sys
-import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, overload
 
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.images import formats
+from cnntool.images.folders import Walk, matching
+from cnntool.images.leftout import OUTPUT, LeftOut
+from cnntool.images.listing import listed, listed_file
+from cnntool.images.names import composed, on_disk
 from cnntool.images.preparation import AS_IT_IS, Preparation
+from cnntool.images.streams import pipe_once, refuse_device, stream_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from cnntool.images.resizing import Resizer
 
 STDIN = "-"
-EXPECTED = "expected an image, a .npy volume, a folder, a quoted glob, @list.txt, a .tar, .tar.gz or .zip, or -"
+EXPECTED = "expected an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip or .tar, or -"
 
 
 class Item:
@@ -79,13 +84,24 @@ class Item:
 class Source(Sequence[Item]):
     """The inputs in their order. `single` tells one image by form: a file or standard input, never a folder of one.
 
-    A context manager; leaving it closes an archive.
+    `left_out` is what was there and is not read, `empty` the folders that would be classes and hold no input. A context
+    manager; leaving it closes an archive.
     """
 
     def __init__(
-        self, items: list[Item], text: str, *, single: bool = False, close: Callable[[], None] | None = None
+        self,
+        items: list[Item],
+        text: str,
+        *,
+        single: bool = False,
+        close: Callable[[], None] | None = None,
+        left_out: LeftOut | None = None,
+        folders: Iterable[str] = (),
     ) -> None:
+        """`folders`: the names of all folders that would be classes."""
         self.items, self.text, self.single = items, text, single
+        self.left_out = left_out or LeftOut()
+        self.empty = sorted({composed(name) for name in folders} - set(self.labels))
         self._close = close
 
     def __len__(self) -> int:
@@ -116,33 +132,67 @@ class Source(Sequence[Item]):
         """The different labels, sorted."""
         return sorted({item.label for item in self.items if item.label is not None})
 
+    def notes(self, labels: bool = False) -> list[str]:
+        """What the summary of a command says of that which was not read; with `labels`, of classes without an image."""
+        lines = self.left_out.lines()
+        if labels and self.empty:
+            named = ", ".join(self.empty[:10]) + (", ..." if len(self.empty) > 10 else "")
+            lines.append(
+                f"no image in {'the folder' if len(self.empty) == 1 else 'the folders'} {named}: no such class"
+            )
+        return lines
+
+    def without_outputs(self, paths: Sequence[Path]) -> None:
+        """Leaves out the files that are outputs of other inputs; `paths` are the outputs of the items, in order."""
+        makers: dict[str, Item] = {}
+        for item, path in zip(self.items, paths, strict=True):
+            makers.setdefault(os.path.abspath(path), item)
+        kept = []
+        for item in self.items:
+            maker = makers.get(os.path.abspath(item.path), item) if item.path is not None else item
+            if maker is item:
+                kept.append(item)
+            else:
+                self.left_out.other(OUTPUT, item.name)
+        self.items = kept
+
 
 def open_source(
-    text: str, *, files_from: str | None = None, stdin: IO[bytes] | None = None, labels: bool = False
+    text: str,
+    *,
+    files_from: str | None = None,
+    stdin: IO[bytes] | None = None,
+    labels: bool = False,
+    outputs: Sequence[str] = (),
 ) -> Source:
     """The inputs that INPUT names.
 
     An image or `.npy` file; a folder (recursive, sorted by path, hidden files skipped, only suffixes that can be read);
     a glob pattern (`**` is any folders; the same suffixes); `@list.txt` (one path a line, relative to the list; blank
-    lines and lines beginning with # are skipped); a `.tar`, `.tar.gz`, `.tgz` or `.zip`; `-`, one file on `stdin`. With
+    lines and lines beginning with # are skipped); a `.zip` or `.tar`, also compressed; `-`, one file on `stdin`. With
     `files_from`, INPUT must be `-` and the paths, relative to the present folder, come from `stdin` when that is `-`,
-    else from that list.
+    else from that list. `outputs` are the command's OUTPUT and what lies beside it: never an input.
 
-    Names are relative to the folder, to the part of a glob before its first wildcard, or as the list has them. The
-    label is the first folder below a folder or archive (without folders that wrap the whole archive); in a glob or a
-    list it is the folder that holds the file. With `labels`, an input without one is an error.
+    Names are relative to the folder, to the part of a glob before its first wildcard, or as the list has them, in
+    Unicode's form NFC. The label is the first folder below a folder or archive (without folders that wrap the whole
+    archive); in a glob or a list it is the folder that holds the file. With `labels`, an input without one is an error.
 
     Raises CnntoolError for what is not there and for sources without an image, BadInput for a broken archive.
     """
     if files_from is not None:
         if text != STDIN:
             raise CnntoolError(f"{text}: expected - for INPUT when the files come from a list")
-        source = _stdin_list(stdin) if files_from == STDIN else _list_file(files_from, os.curdir)
+        names = listed((stdin or sys.stdin.buffer).read, STDIN) if files_from == STDIN else listed_file(files_from)
+        source = _of_list(names, os.curdir, STDIN if files_from == STDIN else f"@{files_from}")
     else:
-        source = _source_of(text, stdin)
+        source = _source_of(text, stdin, outputs)
     if not len(source):
         source.close()
-        raise CnntoolError(f"{text}: no images in it: expected files ending in .png, .jpg, .tif, .npy or the like")
+        notes = "".join(f"; {line}" for line in source.notes())
+        hint = " ([ is a wildcard; a [ itself is written [[])" if "[" in text and not os.path.exists(text) else ""
+        raise CnntoolError(
+            f"{text}: no images in it{hint}{notes}: expected files ending in .png, .jpg, .tif, .npy or the like"
+        )
     if labels:
         bare = next((item for item in source if item.label is None), None)
         if bare is not None:
@@ -153,108 +203,69 @@ def open_source(
     return source
 
 
-def _source_of(text: str, stdin: IO[bytes] | None) -> Source:
+def _source_of(text: str, stdin: IO[bytes] | None, outputs: Sequence[str]) -> Source:
     if text == STDIN:
-        stream = stdin or sys.stdin.buffer
-        return Source([Item("stdin", content=_Once(stream.read, "stdin"))], text, single=True)
+        once = stream_once(stdin or sys.stdin.buffer, "stdin")
+        return Source([Item("stdin", content=once)], text, single=True)
     if not text or "\0" in text:
         raise CnntoolError(f"{text!r}: {EXPECTED}")
-    if os.path.isdir(text):
-        return Source(list(_in_folder(text)), text)
-    if text.startswith("@") and not os.path.exists(text):
-        return _list_file(text[1:], os.path.dirname(text[1:]))
-    if os.path.exists(text):
+    path = on_disk(text)
+    if os.path.isdir(path):
+        return _of_folder(path, text, outputs)
+    if text.startswith("@") and not os.path.exists(path):
+        return _of_list(listed_file(text[1:]), os.path.dirname(text[1:]), text)
+    if os.path.exists(path):
+        refuse_device(path, EXPECTED)
+        name = composed(os.path.basename(path))
+        if not os.path.isfile(path):
+            if formats.is_archive(text):
+                raise CnntoolError(f"{text}: a pipe: an archive is read from a plain file")
+            return Source([Item(name, content=pipe_once(path), where=text)], text, single=True)
         if formats.is_archive(text):
             from cnntool.images.archives import open_archive
 
-            return open_archive(text)
-        if os.path.isfile(text):
-            return Source([Item(os.path.basename(text), text)], text, single=True)
-        # A pipe, such as the shell's <(...), can be read once.
-        return Source([Item(os.path.basename(text), content=_Once(Path(text).read_bytes, text))], text, single=True)
+            return open_archive(path)
+        return Source([Item(name, path)], text, single=True)
     if glob.has_magic(text):
-        return Source(list(_matching(text)), text)
+        return _of_pattern(text, outputs)
     raise CnntoolError(f"{text}: no such file or folder: {EXPECTED}")
 
 
-class _Once:
-    """The bytes of a stream, read when they are first asked for, and kept."""
-
-    def __init__(self, read: Callable[[], bytes], name: str) -> None:
-        self._read, self._name, self._lock = read, name, threading.Lock()
-        self._bytes: bytes | None = None
-
-    def __call__(self) -> bytes:
-        with self._lock:
-            if self._bytes is None:
-                self._bytes = self._read()
-        if not self._bytes:
-            raise BadInput(f"{self._name}: empty: expected an image or a .npy volume")
-        return self._bytes
-
-
-def _in_folder(folder: str) -> Iterator[Item]:
-    for name in sorted(_files_below(folder, "", ())):
-        parts = PurePosixPath(name).parts
-        yield Item(name, os.path.join(folder, *parts), label=parts[0] if len(parts) > 1 else None)
-
-
-def _files_below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Names relative to the root. Links to folders are followed, except into a folder that is being walked."""
-    try:
-        status = os.stat(folder)
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise CnntoolError(f"{folder}: cannot be listed: {error.strerror}") from None
-    here = status.st_dev, status.st_ino
-    if here in above:
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files_below(entry.path, f"{prefix}{entry.name}/", (*above, here))
-        elif formats.is_input(entry.name):
-            yield prefix + entry.name
-
-
-def _matching(pattern: str) -> Iterator[Item]:
-    before = pattern[: min(pattern.find(mark) for mark in "*?[" if mark in pattern)]
-    root = os.path.dirname(before)
-    for path in sorted(glob.glob(pattern, recursive=True)):
-        if formats.is_input(path) and os.path.isfile(path):
-            name = os.path.relpath(path, root or os.curdir).replace(os.sep, "/")
-            yield Item(name, path, label=_holder(path))
-
-
-def _list_file(path: str, folder: str) -> Source:
-    try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-        raise CnntoolError(f"{path}: {reason}: expected a list, one path a line") from None
-    return _listed(content, folder, f"@{path}")
-
-
-def _stdin_list(stdin: IO[bytes] | None) -> Source:
-    return _listed((stdin or sys.stdin.buffer).read(), os.curdir, STDIN)
-
-
-def _listed(content: bytes, folder: str, text: str) -> Source:
-    # surrogateescape keeps file names that are no UTF-8 as they are.
-    lines = (
-        line.strip() for line in content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").split("\n")
-    )
-    names: Iterable[str] = (line for line in lines if line and not line.startswith("#"))
+def _of_folder(folder: str, text: str, outputs: Sequence[str]) -> Source:
+    walk = Walk(LeftOut(), outputs)
     items = []
-    for number, name in enumerate(names, 1):
-        if "\0" in name:
-            raise CnntoolError(f"{text}: path {number} holds a zero byte: expected one path a line")
-        path = name if folder in ("", os.curdir) else os.path.join(folder, name)
-        items.append(Item(name, path, label=_holder(path)))
+    for name, raw in _distinct((raw, raw) for raw in walk.names(folder)):
+        label = name.split("/")[0] if "/" in name else None
+        items.append(Item(name, os.path.join(folder, *raw.split("/")), label=label))
+    return Source(items, text, left_out=walk.left_out, folders=walk.folders(folder))
+
+
+def _of_pattern(pattern: str, outputs: Sequence[str]) -> Source:
+    for form in dict.fromkeys((pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD")))):
+        walk = Walk(LeftOut(), outputs)
+        items = [Item(name, path, label=_holder(path)) for name, path in _distinct(matching(form, walk))]
+        if items:
+            break
+    return Source(items, pattern, left_out=walk.left_out)
+
+
+def _distinct(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """(name, path) sorted by composed names; two files whose names differ in Unicode's form alone keep their own."""
+    taken: set[str] = set()
+    triples = ((composed(name), name, path) for name, path in found)
+    for name, raw, path in sorted(triples, key=lambda triple: (triple[0], triple[1] != triple[0], triple[2])):
+        yield (raw if name in taken else name), path
+        taken.add(name)
+
+
+def _of_list(names: list[str], folder: str, text: str) -> Source:
+    items = []
+    for name in names:
+        path = on_disk(name if folder in ("", os.curdir) else os.path.join(folder, name))
+        items.append(Item(composed(name), path, label=_holder(path)))
     return Source(items, text)
 
 
 def _holder(path: str) -> str | None:
     """The name of the folder that a file lies in."""
-    return PurePosixPath(path.replace(os.sep, "/")).parent.name or None
+    return composed(PurePosixPath(path.replace(os.sep, "/")).parent.name) or None

@@ -5,44 +5,60 @@ from __future__ import annotations
 import abc
 import contextlib
 import csv
+import io
 import json
 import os
 import shutil
+import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.files import writing
-
-PathLike = str | os.PathLike[str]
+from cnntool.files import PathLike, Replacement, as_text, close_quietly, finish, new_file, removed, writing
+from cnntool.locks import Claim
 
 
 class Table(abc.ABC):
     """A table that is being written. A context manager: commits at the end, aborts on any exception.
 
-    Work lies in `OUTPUT.parts/` beside OUTPUT and OUTPUT itself appears, whole, at `commit`. One thread only.
+    Work lies in `OUTPUT.parts/` beside OUTPUT and OUTPUT itself appears, whole, at `commit`. One thread only, and one
+    table of a name: `claim` is the right to write it, released at the end.
     """
 
-    def __init__(self, path: PathLike, labels: bool) -> None:
+    def __init__(self, path: PathLike, labels: bool, claim: Claim) -> None:
         self.path, self.labels = Path(path), labels
-        self.parts = Path(f"{os.fspath(path)}.parts")
+        self._target = os.path.realpath(path)  # a link is written through
+        self.parts = Path(f"{self._target}.parts")
         self.rows = 0
         self.columns: int | None = None
         self._first = ""
-        self._files: dict[str, IO[Any]] = {}
+        self._claim: Claim | None = claim
+        self._files: list[IO[Any]] = []
         with writing(path):
-            if not self.path.absolute().parent.is_dir():
-                raise FileNotFoundError
-            self.parts.mkdir(exist_ok=True)
+            self._make_folder()
         try:
             with writing(path):
                 self._start()
         except BaseException:
             self.abort()
             raise
+
+    def _make_folder(self) -> None:
+        """An own folder for the parts, without those that a killed run left."""
+        try:
+            self.parts.mkdir(0o700)
+        except FileExistsError:
+            status = self.parts.lstat()
+            if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):
+                raise CnntoolError(
+                    f"{self.parts}: expected a folder of your own, for work in progress: remove it first"
+                ) from None
+            for part in self._part_names():
+                (self.parts / part).unlink(missing_ok=True)
 
     def append(self, name: str, label: str | None, vector: np.ndarray) -> None:
         """Adds a row of float32 numbers; `vector` of any shape is flattened in C order.
@@ -65,21 +81,24 @@ class Table(abc.ABC):
         """Makes the table appear under its name, in the place of an older one; `OUTPUT.parts/` is gone."""
         try:
             with writing(self.path):
-                finished = self._finish()
-                self._close()
-                os.replace(finished, self.path)
+                os.replace(self._finish(), self._target)
         finally:
             self.abort()
 
     def abort(self) -> None:
-        """Removes what was written so far; an older table stays."""
-        self._close()
+        """Removes what was written so far; an older table stays. The second time there is nothing to do."""
+        if self._claim is None:
+            return
+        for file in self._files:
+            close_quietly(file)
         for part in self._part_names():
             with contextlib.suppress(OSError):
                 (self.parts / part).unlink()
         # Parts of others, such as those of a run in shards, stay.
         with contextlib.suppress(OSError):
             self.parts.rmdir()
+        self._claim.release()
+        self._claim = None
 
     def __enter__(self) -> Table:
         return self
@@ -90,14 +109,10 @@ class Table(abc.ABC):
         else:
             self.abort()
 
-    def _open(self, part: str, mode: str, **options: Any) -> IO[Any]:
-        self._files[part] = open(self.parts / part, mode, **options)  # noqa: SIM115 `_close` closes it
-        return self._files[part]
-
-    def _close(self) -> None:
-        for file in self._files.values():
-            with contextlib.suppress(OSError):
-                file.close()
+    def _open(self, part: str) -> io.BufferedWriter:
+        file = new_file(self.parts / part, self.path)
+        self._files.append(file)
+        return file
 
     @abc.abstractmethod
     def _part_names(self) -> tuple[str, ...]: ...
@@ -107,7 +122,7 @@ class Table(abc.ABC):
     def _append(self, name: str, label: str | None, vector: np.ndarray) -> None: ...
     @abc.abstractmethod
     def _finish(self) -> Path:
-        """Completes the file that will become OUTPUT, and flushes it."""
+        """Completes the file that will become OUTPUT, and has it brought to disk."""
 
 
 class CsvTable(Table):
@@ -117,8 +132,7 @@ class CsvTable(Table):
         return ("table.csv",)
 
     def _start(self) -> None:
-        # surrogateescape writes file names that are no UTF-8 as the bytes they are.
-        self._file = self._open("table.csv", "w", encoding="utf-8", errors="surrogateescape", newline="")
+        self._file = as_text(self._open("table.csv"))
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def _head(self, columns: int) -> None:
@@ -132,7 +146,7 @@ class CsvTable(Table):
     def _finish(self) -> Path:
         if not self.rows:
             self._head(0)
-        self._file.close()
+        finish(self._file, self.path)
         return self.parts / "table.csv"
 
 
@@ -143,7 +157,7 @@ class JsonLinesTable(Table):
         return ("table.jsonl",)
 
     def _start(self) -> None:
-        self._file = self._open("table.jsonl", "w", encoding="utf-8", newline="\n")
+        self._file = as_text(self._open("table.jsonl"))
 
     def _append(self, name: str, label: str | None, vector: np.ndarray) -> None:
         texts = shortest(vector)
@@ -153,7 +167,7 @@ class JsonLinesTable(Table):
         self._file.write(f'{json.dumps(head)[:-1]}, "features": [{", ".join(texts)}]}}\n')
 
     def _finish(self) -> Path:
-        self._file.close()
+        finish(self._file, self.path)
         return self.parts / "table.jsonl"
 
 
@@ -164,10 +178,8 @@ class NpzTable(Table):
         return ("features.f4", "paths.jsonl", "labels.jsonl", "table.npz")
 
     def _start(self) -> None:
-        self._features = self._open("features.f4", "wb")
-        self._texts = {"paths": self._open("paths.jsonl", "w", encoding="ascii")}
-        if self.labels:
-            self._texts["labels"] = self._open("labels.jsonl", "w", encoding="ascii")
+        self._features = self._open("features.f4")
+        self._texts = {name: as_text(self._open(f"{name}.jsonl")) for name in ("paths", "labels")[: 1 + self.labels]}
         self._longest = dict.fromkeys(self._texts, 1)
 
     def _append(self, name: str, label: str | None, vector: np.ndarray) -> None:
@@ -178,19 +190,28 @@ class NpzTable(Table):
             self._texts[array].write(json.dumps(text) + "\n")
 
     def _finish(self) -> Path:
-        self._close()
-        target = self.parts / "table.npz"
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-            features = _array(archive, "features", "<f4", (self.rows, self.columns or 0))
-            with features as member, open(self.parts / "features.f4", "rb") as file:
-                shutil.copyfileobj(file, member, 2**20)
+        finish(self._features, self.path, synchronise=False)
+        for texts in self._texts.values():
+            finish(texts, self.path, synchronise=False)
+        table = self._open("table.npz")
+        with zipfile.ZipFile(table, "w", zipfile.ZIP_STORED) as archive:
+            with (
+                _array(archive, "features", "<f4", (self.rows, self.columns or 0)) as member,
+                open(self.parts / "features.f4", "rb") as values,
+            ):
+                shutil.copyfileobj(values, member, 2**20)
+                if values.tell() != 4 * self.rows * (self.columns or 0):
+                    raise OSError(f"{self.parts / 'features.f4'} was changed by another program")
             for array, longest in self._longest.items():
-                texts = _array(archive, array, f"<U{longest}", (self.rows,))
-                with texts as member, open(self.parts / f"{array}.jsonl", encoding="ascii") as lines:
+                with (
+                    _array(archive, array, f"<U{longest}", (self.rows,)) as member,
+                    open(self.parts / f"{array}.jsonl", encoding="ascii") as lines,
+                ):
                     for line in lines:
                         text = json.loads(line).encode("utf-32-le", "surrogatepass")
                         member.write(text.ljust(4 * longest, b"\0"))
-        return target
+        finish(table, self.path)
+        return self.parts / "table.npz"
 
 
 KINDS: dict[str, type[Table]] = {".npz": NpzTable, ".csv": CsvTable, ".jsonl": JsonLinesTable}
@@ -208,35 +229,66 @@ def open_table(path: PathLike, labels: bool = False, overwrite: bool = False) ->
         raise CnntoolError(f"{os.fspath(path)}: {given}: expected a table ending in {', '.join(KINDS)}")
     if Path(path).is_dir():
         raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
-    if Path(path).exists() and not overwrite:
+    with writing(path):
+        _refuse_existing(path, overwrite)
+        claim = Claim(path)
+    try:
+        _refuse_existing(path, overwrite)  # once more, for what another process has just finished
+        return KINDS[suffix](path, labels, claim)
+    except BaseException:
+        claim.release()
+        raise
+
+
+def _refuse_existing(path: PathLike, overwrite: bool) -> None:
+    if os.path.lexists(path) and not overwrite:
         raise CnntoolError(f"{os.fspath(path)}: is there already: give --overwrite to replace it")
-    return KINDS[suffix](path, labels)
 
 
 class ErrorsFile:
-    """`OUTPUT.errors.jsonl`: one {"path", "error"} a line, made at the first failure; `count` of them.
+    """`OUTPUT.errors.jsonl`: one {"path", "error"} a line, `count` of them; it appears when the work ends.
 
-    Each line is on disk as soon as it is added, for whoever stops a long run.
+    Raises CnntoolError for one that is there already without `overwrite`; with it, that one stays until the end.
     """
 
-    def __init__(self, path: PathLike) -> None:
+    def __init__(self, path: PathLike, overwrite: bool = False) -> None:
         self.path = Path(f"{os.fspath(path)}.errors.jsonl")
         self.count = 0
-        with writing(self.path):
-            self.path.unlink(missing_ok=True)
+        self._overwrite = overwrite
+        self._replacement: Replacement | None = None
+        _refuse_existing(self.path, overwrite)
 
     def add(self, name: str, error: BaseException | str) -> None:
         line = json.dumps({"path": name, "error": " ".join(str(error).split())})
-        with writing(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a", encoding="utf-8", newline="\n") as file:
-                file.write(line + "\n")
+        if self._replacement is None:
+            self._replacement = Replacement(self.path, make_folders=True)
+        self._replacement.file.write(f"{line}\n".encode())
         self.count += 1
 
+    def commit(self) -> None:
+        """Makes the file appear; without failures there is none, nor that of the run that was done again."""
+        if self._replacement is not None:
+            self._replacement.commit()
+        elif self._overwrite:
+            removed(self.path)
 
-def errors_file(path: PathLike) -> ErrorsFile:
-    """The failures' file of OUTPUT `path`; one of a former run is removed."""
-    return ErrorsFile(path)
+    def abandon(self) -> None:
+        """Leaves what was there."""
+        if self._replacement is not None:
+            self._replacement.abandon()
+
+    def __enter__(self) -> ErrorsFile:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Work that ends early keeps the results so far: their failures are kept too, unless older ones are there."""
+        if kind is None:
+            self.commit()
+            return
+        if self._replacement is not None and not os.path.lexists(self.path):
+            with contextlib.suppress(CnntoolError):
+                self._replacement.commit()
+        self.abandon()
 
 
 def shortest(vector: np.ndarray) -> list[str]:
@@ -244,8 +296,9 @@ def shortest(vector: np.ndarray) -> list[str]:
     return list(map(str, vector))
 
 
-def _array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]) -> IO[bytes]:
+@contextlib.contextmanager
+def _array(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int, ...]) -> Iterator[IO[bytes]]:
     """A member of an .npz with its header written. A ZipInfo without a time makes equal tables equal files."""
-    member = archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
-    np.lib.format.write_array_header_1_0(member, {"descr": dtype, "fortran_order": False, "shape": shape})
-    return member
+    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_1_0(member, {"descr": dtype, "fortran_order": False, "shape": shape})
+        yield member

@@ -11,8 +11,9 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.images import formats
 
-MAGIC = b"\x93NUMPY"
+MAGIC = formats.VOLUME_MAGIC
 EXPECTED = "expected a .npy file of H x W or H x W x C real numbers"
 READERS: dict[tuple[int, int], Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,

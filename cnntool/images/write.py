@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cnntool.errors import CnntoolError
-from cnntool.files import PathLike, atomic, writing
+from cnntool.files import PathLike, atomic
 from cnntool.images.formats import VOLUME_SUFFIX, WRITTEN, suffix_of
 
 FORMATS = ("npy", *(suffix[1:] for suffix in WRITTEN))
@@ -33,7 +33,7 @@ def output_format(path: PathLike) -> str:
 
 def write_volume(path: PathLike, volume: np.ndarray, *, make_folders: bool = False) -> None:
     """Writes H x W x C as float32 `.npy`, C order, atomically. Raises CnntoolError."""
-    with atomic(path, make_folders=make_folders) as temporary, writing(path), open(temporary, "wb") as file:
+    with atomic(path, make_folders=make_folders) as file:
         _write_npy(file, volume)
 
 
@@ -42,8 +42,9 @@ def write_picture(path: PathLike, image: Image.Image, *, make_folders: bool = Fa
     if output_format(path) == "npy":
         raise CnntoolError(f"{os.fspath(path)}: a picture is not a .npy volume: expected {', '.join(WRITTEN)}")
     kind = _fitting(image, suffix_of(path), os.fspath(path))
-    with atomic(path, make_folders=make_folders) as temporary, writing(path), open(temporary, "wb") as file:
-        _save(image, file, kind)
+    content = _encoded(image, kind)
+    with atomic(path, make_folders=make_folders) as file:
+        file.write(content)
 
 
 def picture_of(volume: np.ndarray) -> Image.Image:
@@ -73,9 +74,7 @@ def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes]) -> N
         return
     if format == "npy":
         raise CnntoolError(f"a picture is not written as npy: expected {', '.join(FORMATS[1:])}")
-    buffer = io.BytesIO()
-    _save(value, buffer, _fitting(value, f".{format}", format))
-    stream.write(buffer.getbuffer())
+    stream.write(_encoded(value, _fitting(value, f".{format}", format)))
 
 
 def _write_npy(stream: IO[bytes], volume: np.ndarray) -> None:
@@ -96,5 +95,8 @@ def _fitting(image: Image.Image, suffix: str, name: str) -> str:
     return kind
 
 
-def _save(image: Image.Image, file: IO[bytes], kind: str) -> None:
-    image.save(file, format=kind, **SAVE_OPTIONS.get(kind, {}))
+def _encoded(image: Image.Image, kind: str) -> memoryview:
+    """The bytes of the file. Pillow writes them to a file past Python, and then does not tell why that failed."""
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **SAVE_OPTIONS.get(kind, {}))
+    return buffer.getbuffer()

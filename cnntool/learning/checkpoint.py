@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnntool.errors import CnntoolError
-from cnntool.files import atomic, writing
+from cnntool.files import atomic
 from cnntool.layers.base import Arrays
 
 if TYPE_CHECKING:
@@ -34,22 +34,25 @@ def write_checkpoint(path: Path, trainer: Trainer) -> None:
         "identity": identity(trainer), "history": trainer.history,
         "best_epoch": trainer.best_epoch, "steps": trainer.optimiser.steps,
     }  # fmt: skip
-    with atomic(path) as temporary, writing(path), open(temporary, "wb") as file:
+    with atomic(path, synchronise=True) as file:
         np.savez(file, head=np.array(json.dumps(head)), **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
+
+
+def check_there(path: Path) -> None:
+    """Refuses to go on from a checkpoint that is not there."""
+    if not path.exists():
+        raise CnntoolError(f"--resume: no checkpoint {path}: leave --resume out to train from the start")
 
 
 def read_checkpoint(path: Path, trainer: Trainer) -> None:
     """Puts a trainer that was made in the same way where the other one was. Raises CnntoolError."""
+    check_there(path)
     try:
         with np.load(path, allow_pickle=False) as loaded:
             head = json.loads(str(loaded["head"]))
             arrays = {name: loaded[name] for name in loaded.files if name != "head"}
         known, history = dict(head["identity"]), list(head["history"])
         best_epoch, steps = int(head["best_epoch"]), int(head["steps"])
-    except FileNotFoundError:
-        raise CnntoolError(f"--resume: no checkpoint {path}: leave --resume out to train from the start") from None
     except Exception as error:  # a damaged zip, header or JSON fails in many ways
         reason = " ".join(str(error).split())[:200]
         raise CnntoolError(f"--resume: {path} is no checkpoint that can be read ({reason})") from None

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnntool.errors import CnntoolError
-from cnntool.files import PathLike, atomic, writing
+from cnntool.files import PathLike, atomic
 from cnntool.layers.base import Arrays, Layer
 from cnntool.network.graph import Graph
 from cnntool.steps.geometry import Shape
@@ -163,10 +163,8 @@ def save_model(path: PathLike, head: Head, arrays: Sequence[Arrays]) -> None:
         from cnntool.models.npz import write
     else:
         from cnntool.models.tensors import write
-    with atomic(path) as temporary, writing(path), open(temporary, "wb") as file:
+    with atomic(path, synchronise=True) as file:
         write(file, values, named)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def layers_of_rows(layers: Sequence[Layer], rows: int) -> list[Layer]:

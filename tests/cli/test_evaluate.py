@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnntool import Pipeline
 from cnntool.cli.evaluate import summary_of
 from tests.cli.conftest import Tool, save
 from tests.cli.test_predict import model
@@ -64,3 +65,31 @@ def test_a_picture_of_the_matrix(cnntool: Tool, model: Path, folder: Path):
     pytest.importorskip("matplotlib")
     assert cnntool("evaluate", model, folder, "--picture", "c.png").code == 0
     assert Path("c.png").stat().st_size > 1000
+
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(("known", "met"), [(NFC, NFD), (NFD, NFC)])
+def test_decomposed_names_are_the_same_classes(cnntool: Tool, here: Path, known: str, met: str):
+    pipeline = Pipeline.parse("globalpool avg fc 2")
+    pipeline.input_shape, pipeline.classes = (8, 8, 1), [known, "tea"]
+    pipeline.set_weights([{}, {"weight": np.float32([[-9, 9]]), "bias": np.float32([9, 0])}])
+    pipeline.save("m.npz")
+    for label, value in ((met, 0), ("tea", 250)):
+        save(f"test/{label}/1.png", np.full((8, 8), value, np.uint8))
+    Path("test/none").mkdir()
+    result = cnntool("evaluate", "m.npz", "test", "--json")
+    assert (result.code, json.loads(result.text)["accuracy"]) == (0, 1.0)
+    assert result.err == "cnntool: no image in the folder none: no such class\n"
+
+
+def test_a_class_whose_name_is_no_utf8(cnntool: Tool, here: Path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    pipeline = Pipeline.parse("globalpool avg fc 2")
+    pipeline.input_shape, pipeline.classes = (8, 8, 1), [name, "tea"]
+    pipeline.save("m.npz")
+    save(f"test/{name}/1.png", np.zeros((8, 8), np.uint8))
+    assert cnntool("evaluate", "m.npz", "test", "--csv", "c.csv").code == 0
+    assert Path("c.csv").read_bytes().startswith(b"true,caf\xe9,tea\n")
+    assert cnntool("predict", "m.npz", "test").code == 0

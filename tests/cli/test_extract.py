@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cnntool import Pipeline, read_image
+from cnntool.cli import extract
 from tests.cli.conftest import Tool, files, pixels, save
 
 CHAIN = ("conv", "6", "3", "relu", "maxpool", "4", "conv", "5", "2")
@@ -172,3 +174,134 @@ def test_numbers_that_are_not_finite(cnntool: Tool, here: Path) -> None:
     np.testing.assert_array_equal(features, np.array([[np.nan, np.inf, -np.inf, 1]], np.float32))
     assert Path("t.csv").read_text().splitlines()[1] == "v.npy,nan,inf,-inf,1.0"
     assert json.loads(Path("t.jsonl").read_text())["features"] == [None, None, None, 1.0]
+
+
+def test_what_is_not_read_is_told(cnntool: Tool, folder: list[str]) -> None:
+    for name in ("1.HEIC", "2.heic", "3.mov"):
+        Path("f/cats", name).write_bytes(b"")
+    Path("f/birds").mkdir()
+    counted = "cnntool: not read: 2 .heic, 1 .mov\n"
+    assert cnntool("extract", "f", "t.npz", *CHAIN) == (0, b"", counted)
+    lost = "cnntool: no image in the folder birds: no such class\n"
+    assert cnntool("extract", "f", "l.npz", "--labels", *CHAIN) == (0, b"", counted + lost)
+    assert cnntool("extract", "f", "q.npz", "--quiet", *CHAIN) == (0, b"", "")
+
+
+def test_outputs_in_the_input_are_not_counted(cnntool: Tool, folder: list[str]) -> None:
+    for _ in range(2):
+        assert cnntool("extract", "f", "f/t.csv", "--overwrite", *CHAIN) == (0, b"", "")
+    assert len(Path("f/t.csv").read_text().splitlines()) == 4
+
+
+def test_gray_among_colours_is_told_once(cnntool: Tool, here: Path) -> None:
+    for number in range(6):
+        save(f"f/{number}.png", pixels(channels=3 if number % 2 == 0 else 1))
+    for chain in (("globalpool", "avg"), ("conv", "4", "3", "globalpool", "avg")):
+        message = cnntool("extract", "f", "t.csv", *chain).refused()
+        assert message.startswith("cnntool: f/1.png has 1 channel(s) and f/0.png has 3")
+        assert "--rgb or --gray" in message
+    assert not Path("t.csv").exists()
+    for option in ("--rgb", "--gray"):
+        assert cnntool("extract", "f", f"t{option}.npz", option, "globalpool", "avg").code == 0
+    # A bank of the channels' mean gives both the same numbers.
+    assert cnntool("extract", "f", "bank.npz", "bank", "sobel", "globalpool", "avg") == (0, b"", "")
+    assert len(np.load("bank.npz")["features"]) == 6
+
+
+def test_a_late_gray_image_is_left_out_and_the_rest_written(cnntool: Tool, here: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(extract, "EARLY", 2)
+    for number in range(6):
+        save(f"f/{number}.png", pixels(channels=1 if number == 4 else 3))
+    result = cnntool("extract", "f", "t.npz", "globalpool", "avg")
+    assert result.code == 1
+    assert result.err.startswith("f/4.png has 1 channel(s) and f/0.png has 3")
+    assert len(np.load("t.npz")["features"]) == 5
+
+
+def test_rows_of_other_weights_are_refused(cnntool: Tool, here: Path) -> None:
+    for name, width in (("a", 16), ("b", 17), ("c", 16)):
+        save(f"f/{name}.png", pixels(16, width))
+    result = cnntool("extract", "f", "t.npz", "fc", "3")
+    assert result.code == 1
+    assert result.err.startswith("f/b.png is 16x17 and f/a.png 16x16: images of another size get other weights")
+    assert "--resize" in result.err
+    assert np.load("t.npz")["paths"].tolist() == ["a.png", "c.png"]
+    assert cnntool("extract", "f", "r.npz", "--resize", "16x16", "fc", "3").code == 0
+    assert len(np.load("r.npz")["features"]) == 3
+    # A convolution has the same filters for all sizes.
+    assert cnntool("extract", "f", "g.npz", "conv", "4", "3", "globalpool", "avg") == (0, b"", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["conv", "4", "99"], "conv (layer 1): kernel 99x99 does not fit into the input of 20x"),
+        (["conv", "4", "3", "--groups", "2"], "conv (layer 1)"),
+        (["--crop", "500", "relu"], "500"),
+        (["--normalize", "0.5,0.5/1,1", "relu"], "3 channel(s), but 2 values"),
+    ],
+)
+def test_a_mistake_in_the_words_is_told_once(cnntool: Tool, here: Path, words: list[str], message: str) -> None:
+    for number in range(30):
+        save(f"f/{number:02}.png", pixels(20, 20 + number % 3))
+    Path("f/00.png").write_bytes(b"no picture")
+    result = cnntool("extract", "f", "t.npz", "--threads", 2, *words)
+    assert result.code == 2
+    first, last = result.err.splitlines()
+    assert first.startswith("f/00.png: not an image")
+    assert last.startswith("cnntool: f/01.png: ")
+    assert message in last
+    assert last.endswith("(nor does any other of the 30 inputs fit)")
+    assert not Path("t.npz").exists()
+
+
+def test_one_size_that_fits_is_enough(cnntool: Tool, here: Path) -> None:
+    """The first image is too small, which is its own fault."""
+    for number in range(5):
+        save(f"f/{number}.png", pixels(2 if number < 3 else 20, 20))
+    result = cnntool("extract", "f", "t.npz", *CHAIN)
+    assert result.code == 1
+    assert [line[:7] for line in result.err.splitlines()[:-1]] == ["f/0.png", "f/1.png", "f/2.png"]
+    assert len(np.load("t.npz")["features"]) == 2
+
+
+def test_double_dash_ends_the_options(cnntool: Tool, here: Path) -> None:
+    save("-a.png")
+    assert cnntool("extract", "--", "-a.png", "t.npz", "globalpool", "avg") == (0, b"", "")
+    assert cnntool("extract", "--threads", 1, "--", "-a.png", "-t.npz", "relu", "globalpool", "avg") == (0, b"", "")
+    assert np.load("-t.npz")["paths"].tolist() == ["-a.png"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_pattern_that_the_shell_expanded(cnntool: Tool, here: Path, count: int) -> None:
+    names = [save(f"f/{number}.png") for number in range(count)]
+    message = cnntool("extract", *names, "t.npz", "globalpool", "avg").refused()
+    assert "is one file too many: a pattern is quoted, such as 'f/*.png'" in message
+    Path("t.npz").write_bytes(b"")
+    assert "a pattern" not in cnntool("extract", names[0], "t.npz", "--overwrite", "gabro").refused()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_standard_output_is_as_a_file(cnntool: Tool, folder: list[str], form: str) -> None:
+    Path("f/cats/bad.png").write_text("no picture")
+    assert cnntool("extract", "f", f"t.{form}", "--labels", *CHAIN).code == 1
+    before = files(Path())
+    result = cnntool("extract", "f", "-", "--format", form, "--labels", *CHAIN)
+    assert (result.code, result.out) == (1, Path(f"t.{form}").read_bytes())
+    assert result.err.endswith("cnntool: 1 of 4 images failed\n")
+    assert files(Path()) == before
+
+
+def test_format_is_for_standard_output(cnntool: Tool, folder: list[str]) -> None:
+    assert "give --format csv or jsonl" in cnntool("extract", "f", "-", "relu").refused()
+    assert "--format goes with OUTPUT -" in cnntool("extract", "f", "t.csv", "--format", "csv", "relu").refused()
+
+
+def test_a_pipeline_from_standard_input(cnntool: Tool, folder: list[str]) -> None:
+    words = " ".join(CHAIN).encode() + b" # words\n"
+    assert cnntool("extract", "f", "a.npz", "-p", "-", stdin=words) == (0, b"", "")
+    assert cnntool("extract", "f", "b.npz", *CHAIN).code == 0
+    assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
+    assert "is INPUT already" in cnntool("extract", "-", "c.npz", "-p", "-", stdin=words).refused()
+    for content in (b"relu " * 2**18, b"\xff"):
+        assert "at most 1 MiB" in cnntool("extract", "f", "c.npz", "-p", "-", stdin=content).refused()

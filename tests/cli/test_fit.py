@@ -15,7 +15,7 @@ from PIL import Image
 
 from cnntool import Pipeline, load
 from cnntool.images.read import read_image
-from tests.cli.conftest import Tool, files, save
+from tests.cli.conftest import Tool, files, pixels, save
 
 BANK = ["bank", "kmeans", "6", "4", "--patches", "800", "triangle", "gridpool", "2"]
 
@@ -221,3 +221,27 @@ def test_the_experiment_of_coates(here: Path):
     with np.load("work/test-8.npz") as table:
         scores = load("work/head-8.npz").run(table["features"][:, None, None, :])[:, 0, 0]
         assert [["across", "down"][k] for k in scores.argmax(axis=1)] == list(table["labels"])
+
+
+@pytest.mark.parametrize("words", [["whiten"], ["bank", "kmeans", "3", "2", "--patches", "200"]])
+def test_gray_among_colours_is_told_once(cnntool: Tool, here: Path, words: list[str]) -> None:
+    for number in range(8):
+        save(f"mixed/{number}.png", pixels(channels=1 if number % 2 else 3))
+    message = cnntool("fit", "mixed", "m.npz", *words).refused()
+    assert "mixed/1.png has 1 channel(s) and mixed/0.png has 3" in message
+    assert cnntool("fit", "mixed", "m.npz", "--rgb", *words).code == 0
+    assert cnntool("run", "-m", "m.npz", "mixed", "maps/").code == 0  # the model makes the gray ones coloured
+
+
+def test_a_picture_of_filters_in_the_input_is_no_input(cnntool: Tool, photos: Path) -> None:
+    words = ["--overwrite", "bank", "kmeans", "3", "2", "--patches", "200"]
+    for _ in range(2):
+        result = cnntool("fit", photos, "m.npz", "--gray", "--show-filters", photos / "filters.png", *words)
+        assert result.code == 0
+        assert "filters.png" not in result.err
+    models = []
+    for name in ("m.npz", "n.npz"):
+        (photos / "filters.png").unlink(missing_ok=True)
+        assert name == "m.npz" or cnntool("fit", photos, name, "--gray", *words).code == 0
+        models.append(Path(name).read_bytes())
+    assert models[0] == models[1]

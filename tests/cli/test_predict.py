@@ -71,3 +71,42 @@ def test_an_image_of_another_size_fails_by_itself(cnntool: Tool, model: Path):
     assert result.code == 1
     assert "large.png" in result.err
     assert len(result.text.splitlines()) == 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_become_gray_or_coloured_as_the_model_learned_from(cnntool: Tool, here: Path, channels: int):
+    """A model saved without the option that it was trained with, as by versions before."""
+    pipeline = Pipeline.parse("globalpool avg fc 2")
+    pipeline.input_shape, pipeline.classes = (8, 8, channels), ["dark", "light"]
+    pipeline.set_weights([{}, {"weight": np.float32([[-9, 9]] * channels), "bias": np.float32([9, 0])}])
+    pipeline.save("m.npz")
+    save("f/gray.png", np.full((8, 8), 250, np.uint8))
+    save("f/rgb.png", np.full((8, 8, 3), 250, np.uint8))
+    result = cnntool("predict", "m.npz", "f", "--top", 1)
+    assert (result.code, result.err) == (0, "")
+    assert [line.split("  ")[1].split()[0] for line in result.text.splitlines()] == ["light", "light"]
+
+
+def test_images_of_a_wrong_size_are_told_once(cnntool: Tool, model: Path):
+    for number in range(9):
+        save(f"large/{number}.png", np.zeros((12, 12), np.uint8))
+    message = cnntool("predict", model, "large").refused()
+    assert message.count("large/") == 1
+    assert "nor does any other of the 9 inputs fit" in message
+
+
+def test_a_pattern_that_the_shell_expanded(cnntool: Tool, model: Path):
+    words = ("predict", model, "photos/a.png", "photos/b.png", "photos/b.png")
+    assert "quoted, such as 'photos/*.png'" in cnntool(*words).refused()
+
+
+def test_what_is_not_read_is_told(cnntool: Tool, model: Path):
+    Path("photos/c.HEIC").write_bytes(b"")
+    result = cnntool("predict", model, "photos")
+    assert (result.code, result.err) == (0, "cnntool: not read: 1 .heic\n")
+
+
+def test_an_output_in_the_input_is_not_counted(cnntool: Tool, model: Path):
+    for _ in range(2):
+        result = cnntool("predict", model, "photos", "photos/p.csv", "--overwrite")
+        assert (result.code, result.err) == (0, "")

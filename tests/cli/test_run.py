@@ -156,7 +156,7 @@ def test_a_folder_to_a_folder(cnntool: Tool, here: Path) -> None:
     for place, name in enumerate(("a.png", "sub/b.png", "sub/deep/c.bmp")):
         save(f"f/{name}", pixels(seed=place))
     Path("f/notes.txt").write_text("skipped")
-    assert cnntool("run", "f", "m/", *CHAIN) == (0, b"", "")
+    assert cnntool("run", "f", "m/", *CHAIN) == (0, b"", "cnntool: not read: 1 .txt\n")
     assert files(Path("m")) == {"a.npy", "sub/b.npy", "sub/deep/c.npy"}
     assert np.array_equal(np.load("m/sub/b.npy"), expected("f/sub/b.png"))
     assert cnntool("run", "f", "p/", "--format", "png", *CHAIN).code == 0
@@ -354,3 +354,26 @@ def test_absolute_names_in_a_list_stay_in_the_output_folder(cnntool: Tool, here:
     assert result.code == 0, result.err
     assert all(path.startswith(("f/", "m/", "list")) for path in files(here))
     assert len(files(Path("m"))) == 2
+
+
+@pytest.mark.parametrize("output", ["q/maps/", "q/maps/%s-m.png", "q/%s-m.png", "q/"])
+def test_pictures_of_former_runs_are_no_inputs(cnntool: Tool, here: Path, output: str) -> None:
+    for number in range(2):
+        save(f"q/{number}.jpg")
+    form = [] if "%s" in output else ["--format", "png"]
+    assert cnntool("run", "q/", output, *form, "relu") == (0, b"", "")
+    once = files(here)
+    assert len(once) == 4
+    for _ in range(2):
+        result = cnntool("run", "q/", output, *form, "--overwrite", "relu")
+        assert (result.code, files(here)) == (0, once)
+        assert result.err.startswith("cnntool: not read, OUTPUT inside INPUT: ")
+
+
+def test_other_weights_are_told(cnntool: Tool, here: Path) -> None:
+    save("f/a.png", pixels(channels=3))
+    save("f/b.png", pixels(channels=1))
+    result = cnntool("run", "f/", "m/", "conv", "4", "3")
+    assert result.code == 0
+    assert result.err.startswith("cnntool: images of other sizes or channels get other weights")
+    assert cnntool("run", "f/", "s/", "bank", "sobel") == (0, b"", "")

@@ -204,3 +204,62 @@ def test_curves_need_matplotlib(cnntool: Tool, here: Path):
     else:
         assert result.code == 0
         assert Image.open("c.png").size[0] > 500
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_model_keeps_the_number_of_channels(cnntool: Tool, here: Path, channels: int):
+    for label, value in (("dark", 0), ("light", 250)):
+        for number in range(3):
+            save(f"f/{label}/{number}.png", np.full((8, 8, 3) if channels == 3 else (8, 8), value + number, np.uint8))
+    assert cnntool("train", "f", "m.npz", "--quiet", "--epochs", 1, "globalpool", "avg", "fc", "2").code == 0
+    assert Pipeline.load("m.npz").preparation == ({"rgb": True} if channels == 3 else {"gray": True})
+    save("other.png", np.full((8, 8) if channels == 3 else (8, 8, 3), 9, np.uint8))
+    assert cnntool("predict", "m.npz", "other.png").code == 0
+
+
+def test_folders_without_images_are_told_before_training(cnntool: Tool, here: Path):
+    for label in "ac":
+        save(f"f/{label}/1.png")
+    Path("f/b").mkdir()
+    Path("f/b/1.HEIC").write_bytes(b"")
+    result = cnntool("train", "f", "m.npz", "--epochs", 1, "globalpool", "avg", "fc", "3")
+    assert result.code == 2
+    assert result.err.splitlines()[:2] == [
+        "cnntool: not read: 1 .heic",
+        "cnntool: no image in the folder b: no such class",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_keeps_what_there_is_as_ctrl_c_does(here: Path, number: int):
+    pictures("photos", 10)
+    command = [sys.executable, "-m", "cnntool", "train", "photos", "m.npz", "--epochs", "100000", *WORDS]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not Path("m.checkpoint.npz").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "--resume goes on after epoch" in told.decode().splitlines()[-1]
+    assert Pipeline.load("m.npz").classes == ["above", "below"]
+    beside = {name for name in files(here) if "/" not in name}
+    assert beside == {"m.npz", "m.history.csv", "m.checkpoint.npz"}
+
+
+def test_what_is_told_of_resume_is_what_the_checkpoint_holds(cnntool: Tool, here: Path, monkeypatch):
+    """Ctrl-C after an epoch and before its checkpoint: there is none yet to go on from."""
+    pictures("photos", 6)
+
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "write_history", press)
+    result = cnntool("train", "photos", "m.npz", "--epochs", 3, *WORDS)
+    assert result.code == 130
+    assert result.err.splitlines()[-1] == "cnntool train: interrupted; m.npz holds epoch 1"
+    assert Pipeline.load("m.npz").classes == ["above", "below"]
+    assert "no checkpoint" in cnntool("train", "photos", "m.npz", "--resume", *WORDS).refused()

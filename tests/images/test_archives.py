@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntool.errors import BadInput, CnntoolError
-from cnntool.images import archives
+from cnntool.errors import BadInput
+from cnntool.images import limits, tars, zips
 from cnntool.images.sources import open_source
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+MODES = {".tar": "w", ".gz": "w:gz", ".tgz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}
 
 
 def png(value: int) -> bytes:
@@ -29,7 +32,7 @@ def packed(path, members: list[tuple[str, bytes]]) -> str:
             for name, content in members:
                 archive.writestr(name, content)
     else:
-        with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as archive:
+        with tarfile.open(path, MODES[path.suffix]) as archive:
             for name, content in members:
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
@@ -116,8 +119,9 @@ def test_a_compressed_tar_is_read_forwards(tmp_path, monkeypatch):
     source = open_source(packed(tmp_path / "a.tar.gz", members))
     tar = source[0]._content.args[0]
     rewinds = []
-    rewind = tar._file.fileobj._buffer.raw._rewind
-    monkeypatch.setattr(tar._file.fileobj._buffer.raw, "_rewind", lambda: (rewinds.append(1), rewind()))
+    raw = tar._stream._file._buffer.raw
+    rewind = raw._rewind
+    monkeypatch.setattr(raw, "_rewind", lambda: (rewinds.append(1), rewind()))
     for first in range(0, 60, 4):  # the order in which a few threads ask
         for place in (first + 2, first, first + 3, first + 1):
             assert np.array_equal(source[place].read()[:, :, 0], noise[place] / np.float32(255))
@@ -129,37 +133,254 @@ def test_what_is_kept_is_bounded(tmp_path, monkeypatch):
     source = open_source(packed(tmp_path / "a.tgz", [(f"{value:03}.png", png(value)) for value in range(200)]))
     tar = source[0]._content.args[0]
     assert np.allclose(source[199].read() * 255, 199)
-    assert len(tar._kept) == archives.KEPT_MEMBERS
-    monkeypatch.setattr(archives, "KEPT_BYTES", 500)
+    assert len(tar._kept) == tars.KEPT_MEMBERS
+    monkeypatch.setattr(tars, "KEPT_BYTES", 500)
     assert np.allclose(source[3].read() * 255, 3)
     assert np.allclose(source[90].read() * 255, 90)
     assert sum(map(len, tar._kept.values())) <= 500
 
 
-def test_links_and_folders_are_skipped(tmp_path):
-    path = tmp_path / "a.tar"
-    with tarfile.open(path, "w") as archive:
-        for kind, name in [(tarfile.SYMTYPE, "soft.png"), (tarfile.LNKTYPE, "hard.png"), (tarfile.DIRTYPE, "dir.png")]:
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = kind, "/etc/passwd"
+def links(path, members: list[tuple[str, str, str]]) -> str:
+    """An archive of `cats/1.png` and of links (kind, name, target)."""
+    packed(path, [("cats/1.png", png(1)), ("cats/.hidden.png", png(2))])
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "a") as archive:
+            for kind, name, target in members:
+                link = zipfile.ZipInfo(name)
+                mode = {"soft": 0o120777, "device": 0o020644}[kind]
+                link.create_system, link.external_attr = 3, mode << 16
+                archive.writestr(link, target)
+    else:
+        with tarfile.open(path, "a") as archive:
+            for kind, name, target in members:
+                info = tarfile.TarInfo(name)
+                info.type = {"soft": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE, "device": tarfile.CHRTYPE}[kind]
+                info.linkname = target
+                archive.addfile(info)
+    return str(path)
+
+
+INNER = [
+    ("soft", "dogs/a.png", "../cats/1.png"),
+    ("soft", "dogs/b.png", "a.png"),
+    ("soft", "dogs/c.png", "../cats/.hidden.png"),
+]
+OUTER = [
+    ("soft", "x/absolute.png", "/etc/passwd"),
+    ("soft", "x/up.png", "../../cats/1.png"),
+    ("soft", "x/none.png", "none.png"),
+    ("soft", "x/loop.png", "loop.png"),
+    ("soft", "x/folder.png", "../cats"),
+    ("device", "x/null.png", ""),
+]
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".zip"])
+def test_links_that_stay_inside_are_followed(tmp_path, suffix):
+    hard = [("hard", "dogs/d.png", "cats/1.png")] if suffix == ".tar" else []
+    source = open_source(links(tmp_path / f"a{suffix}", INNER + OUTER + hard), labels=True)
+    values = {item.name: round(float(item.read()[0, 0, 0] * 255)) for item in source}
+    expected = {"cats/1.png": 1, "dogs/a.png": 1, "dogs/b.png": 1, "dogs/c.png": 2} | {name: 1 for _, name, _ in hard}
+    assert values == expected
+    assert source.notes(labels=True) == [
+        "not read, links that lead to no file of the archive: 5 (x/absolute.png, x/folder.png, x/loop.png, ...)",
+        "not read, devices, pipes and sockets: 1 (x/null.png)",
+        "no image in the folder x: no such class",
+    ]
+
+
+def test_hard_links_are_decompressed_once(tmp_path, monkeypatch):
+    """In a compressed tar going back means to begin again."""
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
+        for value in range(10):
+            info = tarfile.TarInfo(f"{value}.png")
+            info.size = len(png(value))
+            archive.addfile(info, io.BytesIO(png(value)))
+        for value in range(10):
+            info = tarfile.TarInfo(f"link{value}.png")
+            info.type, info.linkname = tarfile.LNKTYPE, f"{value}.png"
             archive.addfile(info)
-    with pytest.raises(CnntoolError, match="no images"):
-        open_source(str(path))
+    source = open_source(str(tmp_path / "a.tgz"))
+    raw = source[0]._content.args[0]._stream._file._buffer.raw
+    rewinds, rewind = [], raw._rewind
+    monkeypatch.setattr(raw, "_rewind", lambda: (rewinds.append(1), rewind()))
+    assert np.allclose([item.read()[0, 0, 0] * 255 for item in source], [*range(10)] * 2)
+    assert len(rewinds) <= 1
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_is_not_read_is_counted(tmp_path, suffix):
+    names = [
+        "cats/1.png",
+        "b/2.HEIC",
+        "b/3.heic",
+        "notes.txt",
+        "inner.tar.gz",
+        ".DS_Store",
+        "b/Thumbs.db",
+        "cats/1.png",
+    ]
+    names += ["../up.png", "/root.png", "./cats/4.png"]
+    source = open_source(packed(tmp_path / f"a{suffix}", [(name, png(1)) for name in names]))
+    assert [item.name for item in source] == ["cats/1.png", "up.png", "root.png", "cats/4.png"]
+    assert source.notes() == [
+        "not read: 2 .heic, 1 .tar.gz, 1 .txt",
+        "not read, members that a later one of the same name replaces: 1 (cats/1.png)",
+        "read under names without the root, a drive or `..`: 2 (../up.png, /root.png)",
+    ]
+    assert source.empty == ["b"]
+
+
+@pytest.mark.parametrize("around", ["", "set/"])
+def test_a_folder_without_an_image_is_no_class(tmp_path, around):
+    names = [f"{around}a/1.png", f"{around}b/2.heic", f"{around}c/3.png", f"{around}notes.txt", "__MACOSX/d/1.png"]
+    source = open_source(packed(tmp_path / "a.zip", [(name, png(1)) for name in names]), labels=True)
+    assert (source.labels, source.empty) == (["a", "c"], ["b"])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_of_any_kind(tmp_path, suffix):
+    names = ["a b.png", "new\nline.png", "quote'\".png", "cafe\u0301/1.png", "caf\u00e9/2.png"]
+    with open_source(packed(tmp_path / f"a{suffix}", [(name, png(1)) for name in names])) as source:
+        assert [item.name for item in source] == [*names[:3], "caf\u00e9/1.png", "caf\u00e9/2.png"]
+        assert [item.shape() for item in source] == [(4, 5, 1)] * 5
+
+
+def test_names_in_utf8_without_the_flag(tmp_path):
     path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        link = zipfile.ZipInfo("soft.png")
-        link.create_system, link.external_attr = 3, 0o120777 << 16
-        archive.writestr(link, "/etc/passwd")
-        archive.writestr("dir.png/", b"")
-    with pytest.raises(CnntoolError, match="no images"):
+    packed(path, [("caf?.png", png(1)), ("stra?e.png", png(2))])
+    content = path.read_bytes().replace(b"caf?.png", b"caf\xe9.png").replace(b"stra?e", "stra\u00dfe".encode("cp437"))
+    path.write_bytes(content)
+    assert [item.name for item in open_source(str(path))] == ["caf\u0398.png", "stra\u00dfe.png"]  # cp437
+    packed(path, [("caf??.png", png(1))])
+    path.write_bytes(path.read_bytes().replace(b"caf??.png", "caf\u00e9.png".encode()))
+    source = open_source(str(path))
+    assert [item.name for item in source] == ["caf\u00e9.png"]
+    assert source[0].shape() == (4, 5, 1)
+
+
+def test_a_name_that_is_no_utf8_in_a_tar(tmp_path):
+    path = tmp_path / "a.tar"
+    packed(path, [("caf?.png", png(1))])
+    content = bytearray(path.read_bytes())
+    content[:8] = b"caf\xe9.png"
+    content[148:156] = b"%06o\0 " % (sum(content[:148]) + 8 * 32 + sum(content[156:512]))
+    path.write_bytes(content)
+    assert [item.name for item in open_source(str(path))] == ["caf\udce9.png"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_grow_out_of_proportion(tmp_path, method, monkeypatch):
+    monkeypatch.setattr(limits, "FOLD_FROM", 2**20)
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("bomb.npy", bytes(2**21))
+        archive.writestr("small.png", png(1) + bytes(2**19))
+    source = open_source(str(path))
+    with pytest.raises(BadInput, match=r"bomb.npy: 2097152 bytes compressed to \d+, more than 200 to 1"):
+        source[0].read()
+    assert np.allclose(source[1].read() * 255, 1)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_members_larger_than_they_declare(tmp_path, method, monkeypatch):
+    """What is decompressed is bounded by what was declared, or by the limit of a piece."""
+    monkeypatch.setattr(zips, "LARGEST_PIECE", 2**22)
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.png", bytes(2**23))
+    content = path.read_bytes()
+    path.write_bytes(content.replace((2**23).to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    tracemalloc.start()
+    with pytest.raises(BadInput, match=r"a.zip/a.png: "):
+        open_source(str(path))[0].read()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * 2**22
+
+
+@pytest.mark.parametrize("suffix", [".tgz", ".tar.bz2", ".tar.xz"])
+def test_a_compressed_tar_that_grows_out_of_proportion(tmp_path, suffix, monkeypatch):
+    path = packed(tmp_path / f"a{suffix}", [("notes.txt", bytes(2**22)), ("a.png", png(1))])
+    assert len(open_source(path)) == 1
+    monkeypatch.setattr(limits, "ARCHIVE_FOLD_FROM", 2**21)
+    with pytest.raises(BadInput, match=r"decompress to over \d+: at most 200 to 1"):
+        open_source(path)
+
+
+def test_a_header_without_an_end(tmp_path, monkeypatch):
+    """A member's attributes may declare any length, and tarfile would read all of it."""
+    monkeypatch.setattr(limits, "HEADER_BYTES", 2**16)
+    info = tarfile.TarInfo("a.png")
+    info.pax_headers = {"comment": "x" * 2**17}
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    with pytest.raises(BadInput, match="a header of over"):
+        open_source(str(tmp_path / "a.tar.gz"))
+
+
+def test_a_sparse_member(tmp_path):
+    """300 bytes of an archive that say they are 4 GB."""
+    packed(tmp_path / "a.tar", [("big.npy", bytes(512)), ("b.png", png(1))])
+    content = bytearray((tmp_path / "a.tar").read_bytes())
+    content[156:157] = b"S"  # GNU's old form: a map of four pieces, and the size of the whole
+    content[386:410] = b"%011o\0%011o\0" % (0, 512)
+    content[483:495] = b"%011o\0" % 2**32
+    content[257:265] = b"ustar  \0"
+    content[345:386] = bytes(41)
+    content[148:156] = b"%06o\0 " % (sum(content[:148]) + 8 * 32 + sum(content[156:512]))
+    (tmp_path / "a.tar").write_bytes(content)
+    source = open_source(str(tmp_path / "a.tar"))
+    with pytest.raises(BadInput, match=r"big.npy: a sparse member"):
+        source[0].read()
+    assert np.allclose(source[1].read() * 255, 1)
+
+
+def test_a_damaged_header_is_no_end(tmp_path):
+    path = tmp_path / "a.tar"
+    packed(path, [("a.png", png(1)), ("b.png", png(2)), ("c.png", png(3))])
+    content = bytearray(path.read_bytes())
+    content[1024 + 10] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"a.tar: not an archive that can be read \(damaged after a.png\)"):
         open_source(str(path))
+
+
+def test_zstandard(tmp_path, monkeypatch):
+    """By Python 3.14 or the package, or with a word about them."""
+    path = tmp_path / "a.tar.zst"
+    try:
+        zstd = importlib.import_module("compression.zstd")
+    except ImportError:
+        zstd = pytest.importorskip("zstandard") if importlib.util.find_spec("zstandard") else None
+    if zstd is None:
+        path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+        with pytest.raises(BadInput, match=r"a.tar.zst.*Zstandard.*Python 3.14.*pip install zstandard"):
+            open_source(str(path))
+        return
+    packed(tmp_path / "a.tar", [(f"{value}.png", png(value)) for value in range(5)])
+    path.write_bytes(zstd.compress((tmp_path / "a.tar").read_bytes()))
+    source = open_source(str(path))
+    for place in (3, 0, 4, 1, 2):
+        assert np.allclose(source[place].read() * 255, place)
+
+
+def test_many_members(tmp_path):
+    content = png(7)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for value in range(20_000):
+            archive.writestr(f"{value % 10}/{value}.png", content)
+    source = open_source(str(tmp_path / "a.zip"), labels=True)
+    assert (len(source), source.labels) == (20_000, [*"0123456789"])
+    assert np.allclose(source[19_999].read() * 255, 7)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_too_large_a_member(tmp_path, suffix, monkeypatch):
     source = open_source(packed(tmp_path / f"a{suffix}", [("a.png", png(1)), ("big.npy", bytes(10_000))]))
-    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 5_000)
-    with pytest.raises(BadInput, match=rf"a{suffix}/big.npy: 10000 bytes are too many: at most 5000"):
+    monkeypatch.setattr(limits, "VOLUME_BYTES", 5_000)
+    with pytest.raises(BadInput, match=rf"a{suffix}/big.npy: over 5000 bytes are too many"):
         source[1].read()
     assert source[0].shape() == (4, 5, 1)
 

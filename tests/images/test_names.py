@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cnntool.errors import CnntoolError
-from cnntool.images.names import clean_name, is_for_many, output_paths
+from cnntool.images.names import clean_name, composed, is_for_many, on_disk, output_paths
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,14 @@ def test_two_inputs_with_one_output_are_refused():
 def test_one_output_for_many_is_refused():
     with pytest.raises(CnntoolError, match=r"maps.npy: one output for many"):
         output_paths(["a.png"], "maps.npy")
+
+
+def test_composed_names():
+    assert composed("cafe\u0301/a") == "caf\u00e9/a"
+    assert composed("a/b.png") == "a/b.png"
+
+
+def test_a_name_as_the_disk_has_it(tmp_path):
+    (tmp_path / "cafe\u0301").write_bytes(b"")
+    assert on_disk(str(tmp_path / "caf\u00e9")) == str(tmp_path / "cafe\u0301")
+    assert on_disk("n\u00f6ne") == "n\u00f6ne"

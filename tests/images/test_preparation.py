@@ -72,3 +72,10 @@ def test_channels():
             preparation.channels(channels)
     with pytest.raises(ValueError, match="exclude"):
         Preparation(gray=True, rgb=True)
+
+
+def test_channels_that_are_fixed():
+    assert Preparation(crop=(3, 3)).fixed_to(1) == Preparation(crop=(3, 3), gray=True)
+    assert Preparation().fixed_to(3) == Preparation(rgb=True)
+    assert Preparation(gray=True).fixed_to(3) == Preparation(gray=True)
+    assert Preparation().fixed_to(5) == Preparation()

@@ -9,7 +9,7 @@ import pytest
 
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.images import tables
-from cnntool.images.tables import errors_file, open_table, shortest
+from cnntool.images.tables import ErrorsFile, open_table, shortest
 
 NAMES = ["a.png", 'odd, "name"\n.png', "ü/日本.png", "bad\udcff.png"]
 LABELS = ["cats", None, "dogs", "ü"]
@@ -142,9 +142,10 @@ def test_what_an_older_run_left_is_overwritten(tmp_path, suffix):
     path = tmp_path / f"t{suffix}"
     left = open_table(path)
     left.append("old.png", None, ROWS[0])
+    os.close(left._claim._lock)  # as the end of the process does
     write(path)
     assert read(path)[0] == NAMES
-    left._close()
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_parts_of_others_stay(tmp_path):
@@ -190,12 +191,102 @@ def test_names_that_cannot_be_tables(tmp_path):
 
 
 def test_errors_file(tmp_path):
-    old = tmp_path / "t.npz.errors.jsonl"
-    old.write_text("old")
-    errors = errors_file(tmp_path / "t.npz")
-    assert not old.exists()
-    errors.add("a.png", BadInput("a.png: two\nlines"))
-    assert old.read_text() == '{"path": "a.png", "error": "a.png: two lines"}\n'
-    errors.add("ü\udcff.png", "text")
-    assert [json.loads(line)["path"] for line in old.read_text().splitlines()] == ["a.png", "ü\udcff.png"]
+    path = tmp_path / "t.npz.errors.jsonl"
+    with ErrorsFile(tmp_path / "t.npz") as errors:
+        errors.add("a.png", BadInput("a.png: two\nlines"))
+        errors.add("ü\udcff.png", "text")
+        assert not path.exists()
+    first, second = path.read_text().splitlines()
+    assert first == '{"path": "a.png", "error": "a.png: two lines"}'
+    assert json.loads(second)["path"] == "ü\udcff.png"
     assert errors.count == 2
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_older_errors_are_replaced_by_the_end_of_a_run_that_may(tmp_path):
+    path = tmp_path / "t.npz.errors.jsonl"
+    path.write_text("old")
+    with pytest.raises(CnntoolError, match=r"t.npz.errors.jsonl: is there already: give --overwrite"):
+        ErrorsFile(tmp_path / "t.npz")
+
+    def stopped():
+        with ErrorsFile(tmp_path / "t.npz", overwrite=True) as errors:
+            errors.add("a.png", "text")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert path.read_text() == "old"
+    with ErrorsFile(tmp_path / "t.npz", overwrite=True):
+        assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert '"a.png"' in path.read_text()
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_one_table_of_a_name_at_a_time(tmp_path):
+    with open_table(tmp_path / "t.csv") as table:
+        table.append("a.png", None, ROWS[0])
+        with pytest.raises(CnntoolError, match=rf"t.csv is being written by another process \(pid {os.getpid()}\)"):
+            open_table(tmp_path / "t.csv", overwrite=True)
+        write(tmp_path / "u.csv")
+    table.abort()
+    with open_table(tmp_path / "t.csv", overwrite=True) as other:
+        table.abort()  # has nothing to do with the parts of the other one
+        for name, row in zip(NAMES, ROWS, strict=True):
+            other.append(name, None, row)
+    assert read(tmp_path / "t.csv")[0] == NAMES
+    assert sorted(os.listdir(tmp_path)) == ["t.csv", "u.csv"]
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_links_that_were_planted_are_not_written_through(tmp_path, suffix):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for part in ("table.csv", "table.jsonl", "features.f4", "paths.jsonl", "table.npz"):
+        (mine / part).write_text("mine")
+    path = tmp_path / f"t{suffix}"
+    os.symlink(mine, f"{path}.parts")
+    with pytest.raises(CnntoolError, match=r"t\....*\.parts: expected a folder of your own"):
+        write(path)
+    assert {part.read_text() for part in mine.iterdir()} == {"mine"}
+    assert len(list(mine.iterdir())) == 5
+    assert len(os.listdir(tmp_path)) == 2  # and no lock
+    os.unlink(f"{path}.parts")
+    os.mkdir(f"{path}.parts")
+    for part in mine.iterdir():
+        os.symlink(part, f"{path}.parts/{part.name}")
+    write(path)
+    assert read(path)[0] == NAMES
+    assert {part.read_text() for part in mine.iterdir()} == {"mine"}
+
+
+def test_parts_of_another_user_are_refused(tmp_path, monkeypatch):
+    os.mkdir(tmp_path / "t.csv.parts")
+    monkeypatch.setattr(tables.os, "geteuid", lambda: 54321)
+    with pytest.raises(CnntoolError, match=r"t.csv.parts: expected a folder of your own"):
+        write(tmp_path / "t.csv")
+    assert os.listdir(tmp_path) == ["t.csv.parts"]
+
+
+def test_a_link_is_written_through(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/t.csv").write_text("old")
+    os.symlink("real/t.csv", tmp_path / "t.csv")
+    write(tmp_path / "t.csv", overwrite=True)
+    assert (tmp_path / "t.csv").is_symlink()
+    assert read(tmp_path / "real/t.csv")[0] == NAMES
+    assert os.listdir(tmp_path / "real") == ["t.csv"]
+
+
+def test_values_that_were_lost_are_told(tmp_path):
+    table = open_table(tmp_path / "t.npz")
+    for name, row in zip(NAMES, ROWS, strict=True):
+        table.append(name, None, row)
+    table._features.flush()
+    os.truncate(tmp_path / "t.npz.parts/features.f4", 8)
+    with pytest.raises(CnntoolError, match=r"t.npz: cannot be written: .*features.f4 was changed"):
+        table.commit()
+    assert os.listdir(tmp_path) == []
