@@ -24,8 +24,9 @@ from cnntool.engine.program import Program, can_record
 from cnntool.engine.runs import Run
 from cnntool.engine.threads import MOST_THREADS, parallel
 from cnntool.errors import CnntoolError
+from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
-from cnntool.network.parameters import Parameters, check_memory, check_parameters
+from cnntool.network.parameters import Parameters, check_parameters
 from cnntool.steps import guarded
 from cnntool.steps.bands import row_group
 from cnntool.steps.geometry import Shape

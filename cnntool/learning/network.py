@@ -13,8 +13,8 @@ from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.training import Training
 from cnntool.learning.losses import Loss, cross_entropy
+from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
-from cnntool.network.parameters import check_memory
 from cnntool.steps.geometry import Shape
 
 
@@ -119,6 +119,8 @@ class Network:
 
 def scores_of(graph: Graph) -> int:
     """The node whose output goes into the softmax of the loss: the last one, or the one before a last softmax."""
+    if graph.output == INPUT:
+        return INPUT
     layer, inputs = graph.nodes[graph.output]
     return inputs[0] if layer.word == "softmax" and inputs[0] != INPUT else graph.output
 

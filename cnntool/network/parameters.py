@@ -6,6 +6,7 @@ import math
 
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
+from cnntool.limits import check_memory
 from cnntool.network.graph import Graph, named
 from cnntool.steps.geometry import Shape
 
@@ -56,16 +57,6 @@ class Parameters:
         return False
 
 
-def physical_memory() -> int:
-    """Bytes of memory of this machine, or of what this process may use of it."""
-    import os
-
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):  # not told on this system
-        return 2**36
-
-
 def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
     """Refuses parameters that the machine cannot hold before any of them is drawn; `shapes` as `Graph.shapes`."""
     total = 0
@@ -75,13 +66,3 @@ def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
         total += sum(map(math.prod, arrays.values()))
         with named(layer, number):
             check_memory(total, "the parameters up to here")
-
-
-def check_memory(numbers: int, what: str) -> None:
-    """Refuses, before anything is allocated, what the machine cannot hold."""
-    needed, limit = 4 * numbers, int(0.8 * physical_memory())
-    if needed > limit:
-        raise CnntoolError(
-            f"{what} would need {needed / 2**30:.1f} GiB: expected at most {limit / 2**30:.1f} GiB on this machine; "
-            "make the input, the kernels or the channels fewer"
-        )
