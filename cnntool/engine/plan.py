@@ -33,6 +33,8 @@ from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import taken
 from cnntool.steps.step import Adaptive, AnyStep, Convolution, Joined, Step, View, Whole
 
+# Steps of a run. Longer ones save nothing that counts, and the arithmetic of each step looks at all before it.
+LONGEST_RUN, LONGEST_STREAM = 64, 1024
 KINDS_KEPT = 4  # sizes of batches and numbers of threads whose programs are kept
 
 
@@ -193,6 +195,8 @@ def joins(steps: list[AnyStep], step: AnyStep, one_run: bool) -> bool:
     convolution, and dear after it.
     """
     if isinstance(step, (Whole, Adaptive, View)) or isinstance(steps[-1], (Whole, View)):
+        return False
+    if len(steps) >= (LONGEST_STREAM if one_run else LONGEST_RUN):
         return False
     row_steps = [s for s in steps if isinstance(s, Step)]
     if step.alone or any(s.alone for s in row_steps):

@@ -156,6 +156,7 @@ def band_calls(
     calls: list[Call] = []
     place: Place | None = None  # of the input of the present step, once a step before has written it
     framed: dict[int, np.ndarray] = {}  # the padded inputs of steps
+    behind = steps_behind(steps)
     for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
         rows = span.last - span.first
         if not rows:  # all that the next step sees is padding
@@ -164,7 +165,7 @@ def band_calls(
                 calls += frame(steps[number + 1], place[0], Rows(0, 0), 0)
             continue
         target = out
-        later = next((n for n in range(number + 1, len(steps)) if not works_in_place(steps[n])), None)
+        later = behind[number]
         if later is not None:
             needed = needed_rows(steps[later], *spans[later])
             array = padded_input(steps, later, spans, framed, scratch)
@@ -197,6 +198,16 @@ def spoiling(arrays: Iterable[np.ndarray]) -> list[Call]:
     """Fills arrays with NaN whose values nobody may read, in checking mode."""
     nothing = np.float32(np.nan)
     return [(kernels.pointwise.frame_forward, (array.reshape(1, 1, -1), 1, 0, 0, 0, 0, nothing)) for array in arrays]
+
+
+def steps_behind(steps: list[Step]) -> list[int | None]:
+    """For each step the number of the next one that does not work in place."""
+    found: list[int | None] = []
+    behind = None
+    for number in range(len(steps) - 1, -1, -1):
+        found.append(behind)
+        behind = behind if works_in_place(steps[number]) else number
+    return found[::-1]
 
 
 def place_of(source: RowSource, span: Rows) -> Place:
