@@ -229,6 +229,7 @@ def padding(filters: int) -> int:
 
 
 def separable_fits(step: Convolution) -> bool:
+    """One channel and no dilation; a large kernel of few terms."""
     (kh, kw), (sy, _), dilation, _ = step.window
     one_channel = step.groups == 1 and step.input_shape[2] == 1
     large = min(kh // sy, kw) >= kernels.separable.ROWS and kh * kw >= SMALLEST_KERNEL
