@@ -22,13 +22,13 @@ from cnntool.engine.folding import fold
 from cnntool.engine.ownership import Ownership
 from cnntool.engine.program import Program, can_record
 from cnntool.engine.runs import Run
-from cnntool.engine.threads import MOST_THREADS, parallel
+from cnntool.engine.threads import MOST_THREADS, available_threads, parallel
 from cnntool.errors import CnntoolError
-from cnntool.limits import check_memory
+from cnntool.limits import LARGEST_BAND, check_memory
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters, check_parameters
 from cnntool.steps import guarded
-from cnntool.steps.bands import row_group
+from cnntool.steps.bands import largest_scratch, row_group
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import taken
 from cnntool.steps.step import Adaptive, AnyStep, Convolution, Joined, Step, View, Whole
@@ -71,6 +71,7 @@ class Plan:
         operations, output = folded(*operations_of(graph, parameters, shapes))
         self.output = output
         self.runs = cut(operations, output, algorithm, one_run)
+        check_scratch(self.runs)
         self.ownership = Ownership(self.runs, output)
         self._seen: set[tuple[int, int]] = set()
         self._programs: dict[tuple[int, int], list[Program]] = {}  # that nobody runs at present
@@ -122,6 +123,21 @@ class Plan:
         return [run.explain(threads) for run in self.runs] or [
             {"layers": "", "output": "x".join(map(str, self.output_shape)), "computed as": "a copy of the input"}
         ]
+
+
+def check_scratch(runs: list[Run]) -> None:
+    """Refuses borders so wide that the machine cannot hold the bands of its threads with them."""
+    for run in runs:
+        if not (steps := run.row_steps()):
+            continue
+        what = f"`{' '.join(run.words)}` with the border around its input"
+        needed = largest_scratch(steps, 1)
+        if needed > max(LARGEST_BAND, 16 * math.prod(steps[0].input_shape)):
+            raise CnntoolError(
+                f"{what} would need {needed / 2**30:.1f} GiB, nearly all of it border: expected at most "
+                f"{LARGEST_BAND / 2**30:.1f} GiB; make the window or the padding smaller"
+            )
+        check_memory(largest_scratch(steps, available_threads()) // 4, what)
 
 
 def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]) -> tuple[list[Operation], int]:

@@ -65,4 +65,4 @@ def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
         arrays = layer.parameter_shapes(shapes[inputs[0]]) | layer.buffer_shapes(shapes[inputs[0]])
         total += sum(map(math.prod, arrays.values()))
         with named(layer, number):
-            check_memory(total, "the parameters up to here")
+            check_memory(2 * total, "the parameters up to here, as they are and as kernels take them,")

@@ -71,26 +71,35 @@ def rows_of_steps(steps: list[Step], first: int, last: int) -> list[Rows]:
     return found
 
 
+def scratch_bytes(steps: list[Step], rows: int) -> int:
+    """Of a band of so many final rows: what the steps read, with the border that their windows need around it."""
+    spans = rows_of_steps(steps, 0, rows)
+    spans = [Rows(0, span.last - span.first) for span in spans]
+    height, width, channels = steps[-1].output_shape
+    # final rows count where more than one step goes over them
+    final = 4 * min(rows, height) * width * channels if len(steps) > 1 and works_in_place(steps[-1]) else 0
+    return final + sum(
+        4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
+        * (step.input_shape[1] + step.window.padding[1] + step.window.padding[3]) * step.input_shape[2]
+        for step, span in zip(steps, spans, strict=True)
+    )  # fmt: skip
+
+
+def largest_scratch(steps: list[Step], threads: int) -> int:
+    """Bytes that the bands of so many threads may take at once, at most."""
+    rows = band_rows(steps)
+    bands = min(threads, -(-steps[-1].output_shape[0] // rows))
+    return bands * (scratch_bytes(steps, rows) + 4 * sum(step.overread for step in steps))
+
+
 def band_rows(steps: list[Step]) -> int:
     """How many final rows of a band the scratch memory allows: whole groups of rows, at least one."""
-
-    def scratch(rows: int) -> int:
-        spans = rows_of_steps(steps, 0, rows)
-        spans = [Rows(0, span.last - span.first) for span in spans]
-        height, width, channels = steps[-1].output_shape
-        # final rows count where more than one step goes over them
-        final = 4 * min(rows, height) * width * channels if len(steps) > 1 and works_in_place(steps[-1]) else 0
-        return final + sum(
-            4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
-            * (step.input_shape[1] + step.window.padding[1] + step.window.padding[3]) * step.input_shape[2]
-            for step, span in zip(steps, spans, strict=True)
-        )  # fmt: skip
-
     group = row_group(steps)
-    each = scratch(2 * group) - scratch(group)
+    least = scratch_bytes(steps, group)
+    each = scratch_bytes(steps, 2 * group) - least
 
     def fitting(size: int) -> int:
-        return 1 + max(0, size - scratch(group)) // max(1, each)
+        return 1 + max(0, size - least) // max(1, each)
 
     groups = max(fitting(SCRATCH_BYTES), min(fitting(WIDE_BYTES), -(-FEW_ROWS // group)))
     groups = max(groups, fair_groups(steps, group))
