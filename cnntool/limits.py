@@ -12,7 +12,7 @@ LARGEST_SIDE = 65535  # pixels that an option may ask for
 LARGEST_SHAPE_SIDE = 10**7  # of a typed shape, and of a model's input
 LARGEST_PIPELINE = 2**20  # bytes of a file of words
 MOST_LAYERS = 50_000  # of a chain; the deepest networks in use have about 1,000
-LARGEST_BAND = 2**30  # bytes of the rows that a band of windows sees, where they are not the volume itself
+LARGEST_BORDERED = 2**30  # bytes of a volume with its border, where it is hardly more than border
 SHARE_OF_MEMORY = 0.8  # of the machine's, that volumes, parameters and scratch may take
 
 

@@ -30,7 +30,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_allocated(monkeyp
     ],
 )
 def test_borders_count_before_they_are_allocated(words):
-    with pytest.raises(CnntoolError, match=r"with the border around .* GiB, nearly all of it"):
+    with pytest.raises(CnntoolError, match=r"the border around its input would need .* GiB: expected at most 1\.0"):
         Pipeline.parse(words).run(np.zeros((1, 1, 1)))
 
 

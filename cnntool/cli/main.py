@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 # Python looks for garbage after so many new objects. Its own 700 makes it look a hundred times while Numba is imported:
 # a run on one image took 0.60 s, and takes 0.57.
 GARBAGE = 20_000
+LONGEST_WORD = 500  # characters of a word that a message repeats whole; longer ones lose their middle
 
 # In the order of the help page. Each lives in the module of its name, as `command`.
 COMMANDS = {
@@ -133,6 +135,7 @@ def _one_line(error: click.UsageError) -> str:
 
 def _complain(message: str, code: int, ctx: click.Context | None = None) -> int:
     name = ctx.command_path if ctx else "cnntool"
+    message = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:40]}...{word[0][-5:]}", message)
     click.echo(f"{name}: {message}", err=True)
     if ctx is not None and code == 2:
         click.echo(f"`{name} --help` explains.", err=True)

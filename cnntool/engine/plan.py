@@ -24,9 +24,9 @@ from cnntool.engine.program import Program, can_record
 from cnntool.engine.runs import Run
 from cnntool.engine.threads import MOST_THREADS, available_threads, parallel
 from cnntool.errors import CnntoolError
-from cnntool.limits import LARGEST_BAND, check_memory
+from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
-from cnntool.network.parameters import Parameters, check_parameters
+from cnntool.network.parameters import Parameters, check_borders, check_parameters
 from cnntool.steps import guarded
 from cnntool.steps.bands import largest_scratch, row_group
 from cnntool.steps.geometry import Shape
@@ -67,6 +67,7 @@ class Plan:
         if not one_run:
             largest = max(shapes.values(), key=math.prod)
             check_memory(2 * math.prod(largest), f"a volume of {'x'.join(map(str, largest))}")
+        check_borders(graph, shapes)
         check_parameters(graph, shapes)
         operations, output = folded(*operations_of(graph, parameters, shapes))
         self.output = output
@@ -130,14 +131,8 @@ def check_scratch(runs: list[Run]) -> None:
     for run in runs:
         if not (steps := run.row_steps()):
             continue
-        what = f"`{' '.join(run.words)}` with the border around its input"
-        needed = largest_scratch(steps, 1)
-        if needed > max(LARGEST_BAND, 16 * math.prod(steps[0].input_shape)):
-            raise CnntoolError(
-                f"{what} would need {needed / 2**30:.1f} GiB, nearly all of it border: expected at most "
-                f"{LARGEST_BAND / 2**30:.1f} GiB; make the window or the padding smaller"
-            )
-        check_memory(largest_scratch(steps, available_threads()) // 4, what)
+        numbers = largest_scratch(steps, available_threads()) // 4
+        check_memory(numbers, f"`{' '.join(run.words)}` with the border around its input")
 
 
 def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]) -> tuple[list[Operation], int]:

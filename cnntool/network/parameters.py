@@ -6,12 +6,13 @@ import math
 
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
-from cnntool.limits import check_memory
+from cnntool.limits import LARGEST_BORDERED, check_memory
 from cnntool.network.graph import Graph, named
 from cnntool.steps.geometry import Shape
 
 # What stands between a convolution and the activation that decides how it is initialised.
 TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}
+MOSTLY_BORDER = 16  # times the volume itself
 
 
 class Parameters:
@@ -66,3 +67,18 @@ def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
         total += sum(map(math.prod, arrays.values()))
         with named(layer, number):
             check_memory(2 * total, "the parameters up to here, as they are and as kernels take them,")
+
+
+def check_borders(graph: Graph, shapes: dict[int, Shape]) -> None:
+    """Refuses padding that makes a large volume of a small one."""
+    for number in graph.needed():
+        layer, inputs = graph.nodes[number]
+        height, width, channels = shape = shapes[inputs[0]]
+        with named(layer, number):
+            top, left, bottom, right = layer.window(shape).padding
+            needed = 4 * (height + top + bottom) * (width + left + right) * channels
+            if needed > max(LARGEST_BORDERED, MOSTLY_BORDER * 4 * math.prod(shape)):
+                raise CnntoolError(
+                    f"the border around its input would need {needed / 2**30:.1f} GiB: expected at most "
+                    f"{LARGEST_BORDERED / 2**30:.1f} GiB; make the window or the padding smaller"
+                )

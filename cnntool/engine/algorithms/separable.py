@@ -51,6 +51,10 @@ class Directions:
     def __init__(self, size: int) -> None:
         self._room = np.zeros((4, size))
         self._count = 0
+        # Multiples of a vector have the same part along any ray: few need be compared, of thousands of filters.
+        self._ray = np.random.default_rng(0).standard_normal(size)
+        self._ray /= np.linalg.norm(self._ray)
+        self._along = np.zeros(4)
 
     @property
     def units(self) -> np.ndarray:
@@ -58,15 +62,18 @@ class Directions:
 
     def find(self, vector: np.ndarray, tolerance: float) -> tuple[int, float]:
         """The number of the unit whose multiple the vector is, but for a rest of norm `tolerance`, and the factor."""
-        units = self.units
-        factors = units @ vector
-        nearest = int(np.abs(factors).argmax()) if len(factors) else 0
-        if len(factors) and np.linalg.norm(vector - factors[nearest] * units[nearest]) <= tolerance:
-            return nearest, float(factors[nearest])
         norm = float(np.linalg.norm(vector))
+        along = abs(float(self._ray @ vector)) / norm
+        near = np.flatnonzero(np.abs(self._along[: self._count] - along) <= 2 * tolerance / norm + 1e-12)
+        if len(near):
+            factors = self.units[near] @ vector
+            place = int(np.abs(factors).argmax())
+            if np.linalg.norm(vector - factors[place] * self.units[near[place]]) <= tolerance:
+                return int(near[place]), float(factors[place])
         if self._count == len(self._room):
             self._room = np.concatenate([self._room, np.zeros_like(self._room)])
-        self._room[self._count] = vector / norm
+            self._along = np.concatenate([self._along, np.zeros_like(self._along)])
+        self._room[self._count], self._along[self._count] = vector / norm, along
         self._count += 1
         return self._count - 1, norm
 
@@ -188,7 +195,7 @@ def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sequence = sorted(range(len(rows)), key=spans.__getitem__)
     blocks, packed, order = [], [np.zeros(0)], np.zeros(len(rows), np.int64)
     order[sequence] = np.arange(len(rows))
-    place = 0
+    place = taps_before = 0
     for first, group in itertools.groupby(sequence, key=lambda row: spans[row][0]):
         members = list(group)
         for start in range(0, len(members), together):
@@ -196,8 +203,9 @@ def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             last = max(spans[row][1] for row in block)
             lines = np.zeros((together, last - first))
             lines[: len(block)] = taps[block, first:last]
-            blocks.append((first, last - first, sum(map(np.size, packed)), place, len(block)))
+            blocks.append((first, last - first, taps_before, place, len(block)))
             packed.append(lines.ravel())
+            taps_before += lines.size
             place += len(block)
     return np.array(blocks, np.int64).reshape(-1, 5), np.concatenate(packed).astype(np.float32), order
 
