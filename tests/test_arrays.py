@@ -289,3 +289,15 @@ def test_errors_tell_what_is_missing_from_what_is_damaged(tmp_path):
     damaged = told(lambda: int("\n x"))
     assert type(damaged) is BadInput
     assert str(damaged).startswith("it: damaged, or of another kind (invalid literal")
+
+
+def test_a_long_header_is_not_read(tmp_path):
+    with pytest.raises(ValueError, match="a header of 5000000 bytes: expected at most"):
+        npy_header(ODD["a header of megabytes"])
+
+
+def test_a_member_with_more_than_its_header_tells_is_refused(tmp_path):
+    path = in_npz(tmp_path / "x.npz", "a", npy("(3, 4)", numbers=49))
+    with open_arrays(path) as file, pytest.raises(ValueError, match="`a`: not of the size that its header tells"):
+        file.read("a")
+    assert npy_header(npy("(3, 4)", numbers=49)).shape == (3, 4)  # a file may go on behind its numbers

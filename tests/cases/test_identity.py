@@ -71,6 +71,6 @@ def test_nothing_can_be_learned_or_saved(capsys):
     for folder in ("p/a", "p/b"):
         Path(folder).mkdir(parents=True)
         np.save(f"{folder}/v.npy", VOLUME[:1, :2])
-    assert main(["train", "p", "m.npz", "mark", "a", "fc", "2", "from", "a"]) == 2
+    assert main(["train", "p", "m.npz", "mark", "a", "fc", "2", "softmax", "from", "a"]) == 2
     assert "no layer has anything to train" in capsys.readouterr().err
     assert not Path("m.npz").exists()
