@@ -264,3 +264,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean A or B?`, or nothing when no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """`A, B, C`, and `, ...` where there are too many to be read."""
+    known = list(names)
+    return ", ".join(known[:most]) + (", ..." if len(known) > most else "")

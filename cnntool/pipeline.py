@@ -86,6 +86,7 @@ class Pipeline:
         """
         from cnntool.models.saving import Head, layers_of_rows, save_model, words_without_files
 
+        self.require_layers()
         if self.input_shape is None:
             raise CnntoolError("no input shape is known yet: run or fit the pipeline first, or set its `input_shape`")
         layers = layers_of_rows(self.layers, self.graph.output + 1)
@@ -108,6 +109,14 @@ class Pipeline:
         self.input_shape = checked_shape(next(iter(data)).shape)
         self.set_weights(fit(self.graph, self.parameters, self.input_shape, data, threads))
         return self
+
+    def require_layers(self) -> None:
+        """A CnntoolError when the output is the input itself: such a pipeline runs, but there is nothing to save."""
+        if not self.graph.needed():
+            raise CnntoolError(
+                "the output is the input itself, so there is nothing to learn or to save: expected a layer on the way "
+                "to the output"
+            )
 
     def require_fitted(self) -> None:
         """A CnntoolError when a layer can compute nothing before `fit`."""

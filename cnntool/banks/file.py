@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnntool.arrays import Header, npy_array, npy_header, telling
 from cnntool.banks.base import Bank
 from cnntool.banks.learned import Stored
 from cnntool.declare import File, argument
@@ -16,6 +17,10 @@ from cnntool.errors import CnntoolError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+EXPECTED = "expected real numbers that numpy.save wrote"
+TROUBLE = "not a whole .npy array"
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,24 @@ class FileBank(Bank):
     path: str = argument(File(".npy"), "A .npy file of filters, height x width x count.")
 
     @cached_property
+    def header(self) -> Header:
+        """The file's header, checked against the file's length."""
+        with telling(self.path, EXPECTED, TROUBLE):
+            header = npy_header(self.path)
+            header.require("fiub")
+        shape = header.shape
+        if len(shape) not in (3, 4) or (len(shape) == 4 and shape[2] != 1) or not all(shape):
+            raise CnntoolError(
+                f"{self.path}: has shape {shape}: expected height x width x count or height x width x 1 x count, "
+                "each at least 1; one filter alone is saved as filter[:, :, None]"
+            )
+        return header
+
+    @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and count, from the file's header."""
-        return self.opened().shape
+        """Height, width and count."""
+        height, width, *_, count = self.header.shape
+        return height, width, count
 
     @property
     def kernel_size(self) -> tuple[int, int]:
@@ -49,9 +69,10 @@ class FileBank(Bank):
         return [f"{stem} {index}" for index in range(self.count)]
 
     def planes(self) -> Iterator[NDArray[Any]]:
-        array = self.opened()
-        for index in range(self.count):
-            yield array[..., index]
+        with telling(self.path, EXPECTED, TROUBLE):
+            array = npy_array(self.path, self.header).reshape(self.shape)
+            for index in range(self.count):
+                yield array[..., index]
 
     def filters(self) -> NDArray[np.float32]:
         import numpy as np
@@ -66,29 +87,3 @@ class FileBank(Bank):
                 "replace or remove it"
             )
         return filters
-
-    def opened(self) -> NDArray[Any]:
-        """The array as (height, width, count), mapped: a number is read when it is used."""
-        import numpy as np
-
-        try:
-            array: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
-        except OSError as error:
-            raise CnntoolError(
-                f"{self.path}: cannot be read ({error.strerror}): expected a .npy file; check its name"
-            ) from error
-        except Exception as error:
-            # numpy hands the header to Python's own parsers, so a damaged one can raise more than ValueError.
-            raise CnntoolError(
-                f"{self.path}: not a whole .npy array ({error}): expected a file that numpy.save wrote; write it again"
-            ) from error
-        if array.dtype.kind not in "fiub":
-            raise CnntoolError(f"{self.path}: holds {array.dtype}: expected real numbers; save it as float32")
-        if array.ndim == 4 and array.shape[2] == 1:
-            array = array[:, :, 0]
-        if array.ndim != 3 or not array.size:
-            raise CnntoolError(
-                f"{self.path}: has shape {array.shape}: expected height x width x count or height x width x 1 x count, "
-                "each at least 1; one filter alone is saved as filter[:, :, None]"
-            )
-        return array

@@ -8,8 +8,7 @@ from pathlib import Path
 from cnntool.chain.grammar import parse_words
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Layer
-
-LARGEST_FILE = 2**20
+from cnntool.limits import LARGEST_PIPELINE
 
 
 def split_text(text: str) -> list[str]:
@@ -26,17 +25,21 @@ def parse_file(path: str | Path) -> list[Layer]:
     """The layers of a pipeline file; relative names in it are relative to that file."""
     path = Path(path)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise CnntoolError(f"{path}: a pipeline file of over 1 MiB; expected words such as `conv 64 3 relu`")
-        words = split_text(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_PIPELINE + 1)  # a device or a pipe may have no end
+        if len(content) > LARGEST_PIPELINE:
+            raise CnntoolError("a pipeline file of over 1 MiB; expected words such as `conv 64 3 relu`")
+        if b"\0" in content:
+            raise CnntoolError("not a pipeline file: it holds a zero byte; expected words such as `conv 64 3 relu`")
+        words = split_text(content.decode("utf-8"))
     except FileNotFoundError:
         raise CnntoolError(
             f"{path}: no such file; expected a pipeline file with words such as `conv 64 3 relu`"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CnntoolError(f"{path}: not a pipeline file that can be read ({error})") from None
     except CnntoolError as error:
         raise CnntoolError(f"{path}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise CnntoolError(f"{path}: not a pipeline file that can be read ({error})") from None
     try:
         return parse_words(words, base=str(path.parent))
     except CnntoolError as error:

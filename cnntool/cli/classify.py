@@ -102,8 +102,9 @@ def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
             f"the network gives {outputs.shape[1]} numbers for {len(pipeline.classes)} classes: "
             "expected an image of the size the model was trained on; give --resize"
         )
-    ends = pipeline.graph.nodes[pipeline.graph.output].layer.word
-    return outputs if ends == "softmax" else softmax(outputs)
+    last = pipeline.graph.needed()[-1:]
+    ends_in_softmax = any(pipeline.graph.nodes[number].layer.word == "softmax" for number in last)
+    return outputs if ends_in_softmax else softmax(outputs)
 
 
 def check_labels(pipeline: Pipeline, labels: list[str]) -> None:

@@ -63,6 +63,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
 
     refuse_layer_as_output(model)
     pipeline = pipeline_of(values.pop("words"), values.pop("pipeline_file"), None, values.pop("seed"))
+    pipeline.require_layers()
     preparation = preparation_of(values)
     check_output(model)
     if show_filters is not None:

@@ -104,7 +104,7 @@ def check_room(count: int, shape: tuple[int, int, int]) -> None:
     """Refuses images that would not fit into memory as float32."""
     import math
 
-    from cnntool.network.parameters import physical_memory
+    from cnntool.limits import physical_memory
 
     needed, limit = 4 * count * math.prod(shape), SHARE_OF_MEMORY * physical_memory()
     if needed > limit:

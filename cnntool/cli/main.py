@@ -7,6 +7,7 @@ import errno
 import gc
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 # Python looks for garbage after so many new objects. Its own 700 makes it look a hundred times while Numba is imported:
 # a run on one image took 0.60 s, and takes 0.57.
 GARBAGE = 20_000
+LONGEST_WORD = 500  # characters of a word that a message repeats whole; longer ones lose their middle
 
 OF_WRITING = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -173,6 +175,7 @@ def _one_line(error: click.UsageError) -> str:
 
 def _complain(message: str, code: int, ctx: click.Context | None = None) -> int:
     name = ctx.command_path if ctx else "cnntool"
+    message = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:40]}...{word[0][-5:]}", message)
     tell(f"{name}: {message}")
     if ctx is not None and code == 2:
         tell(f"`{name} --help` explains.")

@@ -129,7 +129,7 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
         """What is left for the layer's words."""
         return width - 2 - digits - sum(3 + max(map(len, cells[column.title])) for column in columns) - 3
 
-    longest = max(5, *map(len, names))
+    longest = max([5, *map(len, names)])
     while room() < min(longest, 28) and (least := max(columns, key=lambda column: column.rank)).rank > 0:
         columns.remove(least)
     layer_width = max(5, min(longest, room()))

@@ -138,7 +138,7 @@ def large_into_file(
         summary = pipeline.shape(source[0].shape(preparation))
     except CnntoolError:  # to be told where all other inputs are told
         return None
-    largest = max(math.prod(summary["input"]), *(row["output_bytes"] // 4 for row in summary["layers"]))
+    largest = max([math.prod(summary["input"]), *(row["output_bytes"] // 4 for row in summary["layers"])])
     return (source[0].path, targets[0]) if 4 * largest > LARGE_BYTES else None
 
 

@@ -10,10 +10,9 @@ import click
 from cnntool.cli.options import ChainCommand, chain_options, image_options, pipeline_of, preparation_of
 from cnntool.declare import is_integer
 from cnntool.errors import CnntoolError
+from cnntool.limits import LARGEST_SHAPE_SIDE
 from cnntool.network.conventions import CONVENTIONS
 from cnntool.pipeline import Pipeline
-
-LARGEST_SIDE = 10**7
 
 
 @click.command(cls=ChainCommand, name="shape")
@@ -57,9 +56,9 @@ def input_shape_of(text: str, preparation: dict[str, Any], pipeline: Pipeline) -
         sizes = [int(part) for part in parts]
         if len(sizes) == 2:
             sizes.append(1)
-        if len(sizes) != 3 or not all(1 <= size <= LARGEST_SIDE for size in sizes):
+        if len(sizes) != 3 or not all(1 <= size <= LARGEST_SHAPE_SIDE for size in sizes):
             raise CnntoolError(
-                f"{text}: expected HEIGHTxWIDTHxCHANNELS, each from 1 to {LARGEST_SIDE}, such as 224x224x3"
+                f"{text}: expected HEIGHTxWIDTHxCHANNELS, each from 1 to {LARGEST_SHAPE_SIDE}, such as 224x224x3"
             )
         if any(preparation.values()):
             raise CnntoolError(f"{text} is a shape: --gray, --rgb, --resize, --crop and --normalize need an image")

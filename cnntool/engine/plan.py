@@ -22,16 +22,19 @@ from cnntool.engine.folding import fold
 from cnntool.engine.ownership import Ownership
 from cnntool.engine.program import Program, can_record
 from cnntool.engine.runs import Run
-from cnntool.engine.threads import MOST_THREADS, parallel
+from cnntool.engine.threads import MOST_THREADS, available_threads, parallel
 from cnntool.errors import CnntoolError
+from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
-from cnntool.network.parameters import Parameters, check_memory, check_parameters
+from cnntool.network.parameters import Parameters, check_borders, check_parameters
 from cnntool.steps import guarded
-from cnntool.steps.bands import row_group
+from cnntool.steps.bands import largest_scratch, row_group
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import taken
 from cnntool.steps.step import Adaptive, AnyStep, Convolution, Joined, Step, View, Whole
 
+# Steps of a run. Longer ones save nothing that counts, and the arithmetic of each step looks at all before it.
+LONGEST_RUN, LONGEST_STREAM = 64, 1024
 KINDS_KEPT = 4  # sizes of batches and numbers of threads whose programs are kept
 
 
@@ -64,10 +67,12 @@ class Plan:
         if not one_run:
             largest = max(shapes.values(), key=math.prod)
             check_memory(2 * math.prod(largest), f"a volume of {'x'.join(map(str, largest))}")
+        check_borders(graph, shapes)
         check_parameters(graph, shapes)
         operations, output = folded(*operations_of(graph, parameters, shapes))
         self.output = output
         self.runs = cut(operations, output, algorithm, one_run)
+        check_scratch(self.runs)
         self.ownership = Ownership(self.runs, output)
         self._seen: set[tuple[int, int]] = set()
         self._programs: dict[tuple[int, int], list[Program]] = {}  # that nobody runs at present
@@ -116,7 +121,18 @@ class Plan:
 
         Behind an algorithm stand those that were weighed against it, with their estimated time in units of the best.
         """
-        return [run.explain(threads) for run in self.runs]
+        return [run.explain(threads) for run in self.runs] or [
+            {"layers": "", "output": "x".join(map(str, self.output_shape)), "computed as": "a copy of the input"}
+        ]
+
+
+def check_scratch(runs: list[Run]) -> None:
+    """Refuses borders so wide that the machine cannot hold the bands of its threads with them."""
+    for run in runs:
+        if not (steps := run.row_steps()):
+            continue
+        numbers = largest_scratch(steps, available_threads()) // 4
+        check_memory(numbers, f"`{' '.join(run.words)}` with the border around its input")
 
 
 def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]) -> tuple[list[Operation], int]:
@@ -190,6 +206,8 @@ def joins(steps: list[AnyStep], step: AnyStep, one_run: bool) -> bool:
     convolution, and dear after it.
     """
     if isinstance(step, (Whole, Adaptive, View)) or isinstance(steps[-1], (Whole, View)):
+        return False
+    if len(steps) >= (LONGEST_STREAM if one_run else LONGEST_RUN):
         return False
     row_steps = [s for s in steps if isinstance(s, Step)]
     if step.alone or any(s.alone for s in row_steps):

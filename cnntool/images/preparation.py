@@ -10,8 +10,9 @@ import dataclasses
 import math
 from typing import Any
 
-MAX_PIXELS = 2**29
-LARGEST_SIDE = 65535
+from cnntool.limits import LARGEST_SIDE, MAX_PIXELS, memory_limit
+
+BYTES_OF_PIXEL = 16  # three channels as float32, and as a decoder has them
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 Size = tuple[int, int]
@@ -54,13 +55,14 @@ class Preparation:
         if self.resize is None:
             return height, width
         if isinstance(self.resize, tuple):
-            return self.resize
-        if height <= width:
+            size = self.resize
+        elif height <= width:
             size = self.resize, self.resize * width // height
         else:
             size = self.resize * height // width, self.resize
-        if math.prod(size) > MAX_PIXELS:
-            raise ValueError(f"{height} x {width} pixels become {size[0]} x {size[1]}: at most {MAX_PIXELS} are read")
+        most = min(MAX_PIXELS, memory_limit() // BYTES_OF_PIXEL)
+        if math.prod(size) > most:
+            raise ValueError(f"{height} x {width} pixels become {size[0]} x {size[1]}: at most {most} are read")
         return size
 
     def cropped(self, height: int, width: int) -> Size:

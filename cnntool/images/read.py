@@ -19,13 +19,13 @@ from cnntool.images import decode, formats, limits, volumes
 from cnntool.images.orientation import orientation_of, turned, turned_size
 from cnntool.images.preparation import (
     AS_IT_IS,
-    MAX_PIXELS,
     Preparation,
     parse_crop,
     parse_normalize,
     parse_resize,
 )
 from cnntool.images.resizing import Resizer
+from cnntool.limits import MAX_PIXELS
 
 __all__ = [
     "AS_IT_IS",

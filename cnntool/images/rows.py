@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cnntool.arrays import Header
 from cnntool.images import decode, volumes
 from cnntool.images.orientation import orientation_of, turned_size
 from cnntool.images.preparation import AS_IT_IS, Preparation
@@ -111,10 +112,11 @@ class _Whole(Rows):
 class _OfVolume(Rows):
     """A `.npy` file in C order. Its rows are read, not mapped: pages of a mapping would count as this process's."""
 
-    def __init__(self, file: RandomFile, header: tuple[Any, bool, np.dtype, int], *rows: Any) -> None:
+    def __init__(self, file: RandomFile, header: Header, *rows: Any) -> None:
         super().__init__(*rows)
         self._file = file
-        (_, width, *channels), _, self._dtype, self._offset = header
+        _, width, *channels = header.shape
+        self._dtype, self._offset = header.dtype, header.offset
         self._row = width, *(channels or [1])
 
     def _cropped(self, first: int, last: int) -> np.ndarray:
@@ -175,16 +177,17 @@ class _OfPixels(Rows):
 
 
 def _volume_rows(source: Source, preparation: Preparation, notice: Notice | None, name: str) -> Rows:
-    header = shape, fortran, dtype, _ = volumes.header(source, name)
-    if fortran or isinstance(source, bytes):
-        if fortran and notice is not None:
+    header = volumes.header(source, name)
+    shape = header.shape
+    if header.fortran or isinstance(source, bytes):
+        if header.fortran and notice is not None:
             notice(f"{name}: columns first (Fortran order), so the whole volume is held in memory")
         return _Whole(read_volume(source, preparation, notice, name=name), name)
     with naming(name):
         size = volume_size(preparation, *shape[:2])
         corner = preparation.corner(*shape[:2])
         channels = preparation.channels(shape[2] if len(shape) == 3 else 1)
-    volumes.tell_type(dtype, name, notice)
+    volumes.tell_type(header.dtype, name, notice)
     with decoding(name):
         file = RandomFile(source, name)
     return _OfVolume(file, header, (*size, channels), corner, preparation, name)

@@ -1,30 +1,28 @@
-"""`.npy` volumes: H x W or H x W x C numbers, mapped from a file or taken from bytes. Nothing here unpickles."""
+"""`.npy` volumes: H x W or H x W x C numbers, mapped from a file or taken from bytes."""
 
 from __future__ import annotations
 
-import io
 import math
-import os
 from collections.abc import Callable
-from typing import IO, Any, Literal
+from typing import Any
 
 import numpy as np
 
-from cnntool.errors import BadInput, CnntoolError
-from cnntool.images import formats
+from cnntool.arrays import MAGIC, Header, npy_array, npy_header, telling
+from cnntool.errors import BadInput
+from cnntool.limits import check_memory
 
-MAGIC = formats.VOLUME_MAGIC
+__all__ = ["MAGIC", "header", "load", "tell_type", "to_float32", "volume_shape"]
+
 EXPECTED = "expected a .npy file of H x W or H x W x C real numbers"
-READERS: dict[tuple[int, int], Any] = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+TROUBLE = "not a volume that can be read"
+MAPPED = "<f4"  # what is read without being converted
 
 
 def volume_shape(source: Any, name: str) -> tuple[int, int, int]:
     """(height, width, channels) of a path or bytes, from the header; raises BadInput for what is no volume."""
-    shape, _, _, _ = header(source, name)
-    return (*shape, 1) if len(shape) == 2 else shape
+    shape = header(source, name).shape
+    return shape[0], shape[1], shape[2] if len(shape) == 3 else 1
 
 
 def load(
@@ -35,22 +33,18 @@ def load(
     A path of little-endian float32 is mapped copy-on-write: only the pages that are used are read, and the array can
     be written without changing the file. `notice` gets one line when another type is converted.
     """
-    shape, fortran, dtype, offset = header(source, name)
-    order: Literal["F", "C"] = "F" if fortran else "C"
-    try:
-        if isinstance(source, bytes):
-            array = np.frombuffer(source, dtype, math.prod(shape), offset).reshape(shape, order=order)
-        else:
-            array = np.asarray(np.memmap(source, dtype, "c", offset, shape, order))
-    except (OSError, ValueError, MemoryError) as error:
-        raise BadInput(f"{name}: not a volume that can be read ({error}): {EXPECTED}") from None
-    if array.ndim == 2:
-        array = array[:, :, np.newaxis]
-    if part is not None:
-        array = array[part]
-    tell_type(dtype, name, notice)
-    array = to_float32(array)
-    return array if array.flags.writeable else array.copy()
+    found = header(source, name)
+    with telling(name, EXPECTED, TROUBLE, BadInput):
+        array = npy_array(source, found)
+        if array.ndim == 2:
+            array = array[:, :, np.newaxis]
+        if part is not None:
+            array = array[part]
+        tell_type(found.dtype, name, notice)
+        if found.descr != MAPPED or not array.flags.c_contiguous:
+            check_memory(array.size, f"{name}: the volume as float32")
+        array = to_float32(array)
+        return array if array.flags.writeable else array.copy()
 
 
 def tell_type(dtype: np.dtype, name: str, notice: Callable[[str], None] | None) -> None:
@@ -65,34 +59,13 @@ def to_float32(array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def header(source: Any, name: str) -> tuple[Any, bool, np.dtype, int]:
-    """Shape, Fortran order, dtype and where the numbers begin; all is checked against the file's length."""
-    try:
-        if isinstance(source, bytes):
-            return _parsed(io.BytesIO(source), len(source))
-        with open(source, "rb") as file:
-            return _parsed(file, os.fstat(file.fileno()).st_size)
-    except FileNotFoundError:
-        raise CnntoolError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise CnntoolError(f"{name}: a folder, expected a file") from None
-    except Exception as error:  # the header is a Python literal: a hostile one fails in many ways
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{name}: not a volume that can be read ({reason}): {EXPECTED}") from None
-
-
-def _parsed(file: IO[bytes], length: int) -> tuple[Any, bool, np.dtype, int]:
-    version = np.lib.format.read_magic(file)
-    if version not in READERS:
-        raise ValueError(f"format version {version[0]}.{version[1]}")
-    shape, fortran, dtype = READERS[version](file)
-    if dtype.hasobject or dtype.kind not in "fiub":
-        raise ValueError(f"numbers of type {dtype}")
-    if len(shape) not in (2, 3):
-        raise ValueError(f"{len(shape)} dimensions")
-    if any(side < 1 for side in shape):
-        raise ValueError(f"an empty volume, {' x '.join(map(str, shape))}")
-    missing = file.tell() + math.prod(shape) * dtype.itemsize - length
-    if missing > 0:
-        raise ValueError(f"truncated, {missing} bytes are missing")
-    return shape, fortran, dtype, file.tell()
+def header(source: Any, name: str) -> Header:
+    """The header of a volume, checked against the file's length; raises BadInput for what is no volume."""
+    with telling(name, EXPECTED, TROUBLE, BadInput):
+        found = npy_header(source)
+        found.require("fiub")
+        if len(found.shape) not in (2, 3):
+            raise ValueError(f"{len(found.shape)} dimensions")
+        if not math.prod(found.shape):
+            raise ValueError(f"an empty volume, {' x '.join(map(str, found.shape))}")
+        return found

@@ -14,6 +14,7 @@ from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.canvas import convolved, input_gradient
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.learned import learned_steps
+from cnntool.limits import check_memory
 from cnntool.steps.geometry import Shape, Sides, Window, output_size, place_window
 from cnntool.steps.step import AnyStep, Convolution, Windowed
 
@@ -92,6 +93,7 @@ class Bank(Layer):
         if repeats == 1 and shape[2] > 1:
             steps.append(matrix_step(shape, np.full((shape[2], 1), 1 / shape[2], np.float32)))
             shape = (*shape[:2], 1)
+        check_memory(weight.size * repeats, "the filters, once for each channel,")
         window = self.window(shape)
         steps.append(Convolution(shape, window, np.tile(weight, (1, 1, 1, repeats)), None, repeats))
         if self.bank.reduce is not None:

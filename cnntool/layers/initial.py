@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from cnntool.arrays import LARGEST_HEADER, open_arrays, telling
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays
 
 if TYPE_CHECKING:
     import numpy as np
+
+EXPECTED = "expected arrays that numpy.save or numpy.savez wrote"
+TROUBLE = "not a file of arrays that can be read"
 
 # The variance of a weight, given the numbers of inputs and outputs that it connects. He: K. He et al., "Delving deep
 # into rectifiers", 2015; Glorot: X. Glorot and Y. Bengio, 2010; LeCun: Y. LeCun et al., "Efficient BackProp", 1998.
@@ -35,25 +39,25 @@ def random_weights(shapes: dict[str, tuple[int, ...]], how: str, rectified: bool
 
 
 def load_weights(path: str, shapes: dict[str, tuple[int, ...]]) -> Arrays:
-    """The `weight` of a .npy, or `weight` and `bias` of a .npz, checked against the shapes that the layer needs."""
+    """The `weight` of a .npy, or `weight` and `bias` of a .npz, read once their shapes are those of the layer."""
     import numpy as np
 
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = dict(loaded) if path.lower().endswith(".npz") else {"weight": loaded}
-    except FileNotFoundError:
-        raise CnntoolError(f"--weights {path}: no such file") from None
-    except Exception as error:  # zip, header and memory errors of a damaged file are of many types
-        raise CnntoolError(f"--weights {path}: not a file of arrays that can be read ({error})") from None
-    if "weight" not in arrays:
-        raise CnntoolError(f"--weights {path}: no array `weight` in it, only {', '.join(arrays) or 'nothing'}")
+    where = f"--weights {path}"
     found: Arrays = {}
-    for name, shape in shapes.items():
-        array = arrays.get(name, np.zeros(shape, np.float32))  # a missing bias is zero
-        if array.shape != shape or array.dtype.kind not in "fiu":
-            raise CnntoolError(
-                f"--weights {path}: `{name}` is {array.dtype} of shape {array.shape}, expected real numbers of {shape}"
-                + (" (kernel height, kernel width, input channels / groups, OUT_CHANNELS)" if name == "weight" else "")
-            )
-        found[name] = np.ascontiguousarray(array, np.float32)
+    largest = 16 * max(map(math.prod, shapes.values())) + LARGEST_HEADER  # bytes: longer numbers than float64 are rare
+    with telling(where, EXPECTED, TROUBLE), open_arrays(path, inflate=largest) as file:
+        names = file.names()
+        if "weight" not in names:
+            raise CnntoolError(f"{where}: no array `weight` in it, only {', '.join(names) or 'nothing'}")
+        for name, shape in shapes.items():
+            if name not in names:
+                found[name] = np.zeros(shape, np.float32)  # a missing bias is zero
+                continue
+            header = file.header(name)
+            if header.shape != shape or header.kind not in "fiu":
+                raise CnntoolError(
+                    f"{where}: `{name}` is {header.type_name} of shape {header.shape}, expected real numbers of {shape}"
+                    + (" (kernel height, kernel width, input channels / groups, OUT_CHANNELS)" * (name == "weight"))
+                )
+            found[name] = np.ascontiguousarray(file.read(name), np.float32)
     return found

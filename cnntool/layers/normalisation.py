@@ -130,7 +130,7 @@ class LocalResponseNorm(Layer):
 
     word: ClassVar[str] = "lrn"
 
-    size: int = option(5, Integer(1), "Number of neighbouring channels.")
+    size: int = option(5, Integer(1, 65535), "Number of neighbouring channels.")
     alpha: float = option(1e-4, Real(), "Weight of the sum of squares.")
     beta: float = option(0.75, Real(), "Exponent.")
     k: float = option(1.0, Real(), "Added to the sum.")

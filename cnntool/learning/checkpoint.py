@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnntool.arrays import ArrayFile, open_arrays, telling
 from cnntool.errors import CnntoolError
 from cnntool.files import atomic
 from cnntool.layers.base import Arrays
 
 if TYPE_CHECKING:
+    from cnntool.learning.network import Network
     from cnntool.learning.train import Trainer
 
 GROUPS = ("now", "best", "state")  # the arrays, those of the best epoch, and what the optimiser remembers
@@ -46,30 +48,61 @@ def check_there(path: Path) -> None:
 
 def read_checkpoint(path: Path, trainer: Trainer) -> None:
     """Puts a trainer that was made in the same way where the other one was. Raises CnntoolError."""
+    where, expected = f"--resume: {path}", "leave --resume out to train from the start"
     check_there(path)
-    try:
-        with np.load(path, allow_pickle=False) as loaded:
-            head = json.loads(str(loaded["head"]))
-            arrays = {name: loaded[name] for name in loaded.files if name != "head"}
+    with telling(where, expected, "no checkpoint that can be read"), open_arrays(path) as file:
+        head = json.loads(str(file.read("head")))
         known, history = dict(head["identity"]), list(head["history"])
         best_epoch, steps = int(head["best_epoch"]), int(head["steps"])
-    except Exception as error:  # a damaged zip, header or JSON fails in many ways
-        reason = " ".join(str(error).split())[:200]
-        raise CnntoolError(f"--resume: {path} is no checkpoint that can be read ({reason})") from None
+        if not 0 <= best_epoch <= len(history):
+            raise ValueError(f"the best epoch is {best_epoch} of {len(history)}")
+        check_identity(known, trainer, path)
+        groups = read_groups(file, trainer)
+    trainer.network.arrays = nested(groups["now"], len(trainer.arrays))
+    trainer.best = nested(groups["best"], len(trainer.arrays))
+    trainer.optimiser.state, trainer.optimiser.steps = groups["state"], steps
+    trainer.history, trainer.best_epoch = history, best_epoch
+
+
+def check_identity(known: dict[str, Any], trainer: Trainer, path: Path) -> None:
+    """Refuses a checkpoint of another training."""
     for name, value in identity(trainer).items():
         if known.get(name) != value:
             raise CnntoolError(
                 f"--resume: {path} was made with {name} {known.get(name)!r}, and now it is {value!r}: "
                 "give the same options, layers and images, or leave --resume out"
             )
+
+
+def read_groups(file: ArrayFile, trainer: Trainer) -> dict[str, Arrays]:
+    """The arrays of each group; a ValueError for those of layers that are not of the trainer's shapes."""
+    shapes = shapes_of(trainer.network)
     groups: dict[str, Arrays] = {group: {} for group in GROUPS}
-    for name, array in arrays.items():
-        group, _, rest = name.partition(".")
-        groups.get(group, {})[rest] = array
-    trainer.network.arrays = nested(groups["now"], len(trainer.arrays))
-    trainer.best = nested(groups["best"], len(trainer.arrays))
-    trainer.optimiser.state, trainer.optimiser.steps = groups["state"], steps
-    trainer.history, trainer.best_epoch = history, best_epoch
+    for key in file.names():
+        group, _, name = key.partition(".")
+        if key == "head":
+            continue
+        header = file.header(key)
+        if group not in groups or header.kind not in "fiu":
+            raise ValueError(f"`{key}` is {header.type_name}, and belongs to no checkpoint")
+        expected = shapes.get(name.rpartition(".")[0] if group == "state" else name)
+        if header.shape != expected:
+            raise ValueError(f"`{key}` has the shape {header.shape}, expected {expected}")
+        groups[group][name] = file.read(key)
+    if missing := flat(trainer.arrays).keys() - groups["now"].keys():
+        raise ValueError(f"`now.{min(missing)}` is missing")
+    return groups
+
+
+def shapes_of(network: Network) -> dict[str, tuple[int, ...]]:
+    """Of all arrays that the layers have or may get while they are trained."""
+    found = {}
+    for number in network.order:
+        layer, inputs = network.graph.nodes[number]
+        shape = network.shapes[inputs[0]]
+        for name, declared in (layer.parameter_shapes(shape) | layer.buffer_shapes(shape)).items():
+            found[f"{number + 1}.{name}"] = declared
+    return found
 
 
 def identity(trainer: Trainer) -> dict[str, Any]:

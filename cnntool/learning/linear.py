@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnntool import kernels
+from cnntool.arrays import open_arrays, telling
 from cnntool.engine.threads import available_threads, parallel
 from cnntool.errors import CnntoolError
 from cnntool.layers.learned import Product
 from cnntool.learning.curvature import Curvature
 from cnntool.learning.minimise import minimise
+from cnntool.limits import memory_limit
 from cnntool.steps.step import run_calls
 
 ROWS = 256  # that go through the weights together, forth and back while they are near
@@ -185,20 +186,18 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
 def read_table(path: str) -> Table:
     """The table of a `.npz` that `extract` wrote; a CnntoolError for anything else. Nothing in it can run code."""
     expected = "expected a table that `cnntool extract` wrote as .npz"
-    try:
-        with np.load(os.fspath(path), allow_pickle=False) as arrays:
-            features, paths = arrays["features"], arrays["paths"].tolist()
-            labels = arrays["labels"].tolist() if "labels" in arrays else [""] * len(paths)
-    except FileNotFoundError:
-        raise CnntoolError(f"{path}: no such file: {expected}") from None
-    except Exception as error:  # zip, header and memory errors of a damaged file are of many types
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CnntoolError(f"{path}: not a table that can be read ({reason}): {expected}") from None
-    if features.ndim != 2 or features.dtype != np.float32 or not len(features) == len(paths) == len(labels):
-        raise CnntoolError(
-            f"{path}: `features` are {features.dtype} of {features.shape} for {len(paths)} paths and {len(labels)} "
-            f"labels: {expected}"
-        )
+    with telling(path, expected, "not a table that can be read"), open_arrays(path, inflate=memory_limit()) as file:
+        header, names = file.header("features"), file.names()
+        if len(header.shape) != 2 or header.type_name != "float32":
+            raise ValueError(f"`features` are {header.type_name} of {header.shape}")
+        rows = header.shape[0]
+        for name in {"paths", "labels"} & set(names):
+            texts = file.header(name)
+            if texts.kind != "U" or texts.shape != (rows,):
+                raise ValueError(f"`{name}` are {texts.type_name} of {texts.shape} for {rows} rows")
+        paths = file.read("paths").tolist()
+        labels = file.read("labels").tolist() if "labels" in names else [""] * rows
+        features = file.read("features")
     if not all(np.isfinite(features[first : first + ROWS]).all() for first in range(0, len(features), ROWS)):
         raise CnntoolError(f"{path}: some features are not finite: expected numbers that can be learned from")
-    return Table(features, list(map(str, paths)), list(map(str, labels)))
+    return Table(features, paths, labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +14,8 @@ from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.training import Training
 from cnntool.learning.losses import Loss, cross_entropy
+from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
-from cnntool.network.parameters import check_memory
 from cnntool.steps.geometry import Shape
 
 
@@ -63,8 +64,18 @@ class Network:
         return Training(spread, needs_input=needs_input, slope=slope)
 
     def memory(self, images: int) -> int:
-        """About how many numbers a step over so many images keeps: outputs and their gradients."""
-        return 2 * images * sum(int(np.prod(self.shapes[number])) for number in self.order)
+        """About how many numbers a step over so many images keeps: outputs, their gradients, inputs with a border."""
+        return 2 * images * sum(math.prod(self.shapes[number]) for number in self.order) + images * self._bordered()
+
+    def _bordered(self) -> int:
+        """The numbers of the largest input with the border that its layer puts around it."""
+        found = [0]
+        for number in self.order:
+            layer, inputs = self.graph.nodes[number]
+            height, width, channels = self.shapes[inputs[0]]
+            top, left, bottom, right = layer.window((height, width, channels)).padding
+            found.append((height + top + bottom) * (width + left + right) * channels)
+        return max(found)
 
     def parameters(self) -> Arrays:
         """All that is trained, as `row.name` with rows from 1: the arrays themselves."""
@@ -119,6 +130,8 @@ class Network:
 
 def scores_of(graph: Graph) -> int:
     """The node whose output goes into the softmax of the loss: the last one, or the one before a last softmax."""
+    if graph.output == INPUT:
+        return INPUT
     layer, inputs = graph.nodes[graph.output]
     return inputs[0] if layer.word == "softmax" and inputs[0] != INPUT else graph.output
 

@@ -16,20 +16,18 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
+from cnntool.arrays import ArrayFile, Header, open_arrays, telling
 from cnntool.errors import CnntoolError
 from cnntool.files import PathLike, atomic
 from cnntool.layers.base import Arrays, Layer
+from cnntool.limits import LARGEST_SHAPE_SIDE
 from cnntool.network.graph import Graph
 from cnntool.steps.geometry import Shape
 
-if TYPE_CHECKING:
-    import numpy as np
-
 FORMAT = 1
 SUFFIXES = (".npz", ".safetensors")
-LARGEST_SIDE = 10**7
 EXPECTED = "expected a model that `cnntool fit`, `cnntool train` or Pipeline.save wrote"
 
 
@@ -43,30 +41,24 @@ class Head:
     preparation: dict[str, Any] = field(default_factory=dict)
 
 
-class Store(Protocol):
-    """An opened model file of one kind. Its methods may raise anything for a damaged file."""
-
-    def head(self) -> dict[str, Any]:
-        """The five entries that are no arrays of layers, as plain values; those that are missing are left out."""
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each array of the layers, from its header; a ValueError where a number is no float."""
-
-    def read(self, name: str) -> np.ndarray:
-        """One of the arrays."""
-
-
 class SavedModel:
     """A model that is being read: its head at once, its arrays when the graph of its words is known."""
 
-    def __init__(self, store: Store, path: str) -> None:
-        self.path, self._store = path, store
-        self.head = checked_head(store.head())
+    def __init__(self, file: ArrayFile, kind: str) -> None:
+        self._file = file
+        if kind == ".npz":
+            from cnntool.models.npz import HEAD, head_of
+        else:
+            from cnntool.models.tensors import head_of
+
+            HEAD = ()
+        self.head = checked_head(head_of(file))
+        self._names = [name for name in file.names() if name not in HEAD]
 
     def arrays(self, graph: Graph) -> list[Arrays]:
         """The arrays of each node, every one of the shape that its layer declares."""
         shapes = graph.shapes(self.head.input_shape)
-        there = self._store.shapes()
+        there = {name: self._header(name).shape for name in self._names}
         found: list[Arrays] = [{} for _ in graph.nodes]
         for number in graph.needed():
             layer, inputs = graph.nodes[number]
@@ -74,11 +66,17 @@ class SavedModel:
                 key = f"{number + 1}.{name}"
                 if there[key] != shape:
                     raise CnntoolError(f"`{key}` has the shape {there[key]}, and `{layer.word}` has {shape}")
-                found[number][name] = self._store.read(key)
+                found[number][name] = self._file.read(key)
         known = {f"{number + 1}.{name}" for number, arrays in enumerate(found) for name in arrays}
         if strange := sorted(set(there) - known):
             raise CnntoolError(f"`{strange[0]}` belongs to none of its layers")
         return found
+
+    def _header(self, name: str) -> Header:
+        header = self._file.header(name)
+        if header.kind != "f" or header.itemsize not in (4, 8):
+            raise CnntoolError(f"`{name}` holds {header.type_name}")
+        return header
 
 
 def expected_arrays(layer: Layer, number: int, shape: Shape, there: dict[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -108,7 +106,7 @@ def checked_head(values: dict[str, Any]) -> Head:
             raise CnntoolError(f"its `{name}` are no list of texts")
     shape = values.get("input_shape")
     if not isinstance(shape, list) or len(shape) != 3 or not all(
-        type(size) is int and 1 <= size <= LARGEST_SIDE for size in shape
+        type(size) is int and 1 <= size <= LARGEST_SHAPE_SIDE for size in shape
     ):  # fmt: skip
         raise CnntoolError(f"its `input_shape` is {shape!r:.60}, no (height, width, channels)")
     if not isinstance(values.get("preparation"), dict):
@@ -120,26 +118,13 @@ def checked_head(values: dict[str, Any]) -> Head:
 @contextlib.contextmanager
 def open_model(path: PathLike) -> Iterator[SavedModel]:
     """A model to read. Whatever is wrong with the file, in the block too, becomes one CnntoolError that names it."""
-    name = os.fspath(path)
-    kind = suffix_of(path)
-    try:
-        with open(path, "rb"):
-            pass
-        if kind == ".npz":
-            from cnntool.models.npz import NpzStore as Kind
-        else:
-            from cnntool.models.tensors import TensorStore as Kind  # type: ignore[assignment]
-        with contextlib.closing(Kind(name)) as store:
-            yield SavedModel(store, name)
-    except FileNotFoundError:
-        raise CnntoolError(f"{name}: no such file: {EXPECTED}") from None
-    except CnntoolError as error:
-        raise CnntoolError(f"{name}: not a model that can be used: {error}; {EXPECTED}") from None
-    except OSError as error:
-        raise CnntoolError(f"{name}: cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # zip, header, JSON and memory errors of a damaged file are of many types
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CnntoolError(f"{name}: damaged, or no model ({reason}): {EXPECTED}") from None
+    name, kind = os.fspath(path), suffix_of(path)
+    with telling(name, EXPECTED, "damaged, or no model"):
+        try:
+            with open_arrays(path) as file:
+                yield SavedModel(file, kind)
+        except CnntoolError as error:
+            raise CnntoolError(f"{name}: not a model that can be used: {error}; {EXPECTED}") from None
 
 
 def save_model(path: PathLike, head: Head, arrays: Sequence[Arrays]) -> None:

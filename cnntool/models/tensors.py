@@ -1,4 +1,4 @@
-"""A model as `.safetensors`, by the package of that name: its header is checked there, and holds no code by design.
+"""A model as `.safetensors`. The package of that name writes it; to read one, none is needed.
 
 The header's `__metadata__` is a table of texts. It has one entry, `cnntool`, with the head as JSON: the package writes
 several entries in no fixed order, and equal models should be equal files.
@@ -11,11 +11,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from cnntool.arrays import ArrayFile
 from cnntool.errors import CnntoolError
 from cnntool.models.saving import parsed_json
 
 ENTRY = "cnntool"
-FLOATS = {"F32": np.float32, "F64": np.float64}
 
 
 def package() -> Any:
@@ -29,32 +29,12 @@ def package() -> Any:
     return safetensors
 
 
-class TensorStore:
-    """An opened `.safetensors`."""
-
-    def __init__(self, path: str) -> None:
-        self._file = package().safe_open(path, framework="numpy")
-
-    def close(self) -> None:
-        del self._file
-
-    def head(self) -> dict[str, Any]:
-        head = parsed_json((self._file.metadata() or {}).get(ENTRY, "{}"))
-        if not isinstance(head, dict):
-            raise ValueError("its metadata are no object")
-        return head
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        found = {}
-        for name in self._file.keys():  # noqa: SIM118 it is no mapping
-            piece = self._file.get_slice(name)
-            if piece.get_dtype() not in FLOATS:
-                raise ValueError(f"`{name}` holds {piece.get_dtype()}")
-            found[name] = tuple(piece.get_shape())
-        return found
-
-    def read(self, name: str) -> np.ndarray:
-        return self._file.get_tensor(name)
+def head_of(file: ArrayFile) -> dict[str, Any]:
+    """The entries that are no arrays of layers, as plain values; those that are missing are left out."""
+    head = parsed_json(file.metadata().get(ENTRY, "{}"))
+    if not isinstance(head, dict):
+        raise ValueError("its metadata are no object")
+    return head
 
 
 def write(file: IO[bytes], values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

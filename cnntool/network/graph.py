@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cnntool.declare import did_you_mean, is_integer
+from cnntool.declare import did_you_mean, is_integer, listed
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Layer
+from cnntool.limits import MOST_LAYERS
 from cnntool.steps.geometry import Shape
 
 INPUT = -1  # the number of the network's input, where nodes have 0, 1, ...
@@ -32,7 +33,7 @@ class Graph:
             return Graph(self.nodes, self.marks, self.marks[stop])
         if is_integer(stop) and 1 <= int(stop) <= len(self.nodes):
             return Graph(self.nodes, self.marks, int(stop) - 1)
-        names = f" or one of the marks {', '.join(self.marks)}" if self.marks else ""
+        names = f" or one of the marks {listed(self.marks)}" if self.marks else ""
         raise CnntoolError(
             f"--until {stop}: no such row{did_you_mean(stop, self.marks)}; "
             f"expected a number from 1 to {len(self.nodes)}{names}"
@@ -75,13 +76,15 @@ def connect(layers: Sequence[Layer]) -> Graph:
     """The graph of a chain: `mark` and `from` say what is connected, and are no nodes themselves."""
     from cnntool.layers.branches import From, Mark
 
+    if len(layers) > MOST_LAYERS:
+        raise CnntoolError(f"{len(layers)} layers: expected at most {MOST_LAYERS}")
     nodes: list[Node] = []
     marks: dict[str, int] = {}
     current = INPUT
 
     def marked(name: str, word: str) -> int:
         if name not in marks:
-            known = f"the marks before it are {', '.join(marks)}" if marks else f"put `mark {name}` before it"
+            known = f"the marks before it are {listed(marks)}" if marks else f"put `mark {name}` before it"
             near = did_you_mean(name, marks)
             raise CnntoolError(f"{word} (layer {len(nodes) + 1}): no volume is marked `{name}`{near}; {known}")
         return marks[name]

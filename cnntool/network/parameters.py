@@ -6,11 +6,13 @@ import math
 
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Arrays, Layer
+from cnntool.limits import LARGEST_BORDERED, check_memory
 from cnntool.network.graph import Graph, named
 from cnntool.steps.geometry import Shape
 
 # What stands between a convolution and the activation that decides how it is initialised.
 TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}
+MOSTLY_BORDER = 16  # times the volume itself
 
 
 class Parameters:
@@ -56,16 +58,6 @@ class Parameters:
         return False
 
 
-def physical_memory() -> int:
-    """Bytes of memory of this machine, or of what this process may use of it."""
-    import os
-
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):  # not told on this system
-        return 2**36
-
-
 def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
     """Refuses parameters that the machine cannot hold before any of them is drawn; `shapes` as `Graph.shapes`."""
     total = 0
@@ -74,14 +66,19 @@ def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
         arrays = layer.parameter_shapes(shapes[inputs[0]]) | layer.buffer_shapes(shapes[inputs[0]])
         total += sum(map(math.prod, arrays.values()))
         with named(layer, number):
-            check_memory(total, "the parameters up to here")
+            check_memory(2 * total, "the parameters up to here, as they are and as kernels take them,")
 
 
-def check_memory(numbers: int, what: str) -> None:
-    """Refuses, before anything is allocated, what the machine cannot hold."""
-    needed, limit = 4 * numbers, int(0.8 * physical_memory())
-    if needed > limit:
-        raise CnntoolError(
-            f"{what} would need {needed / 2**30:.1f} GiB: expected at most {limit / 2**30:.1f} GiB on this machine; "
-            "make the input, the kernels or the channels fewer"
-        )
+def check_borders(graph: Graph, shapes: dict[int, Shape]) -> None:
+    """Refuses padding that makes a large volume of a small one."""
+    for number in graph.needed():
+        layer, inputs = graph.nodes[number]
+        height, width, channels = shape = shapes[inputs[0]]
+        with named(layer, number):
+            top, left, bottom, right = layer.window(shape).padding
+            needed = 4 * (height + top + bottom) * (width + left + right) * channels
+            if needed > max(LARGEST_BORDERED, MOSTLY_BORDER * 4 * math.prod(shape)):
+                raise CnntoolError(
+                    f"the border around its input would need {needed / 2**30:.1f} GiB: expected at most "
+                    f"{LARGEST_BORDERED / 2**30:.1f} GiB; make the window or the padding smaller"
+                )

@@ -89,7 +89,8 @@ def summarise(
                 inputs_and_bias = math.prod(shape) + 1
                 row["parameters_as_fc"] = inputs_and_bias * math.prod(output) if layer.macs(shape) else parameters
             rows.append(row)
-    summed = [key for key in (rows[0] if rows else ()) if key.startswith("parameters") or key in ("buffers", "macs")]
+    extra = {"parameters_without_sharing": without_sharing, "parameters_as_fc": as_fc}
+    summed = ["parameters", "buffers", "macs", *(key for key, asked in extra.items() if asked)]
     totals: dict[str, int] = {key: sum(row[key] for row in rows) for key in summed}
     totals["activation_bytes"] = sum(row["output_bytes"] for row in rows)
     summary = {"input": list(input_shape), "layers": rows, "totals": totals}

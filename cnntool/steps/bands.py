@@ -71,26 +71,35 @@ def rows_of_steps(steps: list[Step], first: int, last: int) -> list[Rows]:
     return found
 
 
+def scratch_bytes(steps: list[Step], rows: int) -> int:
+    """Of a band of so many final rows: what the steps read, with the border that their windows need around it."""
+    spans = rows_of_steps(steps, 0, rows)
+    spans = [Rows(0, span.last - span.first) for span in spans]
+    height, width, channels = steps[-1].output_shape
+    # final rows count where more than one step goes over them
+    final = 4 * min(rows, height) * width * channels if len(steps) > 1 and works_in_place(steps[-1]) else 0
+    return final + sum(
+        4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
+        * (step.input_shape[1] + step.window.padding[1] + step.window.padding[3]) * step.input_shape[2]
+        for step, span in zip(steps, spans, strict=True)
+    )  # fmt: skip
+
+
+def largest_scratch(steps: list[Step], threads: int) -> int:
+    """Bytes that the bands of so many threads may take at once, at most."""
+    rows = band_rows(steps)
+    bands = min(threads, -(-steps[-1].output_shape[0] // rows))
+    return bands * (scratch_bytes(steps, rows) + 4 * sum(step.overread for step in steps))
+
+
 def band_rows(steps: list[Step]) -> int:
     """How many final rows of a band the scratch memory allows: whole groups of rows, at least one."""
-
-    def scratch(rows: int) -> int:
-        spans = rows_of_steps(steps, 0, rows)
-        spans = [Rows(0, span.last - span.first) for span in spans]
-        height, width, channels = steps[-1].output_shape
-        # final rows count where more than one step goes over them
-        final = 4 * min(rows, height) * width * channels if len(steps) > 1 and works_in_place(steps[-1]) else 0
-        return final + sum(
-            4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
-            * (step.input_shape[1] + step.window.padding[1] + step.window.padding[3]) * step.input_shape[2]
-            for step, span in zip(steps, spans, strict=True)
-        )  # fmt: skip
-
     group = row_group(steps)
-    each = scratch(2 * group) - scratch(group)
+    least = scratch_bytes(steps, group)
+    each = scratch_bytes(steps, 2 * group) - least
 
     def fitting(size: int) -> int:
-        return 1 + max(0, size - scratch(group)) // max(1, each)
+        return 1 + max(0, size - least) // max(1, each)
 
     groups = max(fitting(SCRATCH_BYTES), min(fitting(WIDE_BYTES), -(-FEW_ROWS // group)))
     groups = max(groups, fair_groups(steps, group))
@@ -156,6 +165,7 @@ def band_calls(
     calls: list[Call] = []
     place: Place | None = None  # of the input of the present step, once a step before has written it
     framed: dict[int, np.ndarray] = {}  # the padded inputs of steps
+    behind = steps_behind(steps)
     for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
         rows = span.last - span.first
         if not rows:  # all that the next step sees is padding
@@ -164,7 +174,7 @@ def band_calls(
                 calls += frame(steps[number + 1], place[0], Rows(0, 0), 0)
             continue
         target = out
-        later = next((n for n in range(number + 1, len(steps)) if not works_in_place(steps[n])), None)
+        later = behind[number]
         if later is not None:
             needed = needed_rows(steps[later], *spans[later])
             array = padded_input(steps, later, spans, framed, scratch)
@@ -197,6 +207,16 @@ def spoiling(arrays: Iterable[np.ndarray]) -> list[Call]:
     """Fills arrays with NaN whose values nobody may read, in checking mode."""
     nothing = np.float32(np.nan)
     return [(kernels.pointwise.frame_forward, (array.reshape(1, 1, -1), 1, 0, 0, 0, 0, nothing)) for array in arrays]
+
+
+def steps_behind(steps: list[Step]) -> list[int | None]:
+    """For each step the number of the next one that does not work in place."""
+    found: list[int | None] = []
+    behind = None
+    for number in range(len(steps) - 1, -1, -1):
+        found.append(behind)
+        behind = behind if works_in_place(steps[number]) else number
+    return found[::-1]
 
 
 def place_of(source: RowSource, span: Rows) -> Place:

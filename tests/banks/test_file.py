@@ -52,7 +52,7 @@ def test_the_table_knows_it(saved):
         (np.ones((0, 3, 4)), r"each at least 1"),
         (np.ones((3, 3, 0)), r"each at least 1"),
         (np.ones(()), "has shape"),
-        (FILTERS.astype(np.complex64), "holds complex64: expected real numbers"),
+        (FILTERS.astype(np.complex64), r"holds complex64\): expected real numbers"),
         (FILTERS.astype(str), "expected real numbers"),
         (np.empty((1, 1, 1), object), "not a whole .npy array"),
         (np.ones((1024, 1, 1)), "1024x1 pixels: expected sides of at most 1023"),
@@ -73,7 +73,7 @@ def test_values_that_are_not_finite_are_refused(saved, value):
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    with pytest.raises(CnntoolError, match=r"none\.npy: cannot be read \(No such file"):
+    with pytest.raises(CnntoolError, match=r"none\.npy: no such file"):
         FileBank(str(tmp_path / "none.npy"))
     (tmp_path / "folder.npy").mkdir()
     with pytest.raises(CnntoolError, match=r"folder\.npy: cannot be read"):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cnntool.chain.grammar import parse_words
-from cnntool.chain.text import LARGEST_FILE, parse_file, split_text
+from cnntool.chain.text import parse_file, split_text
 from cnntool.errors import CnntoolError
+from cnntool.limits import LARGEST_PIPELINE
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_names_in_a_file_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.
         (b"conv 64", "missing argument 'KERNEL_SIZE'"),
         (b"mark 'x", "every quote to be closed"),
         (b"\x89PNG\r\n", "not a pipeline file that can be read"),
-        (b"relu\n" * (LARGEST_FILE // 5 + 1), "over 1 MiB"),
+        (b"relu\n" * (LARGEST_PIPELINE // 5 + 1), "over 1 MiB"),
         (None, "no such file"),
     ],
 )
@@ -78,3 +79,9 @@ def test_errors_name_the_file(tmp_path: Path, content: bytes | None, message: st
 def test_a_folder_is_no_pipeline_file(tmp_path: Path) -> None:
     with pytest.raises(CnntoolError, match="not a pipeline file that can be read"):
         parse_file(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_a_device_without_an_end_is_read_no_further_than_the_limit():
+    with pytest.raises(CnntoolError, match=r"^/dev/zero: a pipeline file of over 1 MiB"):
+        parse_file("/dev/zero")

@@ -67,7 +67,7 @@ def test_too_large_a_number_becomes_infinite_without_a_warning(tmp_path, recwarn
         (np.zeros((0, 3, 4)), "empty"),
         (np.zeros((2, 2), complex), "complex128"),
         (np.full((2, 2), "text"), "<U4"),
-        (np.zeros((2, 2), [("a", "f4")]), "type"),
+        (np.zeros((2, 2), [("a", "f4")]), "holds"),
         (np.zeros((2, 2), "M8[s]"), "datetime64"),
         (np.full((2, 2), None), "object"),
     ],

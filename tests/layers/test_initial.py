@@ -152,7 +152,7 @@ def test_files_that_are_missing_damaged_or_dangerous_are_refused(tmp_path):
     (tmp_path / "cut.npy").write_bytes((tmp_path / "whole.npy").read_bytes()[:-20])
     refused(tmp_path / "cut.npy", "not a file of arrays that can be read")
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
-    refused(tmp_path / "objects.npy", "not a file of arrays that can be read")
+    refused(tmp_path / "objects.npy", "`weight` is object of shape")
     np.savez(tmp_path / "names.npz", filters=noise(3, 3, 2, 4))
     refused(tmp_path / "names.npz", "no array `weight` in it, only filters")
 

@@ -129,7 +129,7 @@ def test_tables_that_cannot_be_used(tmp_path):
         (str(tmp_path / "none.npz"), "no such file"),
         (table(tmp_path / "a.npz", x), "two or more labels"),
         (table(tmp_path / "b.npz", x, ["a"] * 20), "two or more labels"),
-        (table(tmp_path / "c.npz", x, ["a"] * 19), "19 labels"),
+        (table(tmp_path / "c.npz", x, ["a"] * 19), "`labels` are <U1 of .19,. for 20 rows"),
         (table(tmp_path / "d.npz", x.astype(np.float64), labels.astype(str)), "float64"),
         (table(tmp_path / "e.npz", x * np.nan, labels.astype(str)), "not finite"),
         (table(tmp_path / "f.npz", x, np.array([{}] * 20, object)), "cannot be read|can be read"),

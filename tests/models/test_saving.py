@@ -157,9 +157,9 @@ def test_without_the_extra(tmp_path, monkeypatch):
     made().save(tmp_path / "m.safetensors")
     monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    for action in (made().save, cnntool.load):
-        with pytest.raises(CnntoolError, match=r"pip install cnntool\[safetensors\]"):
-            action(tmp_path / "m.safetensors")
+    with pytest.raises(CnntoolError, match=r"pip install cnntool\[safetensors\]"):
+        made().save(tmp_path / "n.safetensors")
+    assert cnntool.load(tmp_path / "m.safetensors").graph.nodes == made().graph.nodes
 
 
 HOSTILE = {
@@ -337,7 +337,7 @@ def test_hostile_safetensors(tmp_path):
     assert "`input_shape`" in refused(model(input_shape=[5, True, 1]))
     assert "NaN" in refused(model(preparation={"resize": float("nan")}))
     assert "missing" in refused(model(arrays={"1.bias": arrays["1.bias"]}))
-    assert "F16" in refused(model(arrays=arrays | {"1.bias": np.zeros(2, np.float16)}))
+    assert "float16" in refused(model(arrays=arrays | {"1.bias": np.zeros(2, np.float16)}))
     assert "no object" in refused(_written(path, save(arrays, {"cnntool": "[]"})))
     refused(_written(path, (2**40).to_bytes(8, "little") + b"{}"))
 

@@ -94,3 +94,10 @@ def test_named_keeps_the_kind_of_error_and_says_where():
         raise BadInput("broken")
     with pytest.raises(KeyError), named("conv", 2):
         raise KeyError("other errors pass as they are")
+
+
+def test_more_layers_than_any_network_has_are_refused(monkeypatch):
+    monkeypatch.setattr("cnntool.network.graph.MOST_LAYERS", 3)
+    assert len(graph("relu relu relu").nodes) == 3
+    with pytest.raises(CnntoolError, match="4 layers: expected at most 3"):
+        graph("relu relu relu relu")

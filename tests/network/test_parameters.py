@@ -5,8 +5,6 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.errors import CnntoolError
-from cnntool.network import parameters
-from cnntool.network.parameters import check_memory, physical_memory
 from tests.kernels.volumes import noise
 
 
@@ -66,18 +64,6 @@ def test_a_full_connection_tells_the_size_of_its_pictures():
     pipeline.set_weights([{"weight": noise(12, 4)}])
     with pytest.raises(CnntoolError, match="expected \\(15, 4\\) for an input of 3x5x1: give images of the size"):
         pipeline.run(noise(3, 5, 1))
-
-
-def test_what_does_not_fit_into_memory_is_refused_before_it_is_allocated(monkeypatch):
-    assert physical_memory() > 2**26
-    monkeypatch.setattr(parameters, "physical_memory", lambda: 10_000)
-    check_memory(2000, "a small thing")
-    with pytest.raises(CnntoolError, match=r"a large thing would need .* GiB: expected at most"):
-        check_memory(2001, "a large thing")
-    with pytest.raises(CnntoolError, match=r"fc \(layer 1\): its parameters would need"):
-        Pipeline.parse("fc 100").weights((10, 10, 1))
-    with pytest.raises(CnntoolError, match="a volume of 50x50x8 would need"):
-        Pipeline.parse("bank sobel --per-channel").run(np.zeros((50, 50, 4)))
 
 
 def test_absurd_sizes_are_refused_at_once():

@@ -24,7 +24,12 @@ RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
 # Bands of so many tiles, for neighbouring bands both go along the rows that they share: 8 filters 15x15 of 8192x8192
 # took 8.4 s by bands of one row, 2.4 by 4 tiles, 1.05 by 8 and by 16; but of outputs that stay in the third cache.
 FAIR_TILES, FAIR_BYTES = 8, 2**25
+LARGEST_EXACT, MOST_TERMS = 128, 128  # a side whose terms are all found; terms that are looked for beyond it
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
+
+
+class TooManyTerms(Exception):
+    """A large filter is not the sum of few products: other algorithms are faster."""
 
 
 class Factors(NamedTuple):
@@ -44,31 +49,56 @@ class Directions:
     """Vectors of which none is a multiple of another."""
 
     def __init__(self, size: int) -> None:
-        self.units = np.zeros((0, size))
+        self._room = np.zeros((4, size))
+        self._count = 0
+        # Multiples of a vector have the same part along any ray: few need be compared, of thousands of filters.
+        self._ray = np.random.default_rng(0).standard_normal(size)
+        self._ray /= np.linalg.norm(self._ray)
+        self._along = np.zeros(4)
+
+    @property
+    def units(self) -> np.ndarray:
+        return self._room[: self._count]
 
     def find(self, vector: np.ndarray, tolerance: float) -> tuple[int, float]:
         """The number of the unit whose multiple the vector is, but for a rest of norm `tolerance`, and the factor."""
-        factors = self.units @ vector
-        nearest = int(np.abs(factors).argmax()) if len(factors) else 0
-        if len(factors) and np.linalg.norm(vector - factors[nearest] * self.units[nearest]) <= tolerance:
-            return nearest, float(factors[nearest])
         norm = float(np.linalg.norm(vector))
-        self.units = np.concatenate([self.units, vector[None] / norm])
-        return len(self.units) - 1, norm
+        along = abs(float(self._ray @ vector)) / norm
+        near = np.flatnonzero(np.abs(self._along[: self._count] - along) <= 2 * tolerance / norm + 1e-12)
+        if len(near):
+            factors = self.units[near] @ vector
+            place = int(np.abs(factors).argmax())
+            if np.linalg.norm(vector - factors[place] * self.units[near[place]]) <= tolerance:
+                return int(near[place]), float(factors[place])
+        if self._count == len(self._room):
+            self._room = np.concatenate([self._room, np.zeros_like(self._room)])
+            self._along = np.concatenate([self._along, np.zeros_like(self._along)])
+        self._room[self._count], self._along[self._count] = vector / norm, along
+        self._count += 1
+        return self._count - 1, norm
 
 
-def factors_of(step: Convolution) -> Factors:
-    filters = np.ascontiguousarray(step.weight[:, :, 0].transpose(2, 0, 1), np.float64)
+def factors_of(step: Convolution) -> Factors | None:
+    """The factors of a step's filters; None for large ones that have many terms."""
+    filters = np.ascontiguousarray(step.weight[:, :, 0].transpose(2, 0, 1), np.float32)
     return _factors(filters.shape, step.window.stride[0], filters.tobytes())
 
 
 @functools.lru_cache(maxsize=4)  # weighing an algorithm and preparing it need the same
-def _factors(shape: tuple[int, ...], stride_y: int, data: bytes) -> Factors:
-    filters = np.frombuffer(data).reshape(shape)
+def _factors(shape: tuple[int, ...], stride_y: int, data: bytes) -> Factors | None:
+    try:
+        return taken_apart(np.frombuffer(data, np.float32).reshape(shape), stride_y)
+    except TooManyTerms:
+        return None
+
+
+def taken_apart(filters: np.ndarray, stride_y: int) -> Factors:
+    """Filters (K, kernel_height, kernel_width) as factors."""
+    shape = filters.shape
     parts, rows = Directions(shape[1] * shape[2]), Directions(shape[2])
     maps: list[list[tuple[int, np.ndarray]]] = []  # of each part the terms: the number of a row, and a column
     mixes: list[list[tuple[int, float]]] = []
-    for whole in filters:
+    for whole in filters.astype(np.float64):
         tolerance = RESIDUE * float(np.linalg.norm(whole))
         mixes.append([])
         for part in parts_of(whole, tolerance):
@@ -104,14 +134,47 @@ def parts_of(whole: np.ndarray, tolerance: float) -> list[np.ndarray]:
 
 def terms_of(part: np.ndarray, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """The fewest columns and unit rows whose products sum up to `part`, but for a rest of norm `tolerance`."""
-    u, s, vt = np.linalg.svd(part, full_matrices=False)
+    u, s, vt = singular_values(part, tolerance / 10)
     left_out = np.sqrt(np.cumsum(np.square(s[::-1])))[::-1]  # norm without the terms from r on
     return [(u[:, r] * s[r], vt[r]) for r in range(int((left_out > tolerance).sum()))]
 
 
-def support(vector: np.ndarray) -> tuple[int, int]:
+def singular_values(part: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As numpy's, for a large part of its few largest values only: all but a rest of norm `tolerance`.
+
+    What is about zero around the part is cut off. Then its range is found by a few random sums of its columns (N.
+    Halko, P. Martinsson, J. Tropp, "Finding structure with randomness", 2011). All values of 1023x1023 take 2 s.
+    """
+    if min(part.shape) <= LARGEST_EXACT:
+        return np.linalg.svd(part, full_matrices=False)
+    (top, bottom), (left, right) = (
+        support(np.linalg.norm(part, axis=axis), tolerance / 10) for axis in (1, 0)
+    )  # fmt: skip
+    inner = part[top:bottom, left:right]
+    if min(inner.shape) <= LARGEST_EXACT:
+        u, s, vt = np.linalg.svd(inner, full_matrices=False)
+    else:
+        u, s, vt = _of_few(inner, tolerance / 2)
+    wide_u, wide_vt = np.zeros((part.shape[0], len(s))), np.zeros((len(s), part.shape[1]))
+    wide_u[top:bottom], wide_vt[:, left:right] = u, vt
+    return wide_u, s, wide_vt
+
+
+def _of_few(part: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dice = np.random.default_rng(0)
+    for terms in (MOST_TERMS // 4, MOST_TERMS):
+        basis, _ = np.linalg.qr(part @ dice.standard_normal((part.shape[1], terms)))
+        inner = basis.T @ part
+        if np.linalg.norm(part - basis @ inner) <= tolerance:
+            u, s, vt = np.linalg.svd(inner, full_matrices=False)
+            return basis @ u, s, vt
+    raise TooManyTerms
+
+
+def support(vector: np.ndarray, tolerance: float | None = None) -> tuple[int, int]:
     """The piece of a vector outside of which next to nothing of its norm lies."""
-    tolerance = RESIDUE * float(np.linalg.norm(vector))
+    if tolerance is None:
+        tolerance = RESIDUE * float(np.linalg.norm(vector))
     before, behind = (int((np.sqrt(np.cumsum(np.square(v))) <= tolerance).sum()) for v in (vector, vector[::-1]))
     return before, len(vector) - behind
 
@@ -132,7 +195,7 @@ def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sequence = sorted(range(len(rows)), key=spans.__getitem__)
     blocks, packed, order = [], [np.zeros(0)], np.zeros(len(rows), np.int64)
     order[sequence] = np.arange(len(rows))
-    place = 0
+    place = taps_before = 0
     for first, group in itertools.groupby(sequence, key=lambda row: spans[row][0]):
         members = list(group)
         for start in range(0, len(members), together):
@@ -140,8 +203,9 @@ def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             last = max(spans[row][1] for row in block)
             lines = np.zeros((together, last - first))
             lines[: len(block)] = taps[block, first:last]
-            blocks.append((first, last - first, sum(map(np.size, packed)), place, len(block)))
+            blocks.append((first, last - first, taps_before, place, len(block)))
             packed.append(lines.ravel())
+            taps_before += lines.size
             place += len(block)
     return np.array(blocks, np.int64).reshape(-1, 5), np.concatenate(packed).astype(np.float32), order
 
@@ -173,10 +237,12 @@ def padding(filters: int) -> int:
 
 
 def separable_fits(step: Convolution) -> bool:
+    """One channel and no dilation; a large kernel of few terms."""
     (kh, kw), (sy, _), dilation, _ = step.window
     one_channel = step.groups == 1 and step.input_shape[2] == 1
     large = min(kh // sy, kw) >= kernels.separable.ROWS and kh * kw >= SMALLEST_KERNEL
-    return one_channel and dilation == (1, 1) and large and bool(np.isfinite(step.weight).all())
+    fits = one_channel and dilation == (1, 1) and large and bool(np.isfinite(step.weight).all())
+    return fits and factors_of(step) is not None
 
 
 def separable_cost(step: Convolution) -> float:
@@ -184,6 +250,7 @@ def separable_cost(step: Convolution) -> float:
     (kh, kw), (sy, _), _, _ = step.window
     height, width, filters = step.output_shape
     factors = factors_of(step)
+    assert factors is not None
     rows, strip = kernels.separable.ROWS, kernels.separable.STRIP
     along_rows = rows * float(factors.blocks[:, 1].sum()) + 5 * kw
     along_columns = factors.column_taps.size + 4 * len(factors.mix) + 13 * (filters + padding(filters))
@@ -197,6 +264,7 @@ def prepare_separable(step: Convolution) -> None:
     (kh, kw), (sy, sx), _, _ = step.window
     _, columns, filters = step.output_shape
     separable, factors = kernels.separable, factors_of(step)
+    assert factors is not None
     shapes = separable.scratch_shapes(
         kh, kw, sy, sx, int(factors.blocks[:, 4].sum()), len(factors.first_term) - 1, filters
     )

@@ -5,7 +5,7 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.engine.algorithms import choose
-from cnntool.engine.algorithms.separable import factors_of, separable_cost, separable_fits
+from cnntool.engine.algorithms.separable import LARGEST_EXACT, factors_of, separable_cost, separable_fits, terms_of
 from cnntool.kernels.separable import ROWS
 from cnntool.steps.geometry import Window
 from cnntool.steps.memory import Scratch
@@ -111,3 +111,25 @@ def test_it_is_chosen_where_it_is_fastest(words, algorithm):
 def test_the_cost_grows_with_the_number_of_terms():
     round_ones, long_ones = (separable_cost(step_of(bank(f"gabor --gamma {g} --size 31"))) for g in (1, 0.5))
     assert long_ones > 2 * round_ones
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "gabor --size 201 --scales 1 --orientations 3",  # small, within zeros
+        "gabor --size 221x161 --scales 1 --orientations 3 --wavelength 30 --phase 20",  # as large as its window
+    ],
+)
+def test_large_filters_are_taken_apart_by_their_largest_terms(words):
+    weight = bank(words)
+    for plane in weight[:, :, 0].transpose(2, 0, 1).astype(np.float64):
+        tolerance = 1e-6 * float(np.linalg.norm(plane))
+        terms = terms_of(plane, tolerance)
+        assert len(terms) == (np.sqrt(np.cumsum(np.linalg.svd(plane)[1][::-1] ** 2)) > tolerance).sum()
+        assert np.linalg.norm(plane - sum(np.outer(column, row) for column, row in terms)) <= 1.01 * tolerance
+
+
+def test_large_filters_of_full_rank_are_left_to_other_algorithms():
+    assert factors_of(step_of(noise(LARGEST_EXACT + 40, 200, 1, 1), (300, 300))) is None
+    assert not separable_fits(step_of(noise(LARGEST_EXACT + 40, 200, 1, 1), (300, 300)))
+    assert factors_of(step_of(noise(LARGEST_EXACT, 200, 1, 1), (300, 300))) is not None
