@@ -108,6 +108,26 @@ def test_outputs_are_written_by_one_module(path: Path) -> None:
             assert not set("wax+") & set("".join(mode)), f"{path}:{node.lineno}: a file that is written past `files`"
 
 
+def modules_of(path: Path, known: set[str]) -> set[str]:
+    """The modules of the package that a file imports, wherever in it and for types only, too."""
+    names = [name for _, name in imports(path)]
+    return {name if name in known else name.rpartition(".")[0] for name in names} & known
+
+
+def test_no_circles_between_files() -> None:
+    """Files whose imports lead back to themselves: reading one would mean reading all."""
+    named = {".".join(("cnntool", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in SOURCES}
+    named = {name.removesuffix(".__init__"): path for name, path in named.items()}
+    wanted = {name: modules_of(path, set(named)) - {name} for name, path in named.items()}
+    while free := [name for name, others in wanted.items() if not others & wanted.keys()]:
+        for name in free:
+            del wanted[name]
+    while ends := [name for name in wanted if not any(name in others for others in wanted.values())]:
+        for name in ends:
+            del wanted[name]
+    assert not wanted, f"import each other, or stand between those that do: {sorted(wanted)}"
+
+
 def test_the_package_itself_imports_nothing() -> None:
     """`import cnntool` loads a public name on its first use."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text())

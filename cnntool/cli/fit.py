@@ -28,8 +28,8 @@ from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from cnntool.cli.work import Notices
+    from cnntool.images.items import Item, Source
     from cnntool.images.preparation import Preparation
-    from cnntool.images.sources import Item, Source
 
 
 @click.command(cls=ChainCommand, name="fit")
@@ -136,7 +136,7 @@ class Images:
         self, prefix: Any, look: Callable[[int, Any], Any], add: Callable[[Any], None], doing: str
     ) -> None:  # fmt: skip
         from cnntool.cli.work import Progress, volumes
-        from cnntool.images.sources import Source
+        from cnntool.images.items import Source
 
         failed: set[Item] = set()
         with Progress(len(self._source), self._notices, doing) as progress:

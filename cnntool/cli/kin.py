@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cnntool.errors import Unfit
 
 if TYPE_CHECKING:
-    from cnntool.images.sources import Item
+    from cnntool.images.items import Item
     from cnntool.pipeline import Pipeline
 
 Shape = tuple[int, ...]

@@ -13,8 +13,8 @@ from cnntool.errors import BadInput, CnntoolError
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.images.items import Item, Source
     from cnntool.images.preparation import Preparation
-    from cnntool.images.sources import Item, Source
     from cnntool.learning.data import Images
 
 SHARE_OF_MEMORY = 0.5

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.cli.work import Notices
+    from cnntool.images.items import Source
     from cnntool.images.preparation import Preparation
-    from cnntool.images.sources import Source
     from cnntool.pipeline import Pipeline
 
 OTHER_WEIGHTS = (

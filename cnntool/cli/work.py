@@ -16,10 +16,10 @@ from cnntool.pipeline import Pipeline
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.images.items import Item, Source
     from cnntool.images.preparation import Preparation
     from cnntool.images.printed import Failures
     from cnntool.images.resizing import Resizer
-    from cnntool.images.sources import Item, Source
     from cnntool.images.tables import ErrorsFile
 
 # Before a mistake in the words ends a run, so many inputs are looked at, and so many different shapes are tried.

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from cnntool.errors import BadInput
 from cnntool.images import formats
+from cnntool.images.items import Item, Source
 from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOut, is_side_file
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 from cnntool.images.names import clean_name, composed
-from cnntool.images.sources import Item, Source
 
 MOST_LINKS = 8  # that lead to one another
 

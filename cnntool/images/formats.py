@@ -31,7 +31,6 @@ READ: dict[str, tuple[str, ...]] = {
 }
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in READ.values() for suffix in suffixes)
 VOLUME_SUFFIX = ".npy"
-VOLUME_MAGIC = b"\x93NUMPY"  # what such a file begins with
 ARCHIVE_SUFFIXES = (
     ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip",
 )  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cnntool.arrays import MAGIC
 from cnntool.errors import BadInput
-from cnntool.images import formats
 
 # An image file that is held in memory: from a stream, or from an archive. Scenes of more bytes come as plain files.
 IMAGE_BYTES = 2**29
@@ -28,7 +28,7 @@ def read_bounded(read: Callable[[int], bytes], size: int = CHUNK) -> bytes:
     parts: list[bytes] = []
     total, limit = 0, IMAGE_BYTES
     while part := read(size):
-        if not parts and part.startswith(formats.VOLUME_MAGIC):
+        if not parts and part.startswith(MAGIC):
             limit = VOLUME_BYTES
         parts.append(part)
         total += len(part)

@@ -6,155 +6,21 @@ import glob
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, overload
+from typing import IO
 
-from cnntool.errors import BadInput, CnntoolError
+from cnntool.errors import CnntoolError
 from cnntool.images import formats
 from cnntool.images.folders import Walk, matching
-from cnntool.images.leftout import OUTPUT, LeftOut
+from cnntool.images.items import Item, Source
+from cnntool.images.leftout import LeftOut
 from cnntool.images.listing import listed, listed_file
 from cnntool.images.names import composed, on_disk
-from cnntool.images.preparation import AS_IT_IS, Preparation
 from cnntool.images.streams import pipe_once, refuse_device, stream_once
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from cnntool.images.resizing import Resizer
 
 STDIN = "-"
 EXPECTED = "expected an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip or .tar, or -"
-
-
-class Item:
-    """One input: `name` in tables and output names, `label` (a folder's name or None), and how to read it.
-
-    `path` is the file, or None for an archive's member and for standard input. `where` names the input in messages.
-    """
-
-    __slots__ = ("_content", "label", "name", "path", "where")
-
-    def __init__(
-        self,
-        name: str,
-        path: str | None = None,
-        content: Callable[[], bytes] | None = None,
-        label: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        self.name, self.path, self.label = name, path, label
-        self.where = where or path or name
-        self._content = content
-
-    def __repr__(self) -> str:
-        return f"Item({self.name!r}, label={self.label!r})"
-
-    def read(
-        self,
-        preparation: Preparation = AS_IT_IS,
-        notice: Callable[[str], None] | None = None,
-        resizer: Resizer | None = None,
-    ) -> np.ndarray:
-        """float32 H x W x C as `read_volume` gives it; may be called by several threads. Raises BadInput."""
-        from cnntool.images.read import read_volume
-
-        return read_volume(self._source(), preparation, notice, name=self.where, resizer=resizer)
-
-    def shape(self, preparation: Preparation = AS_IT_IS) -> tuple[int, int, int]:
-        """(height, width, channels) that `read` would give, from the header. Raises BadInput."""
-        from cnntool.images.read import image_shape
-
-        return image_shape(self._source(), preparation, name=self.where)
-
-    def _source(self) -> str | bytes:
-        if self._content is not None:
-            return self._content()
-        assert self.path is not None
-        if not os.path.isfile(self.path):
-            # A list may name what is not there: that input fails, and the others do not.
-            there = os.path.exists(self.path)
-            raise BadInput(
-                f"{self.where}: {'not a file' if there else 'no such file'}: expected an image or a .npy volume"
-            )
-        return self.path
-
-
-class Source(Sequence[Item]):
-    """The inputs in their order. `single` tells one image by form: a file or standard input, never a folder of one.
-
-    `left_out` is what was there and is not read, `empty` the folders that would be classes and hold no input. A context
-    manager; leaving it closes an archive.
-    """
-
-    def __init__(
-        self,
-        items: list[Item],
-        text: str,
-        *,
-        single: bool = False,
-        close: Callable[[], None] | None = None,
-        left_out: LeftOut | None = None,
-        folders: Iterable[str] = (),
-    ) -> None:
-        """`folders`: the names of all folders that would be classes."""
-        self.items, self.text, self.single = items, text, single
-        self.left_out = left_out or LeftOut()
-        self.empty = sorted({composed(name) for name in folders} - set(self.labels))
-        self._close = close
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        return self.items[index]
-
-    def __iter__(self) -> Iterator[Item]:
-        return iter(self.items)
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._close is not None:
-            self._close()
-
-    @property
-    def labels(self) -> list[str]:
-        """The different labels, sorted."""
-        return sorted({item.label for item in self.items if item.label is not None})
-
-    def notes(self, labels: bool = False) -> list[str]:
-        """What the summary of a command says of that which was not read; with `labels`, of classes without an image."""
-        lines = self.left_out.lines()
-        if labels and self.empty:
-            named = ", ".join(self.empty[:10]) + (", ..." if len(self.empty) > 10 else "")
-            lines.append(
-                f"no image in {'the folder' if len(self.empty) == 1 else 'the folders'} {named}: no such class"
-            )
-        return lines
-
-    def without_outputs(self, paths: Sequence[Path]) -> None:
-        """Leaves out the files that are outputs of other inputs; `paths` are the outputs of the items, in order."""
-        makers: dict[str, Item] = {}
-        for item, path in zip(self.items, paths, strict=True):
-            makers.setdefault(os.path.abspath(path), item)
-        kept = []
-        for item in self.items:
-            maker = makers.get(os.path.abspath(item.path), item) if item.path is not None else item
-            if maker is item:
-                kept.append(item)
-            else:
-                self.left_out.other(OUTPUT, item.name)
-        self.items = kept
 
 
 def open_source(

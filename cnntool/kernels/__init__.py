@@ -9,29 +9,14 @@ Modules load on first use, so that importing this package costs nothing.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-SOURCES = Path(__file__).parent / "sources"
+from cnntool.kernels.common import RANGE, SOURCES, compile_listeners, on_compile
 
-RANGE = object()
-"""Stands for two numbers, the first and the last, in what `Kernel.over` is given."""
-
-compile_listeners: list[Callable[[str], None]] = []
-
-
-@contextlib.contextmanager
-def on_compile(tell: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, calls `tell(kernel name)` when a kernel has to be compiled because no cached code was found."""
-    compile_listeners.append(tell)
-    try:
-        yield
-    finally:
-        compile_listeners.remove(tell)
+__all__ = ["RANGE", "SOURCES", "compile_listeners", "kernels_of", "on_compile"]
 
 
 class Source:

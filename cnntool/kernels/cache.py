@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from cnntool.kernels import SOURCES
+from cnntool.kernels.common import SOURCES
 from cnntool.kernels.dependencies import fingerprint
 
 NAME = "kernels-machine-code"  # of the folder

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
-from cnntool.kernels import RANGE, cache, compile_listeners
+from cnntool.kernels import cache
+from cnntool.kernels.common import RANGE, compile_listeners
 from cnntool.kernels.convention import (
     ADDRESS_SLOT,
     FAILED,

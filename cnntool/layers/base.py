@@ -61,7 +61,7 @@ class Layer:
 
         Buffers that follow the data, such as running averages, are put into `arrays`.
         """
-        from cnntool.layers.training import run_steps
+        from cnntool.layers.whole_images import run_steps
 
         output = run_steps(self.steps([x.shape[1:] for x in inputs], arrays), inputs, training)
         return output, (inputs[0], output)

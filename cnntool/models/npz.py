@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from cnntool.arrays import ArrayFile
-from cnntool.models.saving import parsed_json
+from cnntool.models.heads import parsed_json
 
 HEAD = ("format", "words", "input_shape", "classes", "preparation")
 LARGEST_HEAD = 2**26  # bytes of one of these

@@ -11,7 +11,6 @@ be, of which shapes. An array is read once that fits, so a model never takes mor
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,14 +45,14 @@ class SavedModel:
 
     def __init__(self, file: ArrayFile, kind: str) -> None:
         self._file = file
+        beside: tuple[str, ...] = ()  # what stands beside the arrays
         if kind == ".npz":
-            from cnntool.models.npz import HEAD, head_of
+            from cnntool.models.npz import HEAD as beside
+            from cnntool.models.npz import head_of
         else:
             from cnntool.models.tensors import head_of
-
-            HEAD = ()
         self.head = checked_head(head_of(file))
-        self._names = [name for name in file.names() if name not in HEAD]
+        self._names = [name for name in file.names() if name not in beside]
 
     def arrays(self, graph: Graph) -> list[Arrays]:
         """The arrays of each node, every one of the shape that its layer declares."""
@@ -171,12 +170,3 @@ def suffix_of(path: PathLike) -> str:
     if suffix not in SUFFIXES:
         raise CnntoolError(f"{os.fspath(path)}: a model's name ends in {' or '.join(SUFFIXES)}")
     return suffix
-
-
-def parsed_json(text: str) -> Any:
-    """The value of a JSON text, without the infinities and NaN that Python would take."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} in its JSON")
-
-    return json.loads(text, parse_constant=refuse)

@@ -13,7 +13,7 @@ import numpy as np
 
 from cnntool.arrays import ArrayFile
 from cnntool.errors import CnntoolError
-from cnntool.models.saving import parsed_json
+from cnntool.models.heads import parsed_json
 
 ENTRY = "cnntool"
 
