@@ -16,6 +16,7 @@ import ctypes
 import functools
 import math
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -49,13 +50,6 @@ def aligned(*shape: int, spare: int = 0) -> np.ndarray:
     return np.ndarray(shape, np.float32, memory, -memory.ctypes.data % PAGE)
 
 
-class _Loan(weakref.ref):
-    """Watches an array that was lent, and holds the memory that it lies in."""
-
-    __slots__ = ("memory",)
-    memory: Any
-
-
 class Lender:
     """Lends arrays of float32, and lends their memory again once nobody holds them.
 
@@ -64,8 +58,7 @@ class Lender:
     """
 
     def __init__(self) -> None:
-        self._free: dict[int, _Loan] = {}  # at most KEPT, whose arrays are gone
-        self._number = 0
+        self._free: deque[Any] = deque(maxlen=KEPT)
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """An array with arbitrary contents. Views of it count as the array itself."""
@@ -76,10 +69,10 @@ class Lender:
             return aligned(*shape)
         memory = self._memory(size)
         array = np.ndarray(shape, np.float32, memory)
-        self._number = (self._number + 1) % KEPT
-        # A method of the dictionary, not of Python: an interrupt that strikes in what runs at an array's end is lost.
-        loan = _Loan(array, functools.partial(self._free.__setitem__, self._number))
-        loan.memory, memory.loan = memory, loan  # which keep each other, until the loan is given up for another
+        # At the array's end `next` has `map` append the memory to what is free. None of this is written in Python: an
+        # interrupt that strikes in what runs at an array's end would be lost.
+        give_back = functools.partial(next, map(self._free.append, (memory,)))
+        memory.loan = weakref.ref(array, give_back)
         return array
 
     def _memory(self, size: int) -> Any:
@@ -87,20 +80,15 @@ class Lender:
         that was lent could die before them."""
         from cnntool.steps import guarded
 
-        while self._free:
-            try:
-                _, loan = self._free.popitem()
-            except KeyError:  # another thread was faster
-                break
-            if len(loan.memory) == size:
+        while (memory := taken(self._free)) is not None:
+            if len(memory) == size:
                 if guarded.enabled():
-                    loan.memory[:] = guarded.NAN * (size // 4)
-                return loan.memory
-            del loan.memory.loan
+                    memory[:] = guarded.NAN * (size // 4)
+                return memory
         return (ctypes.c_char * size).from_buffer(aligned(size // 4).data)
 
 
-def taken(free: list[T]) -> T | None:
+def taken(free: list[T] | deque[T]) -> T | None:
     """The last of what is free, whoever else takes from the list at the same time; None if there is none."""
     try:
         return free.pop()

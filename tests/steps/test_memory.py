@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 
 import numpy as np
 
@@ -35,8 +36,28 @@ def test_results_that_are_held_are_never_lent_twice():
     held = [lender.take((8, 8, 2)) for _ in range(50)]
     assert len({array.ctypes.data for array in held}) == 50
     del held
-    gc.collect()
     assert len(lender._free) == KEPT
+
+
+def test_memory_is_freed_without_the_garbage_collector():
+    """Of results beyond those that are kept, and of a lender that is gone."""
+    gc.collect()
+    gc.disable()
+    try:
+        lender = Lender()
+        held = [lender.take((100, 100)) for _ in range(9)]
+        bases = [weakref.ref(array.base) for array in held]
+        del held
+        assert sum(base() is not None for base in bases) == KEPT
+        array = lender.take((100, 100))
+        del lender
+        array[:] = 1
+        last = weakref.ref(array.base)
+        del array
+        assert last() is None
+        assert all(base() is None for base in bases)
+    finally:
+        gc.enable()
 
 
 def test_other_sizes_get_other_memory():
