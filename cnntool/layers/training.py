@@ -28,8 +28,8 @@ class Training:
     """One layer's share of a training step. The trainer keeps it from step to step, so that memory is used again.
 
     `seed`: draws what is random in this layer and step. `needs_input`: whether anyone asks for the gradient of the
-    layer's input. `slope`: of a rectifier that follows and that the layer computes as well; 1 for none. `step`: how many
-    steps were taken before this one.
+    layer's input. `slope`: of a rectifier that follows and that the layer computes as well; 1 for none. `step`: the
+    number of steps before this one.
     """
 
     def __init__(self, parallel: Parallel, seed: int = 0, *, needs_input: bool = True, slope: float = 1.0) -> None:

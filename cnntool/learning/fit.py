@@ -18,7 +18,7 @@ from cnntool.layers.bank import Bank
 from cnntool.layers.base import Arrays, Layer
 from cnntool.learning.filters import learn_bank, rounds
 from cnntool.learning.patches import Sample, sample_size, sampled, share
-from cnntool.learning.statistics import StreamedMoments, part_of
+from cnntool.learning.statistics import StreamedMoments, piece_of
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters
 from cnntool.steps.geometry import Shape
@@ -96,7 +96,7 @@ def learned(job: Job, prefix: Prefix, data: Data, seed: int, threads: int) -> Ar
     layer = job.layer
     if layer.statistics:
         moments = StreamedMoments()
-        data.each(prefix, lambda number, volume: part_of(volume, layer.statistics), moments.add, job.name)
+        data.each(prefix, lambda number, volume: piece_of(volume, layer.statistics), moments.add, job.name)
         return layer.learn(moments)  # type: ignore[attr-defined]
     if not isinstance(layer, Bank) or not isinstance(layer.bank, Learned):
         raise CnntoolError(layer.needs_data)

@@ -18,8 +18,8 @@ class Loss(NamedTuple):
 def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> Loss:
     """-log softmax(scores)[label] for each row; d_scores = (softmax - one hot) / N, softmax and logarithm in one.
 
-    scores: N x K float32, any real numbers; labels: N integers. Of equal scores the first class counts as the answer; a row
-    that holds a NaN has none.
+    scores: N x K float32, any real numbers; labels: N integers. Of equal scores the first class counts as the answer,
+    and a row that holds a NaN has none.
     """
     shifted = scores.astype(np.float64)
     with np.errstate(invalid="ignore"):  # infinity less infinity

@@ -100,8 +100,8 @@ class Trainer:
             finished(best)
         if self.best is None:
             raise BadInput(
-                f"after none of {len(self.history)} epochs are all weights and the loss finite: expected a smaller --lr "
-                f"than {self.rate:g}, or images held back that are finite"
+                f"after none of {len(self.history)} epochs are all weights and the loss finite: "
+                f"expected a smaller --lr than {self.rate:g}, or images held back that are finite"
             )
 
     def usable(self, row: dict[str, Any]) -> bool:
@@ -132,8 +132,8 @@ class Trainer:
                 loss, gradients = self.network.step(batch, self.labels[chosen], step)
             except BadInput as error:
                 raise BadInput(
-                    f"epoch {number}, step {place + 1} of {len(pieces)}, learning rate {rate:.3g}: the loss is not finite, "
-                    f"since {error}: expected finite images, and a smaller --lr than {self.rate:g}"
+                    f"epoch {number}, step {place + 1} of {len(pieces)}, learning rate {rate:.3g}: the loss is not "
+                    f"finite, since {error}: expected finite images, and a smaller --lr than {self.rate:g}"
                 ) from None
             self.optimiser.step(self.network.parameters(), gradients, rate)
             total, right, done = total + loss.total, right + loss.right, done + len(chosen)
