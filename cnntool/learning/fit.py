@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnntool.banks.learned import Learned
+from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.plans import PlanCache
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.bank import Bank
@@ -86,7 +87,7 @@ def fit(graph: Graph, parameters: Parameters, input_shape: Shape, data: Data, th
             arrays[number] = dict(parameters.of(number, shapes[inputs[0]]))
         if number in learning:
             prefix = Prefix(Graph(graph.nodes, graph.marks, inputs[0]), arrays)
-            with named(layer, number):
+            with named(layer, number), one_blas_thread():
                 arrays[number] |= learned(learning[number], prefix, data, parameters.seed, threads)
     return arrays
 

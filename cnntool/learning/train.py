@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays
@@ -87,6 +88,7 @@ class Trainer:
     def rate(self) -> float:
         return DEFAULT_RATES[self.options.optimizer] if self.options.rate is None else self.options.rate
 
+    @one_blas_thread()
     def run(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:
         """All epochs that are left. `finished(best)` is called after each, for whoever saves the model."""
         while len(self.history) < self.options.epochs and not self.stalled:
