@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,10 @@ from typing import Any
 _lock = threading.Lock()
 _inside = 0  # how many are at it, in all threads: the number of threads belongs to the whole process
 _limit: Any = None
+
+
+if hasattr(os, "register_at_fork"):  # a child finds the lock open
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @functools.cache
