@@ -36,7 +36,7 @@ def kmeans(
     count, length = points.shape
     room = np.empty((count + kernels.vectors.PIXELS, length), np.float32)  # a tile may read past the last point
     room[:count] = points
-    centroids = points[first_points(points, number, rng)].astype(np.float64)
+    centroids = points[rng.choice(count, number, replace=False)].astype(np.float64)
     nearest = np.full(count, -1)
     for _ in range(iterations):
         if spherical:
@@ -57,25 +57,16 @@ def kmeans(
     return centroids.astype(np.float32)
 
 
-def first_points(points: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
-    """The numbers of random points to start from, no two of them equal unless too few differ."""
-    chosen = rng.choice(len(points), number, replace=False)
-    if sum(1 for _ in different(points, chosen)) < number:
-        return copies_last(points, rng.permutation(len(points)), number)
-    return chosen
-
-
 def restarts(
     points: np.ndarray, centroids: np.ndarray, nearest: np.ndarray, number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The numbers of random points to start again from: of a sample, those that are a centroid already come last."""
+    """The numbers of random points to start again from: of a sample, those that would be copies come last.
+
+    Those are the points that are a centroid already, or equal an earlier one of the sample.
+    """
     sample = rng.choice(len(points), min(len(points), max(number, SAMPLE)), replace=False)
     taken = (points[sample] == centroids[nearest[sample]].astype(np.float32)).all(axis=1)
-    return copies_last(points, sample[np.argsort(taken, kind="stable")], number)
-
-
-def copies_last(points: np.ndarray, order: np.ndarray, number: int) -> np.ndarray:
-    """The first `number` of `order`, of which points that equal an earlier one come last."""
+    order = sample[np.argsort(taken, kind="stable")]
     firsts = np.fromiter(itertools.islice(different(points, order), number), np.int64)
     return np.concatenate([order[firsts], np.delete(order, firsts)])[:number]
 
