@@ -221,13 +221,14 @@ def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) ->
     except CnntoolError as error:
         if not kept:
             removed(checkpoint)  # from the start it would come to the same end
-        holds = f"; {model} holds epoch {trainer.best_epoch}" if trainer.best else ""
-        raise type(error)(f"{error}{holds}") from None
+        if not (kept and trainer.best and isinstance(error, BadInput)):
+            raise
+        raise BadInput(f"{error}; {model} holds epoch {trainer.best_epoch}") from None
     removed(checkpoint)
     row = trainer.history[trainer.best_epoch - 1]
     kind = "validation_accuracy" if "validation_accuracy" in row else "accuracy"
     notices.say(f"{model} holds epoch {trainer.best_epoch}, {kind.replace('_', ' ')} {row[kind]:.2%}")
-    return False
+    return 0
 
 
 def save(pipeline: Pipeline, arrays: list[dict[str, Any]], model: str) -> None:

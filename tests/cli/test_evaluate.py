@@ -104,6 +104,6 @@ def test_a_model_that_gives_nan_has_no_accuracy(cnntool: Tool, here: Path):
     pipeline.set_weights([{"weight": np.full((30, 2), np.nan, np.float32)}])
     pipeline.save("m.npz")
     result = cnntool("evaluate", "m.npz", "photos", "--json")
-    assert result.code == 1
+    assert result.code == 2
     assert "the network gives NaN" in result.err
     assert "accuracy" not in result.text
