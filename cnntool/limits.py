@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 
+from cnntool import container
 from cnntool.errors import CnntoolError
 
 MAX_PIXELS = 2**29  # of an image, as it is read and as it is resized
@@ -23,11 +24,7 @@ def physical_memory() -> int:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # not told on this system
         machine = 2**36
-    try:
-        with open("/sys/fs/cgroup/memory.max") as file:
-            return min(machine, int(file.read()))
-    except (OSError, ValueError):  # no container, or one without a limit
-        return machine
+    return int(min(machine, container.memory()))
 
 
 def memory_limit() -> int:

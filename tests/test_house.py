@@ -22,7 +22,7 @@ ROWS = [
     {"cli"}, {"pipeline"}, {"chain", "learning"}, {"models"}, {"engine"}, {"network"}, {"layers"}, {"steps"},
     {"kernels", "images", "banks"},
 ]  # fmt: skip
-BELOW_ALL = {"arrays", "declare", "errors", "files", "limits", "locks"}
+BELOW_ALL = {"arrays", "container", "declare", "errors", "files", "limits", "locks"}
 LIBRARIES = {
     "click": {"cli", "chain"},
     "rich": {"cli"},

@@ -95,6 +95,8 @@ def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Class
 
 def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
     """The outputs of the network (N, K) themselves when a softmax gave them, or through one."""
+    import numpy as np
+
     from cnntool.learning.losses import softmax
 
     if outputs.shape[1] != len(pipeline.classes):
@@ -102,6 +104,8 @@ def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
             f"the network gives {outputs.shape[1]} numbers for {len(pipeline.classes)} classes: "
             "expected an image of the size the model was trained on; give --resize"
         )
+    if np.isnan(outputs).any():
+        raise BadInput("the network gives NaN: expected an image, and a model, of finite numbers")
     last = pipeline.graph.needed()[-1:]
     ends_in_softmax = any(pipeline.graph.nodes[number].layer.word == "softmax" for number in last)
     return outputs if ends_in_softmax else softmax(outputs)

@@ -24,7 +24,7 @@ from cnntool.cli.options import (
 from cnntool.cli.signals import exit_code
 from cnntool.cli.streams import tell
 from cnntool.declare import Choice, Integer, Real
-from cnntool.errors import CnntoolError
+from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import outputs, removed
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 RATE = Parsed(Real(0, open_below=True), "X")
 SHARE = Parsed(Real(0, 1, open_above=True), "X")
+NOT_FOR_TABLES = (
+    *("epochs", "batch_size", "optimizer", "rate", "momentum", "weight_decay", "l1", "schedule", "warmup", "augment"),
+    *("early_stop", "resume", "curves", "until", "gray", "rgb", "resize", "crop", "normalize"),
+)
 STRENGTH = Parsed(Real(0), "X")
 
 
@@ -46,11 +50,11 @@ def _augmentation(text: str) -> tuple[str, ...]:
 training_options = options(
     click.option("--epochs", type=Parsed(Integer(1), "N"), default=10, show_default=True, metavar="N",
                  help="How often all images are gone through."),
-    click.option("--batch-size", type=Parsed(Integer(1), "N"), default=128, show_default=True, metavar="N",
-                 help="Images a step."),
-    click.option("--optimizer", type=click.Choice(["sgd", "adam"]), default="sgd", show_default=True,
+    click.option("--batch-size", type=Parsed(Integer(1), "N"), default=64, show_default=True, metavar="N",
+                 help="Images a step, at most; all steps of an epoch take nearly equally many."),
+    click.option("--optimizer", type=click.Choice(["sgd", "adam"]), default="adam", show_default=True,
                  help="Gradient descent with momentum, or Adam."),
-    click.option("--lr", "rate", type=RATE, metavar="X", help="Learning rate. Default: 0.05 for sgd, 0.001 for adam."),
+    click.option("--lr", "rate", type=RATE, metavar="X", help="Learning rate. Default: 0.05 for sgd, 0.003 for adam."),
     click.option("--momentum", type=SHARE, default=0.9, show_default=True, metavar="X", help="Of sgd."),
     click.option("--weight-decay", type=STRENGTH, default=0.0, show_default=True, metavar="X",
                  help="L2: X times the weight is added to its gradient; not for biases, slopes and scales."),
@@ -58,6 +62,8 @@ training_options = options(
                  help="L1: X times the weight's sign."),
     click.option("--schedule", type=click.Choice(["constant", "step", "cosine"]), default="cosine", show_default=True,
                  help="How the rate falls; step divides it by 10 at a half and three quarters."),
+    click.option("--warmup", type=SHARE, default=0.05, show_default=True, metavar="X",
+                 help="Share of all steps over which the rate first rises from zero."),
     click.option("--validation", type=SHARE, default=0.1, show_default=True, metavar="X",
                  help="Share of each class that is held back, to choose the best epoch by."),
     click.option("--augment", type=Parsed(_augmentation, "NAMES"), default="", metavar="NAMES",
@@ -166,7 +172,14 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
         arrays = pipeline.weights(shape)
         images, labels, failures = read_labelled(source, pipeline.classes, shape, preparation, threads, notices)
     pipeline.preparation = to_json(preparation.fixed_to(shape[2]))
-    trainer = Trainer(pipeline.graph, arrays, images, labels, chosen, threads)
+    missing = [name for number, name in enumerate(pipeline.classes) if number not in labels]
+    if missing:
+        raise BadInput(
+            f"{folder}: no image of the class {missing[0]!r} can be read: mend its images or remove the folder"
+        )
+    trainer = Trainer(pipeline.graph, arrays, images, labels, chosen, threads, pipeline.classes)
+    if chosen.validation and not len(trainer.held):
+        notices.say(f"--validation {chosen.validation:g} holds nothing back, since every class has one image only")
     if values["resume"]:
         read_checkpoint(checkpoint_path(model), trainer)
     with notices.watching_compiler():
@@ -194,20 +207,28 @@ def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) ->
         write_checkpoint(checkpoint, trainer)
         kept = len(trainer.history)
 
+    if not trainer.history:
+        write_checkpoint(checkpoint, trainer)  # so that --resume goes on from an end in the first epoch, too
     try:
         with Watch(trainer.options.epochs, len(trainer.history), notices) as watch:
             trainer.run(watch, finished)
     except KeyboardInterrupt as error:
         save(pipeline, trainer.best or trainer.arrays, model)
         held = f"epoch {trainer.best_epoch}" if trainer.best else "the arrays of that moment"
-        going_on = f"; --resume goes on after epoch {kept}" if kept else ""
-        tell(f"cnntool train: interrupted; {model} holds {held}{going_on}")
+        going_on = f"after epoch {kept}" if kept else "from the start"
+        tell(f"cnntool train: interrupted; {model} holds {held}; --resume goes on {going_on}")
         return exit_code(error)
+    except CnntoolError as error:
+        if not kept:
+            removed(checkpoint)  # from the start it would come to the same end
+        if not (kept and trainer.best and isinstance(error, BadInput)):
+            raise
+        raise BadInput(f"{error}; {model} holds epoch {trainer.best_epoch}") from None
     removed(checkpoint)
     row = trainer.history[trainer.best_epoch - 1]
     kind = "validation_accuracy" if "validation_accuracy" in row else "accuracy"
     notices.say(f"{model} holds epoch {trainer.best_epoch}, {kind.replace('_', ' ')} {row[kind]:.2%}")
-    return False
+    return 0
 
 
 def save(pipeline: Pipeline, arrays: list[dict[str, Any]], model: str) -> None:
@@ -222,15 +243,28 @@ def train_table(table: str, model: str, head: str, c: float | None, values: dict
 
     if values["words"] or values["pipeline_file"] or values["model"]:
         raise CnntoolError(f"{table} is a table: a linear classifier is trained on it, without layers")
+    refuse_given(table, NOT_FOR_TABLES)
     notices = Notices(values["quiet"], False)
     given: dict[str, Any] = {} if c is None else {"c": c}
     validation = values["validation"] if was_given("validation") else 0.0
-    found = train_head(table, model, head=head, validation=validation, seed=values["seed"], **given)
+    found = train_head(
+        table, model, head=head, validation=validation, seed=values["seed"], threads=values["threads"], **given
+    )
     text = f"{model}: {len(found['classes'])} classes, {found['rows']} rows, accuracy {found['accuracy']:.2%}"
     if found["validation_accuracy"] is not None:
         text += f", on the rows held back {found['validation_accuracy']:.2%}"
     notices.say(text)
     return 0
+
+
+def refuse_given(table: str, names: tuple[str, ...]) -> None:
+    """Refuses options that would change nothing."""
+    for parameter in click.get_current_context().command.params:
+        if parameter.name in names and was_given(parameter.name):
+            raise CnntoolError(
+                f"{parameter.opts[0]} is for training on images, and {table} is a table: expected --head, --c, --seed "
+                "and --validation"
+            )
 
 
 def was_given(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnntool.engine.algorithms import choose
+from cnntool.engine.blas import one_blas_thread
 from cnntool.steps.bands import Rows, band_calls, bands_of
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import Scratch, aligned, taken
@@ -100,7 +101,9 @@ class Run:
             return np.ascontiguousarray(first.compute(batch, spread), np.float32)
         chains = [self.row_steps()] * len(batch)
         if isinstance(first, Adaptive):
-            chains = [found + self.row_steps() for found in first.resolve(batch, spread)]
+            with one_blas_thread():
+                found = first.resolve(batch, spread)
+            chains = [steps + self.row_steps() for steps in found]
             for step in (step for chain in chains for step in chain if isinstance(step, Convolution)):
                 choose(step, self.algorithm)
         shape = len(batch), *chains[0][-1].output_shape

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cnntool import kernels
-from cnntool.declare import Choice, argument
+from cnntool.declare import Choice, Real, argument, option
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.convolution import matrix_step
 from cnntool.steps.geometry import Shape
@@ -122,14 +122,14 @@ class Moments:
             return np.sum(pieces, axis=0)
 
 
-def inverse_deviation(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """1 / sqrt(variance + eps), zero where there is no variance."""
+def inverse_deviation(variance: np.ndarray, mean: np.ndarray, eps: float = RELATIVE_EPS) -> np.ndarray:
+    """1 / sqrt(variance + eps largest variance), zero where there is no variance."""
     import numpy as np
 
-    eps = RELATIVE_EPS * variance.max(initial=0.0)
-    floor = np.maximum(eps, ROUNDING * np.square(mean).max(initial=0.0))
+    largest = variance.max(initial=0.0)
+    floor = np.maximum(RELATIVE_EPS * largest, ROUNDING * np.square(mean).max(initial=0.0))
     # not `variance > floor`: a NaN must come through
-    return np.where(variance <= floor, 0.0, 1 / np.sqrt(np.where(variance <= floor, 1.0, variance + eps)))
+    return np.where(variance <= floor, 0.0, 1 / np.sqrt(np.where(variance <= floor, 1.0, variance + eps * largest)))
 
 
 def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,13 +206,15 @@ class Whiten(FromData):
     """Whitening: centred, of unit variance and, but for `std`, without correlation between the channels.
 
     std: (x - mean) / deviation of each channel. pca: the principal axes, each of unit variance. zca: pca turned back,
-    the whitened channels that are nearest to the given ones. eps is 1e-8 of the largest variance (of the covariance
-    matrix's eigenvalues for pca and zca); directions without variance become zero.
+    the whitened channels that are nearest to the given ones. EPS times the largest variance (of the covariance
+    matrix's eigenvalues for pca and zca) is added to each, so that a larger EPS amplifies noise less. Directions
+    without variance, less than 1e-8 of the largest, become zero.
     """
 
     word: ClassVar[str] = "whiten"
 
     how: str = argument(Choice("std", "pca", "zca"), "The kind of whitening.", default="zca")
+    eps: float = option(RELATIVE_EPS, Real(0.0), "Added to the variances, as a share of the largest.")
 
     @property
     def statistics(self) -> str:
@@ -226,9 +228,12 @@ class Whiten(FromData):
         import numpy as np
 
         if self.how == "std":
-            return {"mean": moments.mean, "matrix": np.diag(inverse_deviation(moments.variance(), moments.mean))}
+            return {
+                "mean": moments.mean,
+                "matrix": np.diag(inverse_deviation(moments.variance(), moments.mean, self.eps)),
+            }
         variances, axes = principal_axes(moments.covariance())
-        matrix = axes * inverse_deviation(variances, moments.mean)
+        matrix = axes * inverse_deviation(variances, moments.mean, self.eps)
         return {"mean": moments.mean, "matrix": matrix if self.how == "pca" else matrix @ axes.T}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
@@ -243,7 +248,8 @@ class Whiten(FromData):
 class Decorrelate(FromData):
     """Decorrelation: two channels A, B become (A + B) / 2 and A - B; more become their principal axes, centred.
 
-    The axes come by decreasing variance; the largest component of each is positive.
+    The axes come by decreasing variance; the largest component of each is positive. Mean and difference of two channels
+    are uncorrelated if both vary equally: write `standardize decorrelate`, above all where their scales differ.
     """
 
     word: ClassVar[str] = "decorrelate"

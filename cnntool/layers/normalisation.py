@@ -9,7 +9,7 @@ from cnntool import kernels
 from cnntool.declare import Integer, Real, argument, option
 from cnntool.kernels import RANGE
 from cnntool.layers.affine import AnyMoments, Moments, affine_step
-from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
 
@@ -73,7 +73,10 @@ class BatchNorm(Layer):
         return [Adaptive(shape, shape, resolve)]
 
     def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
-        """By the statistics of the batch. The running ones start from 0 and 1, and take in the unbiased variance."""
+        """By the statistics of the batch. The running ones take in its mean and unbiased variance.
+
+        Over the first steps they are the plain means of the batches seen, so that after a few they describe the data.
+        """
         import numpy as np
 
         (x,) = inputs
@@ -83,11 +86,17 @@ class BatchNorm(Layer):
         moments = kernels.batch_normalisation.batch_moments_forward
         training.over_images(images, moments.over(pixels, RANGE, means, squares))
         count, each = images * pixels.shape[1], pixels.shape[1]
+        require(
+            count > 1,
+            "one image at 1x1 gives one value a channel, which has no variance: expected two or more in training; give "
+            "a larger --batch-size, or more images",
+        )
         mean = means.mean(axis=0)
         total = squares.sum(axis=0) + each * np.square(means - mean).sum(axis=0)  # T. Chan et al. 1979
-        for name, value, start in (("running_mean", mean, 0.0), ("running_var", total / max(1, count - 1), 1.0)):
+        weight = max(self.momentum, 1 / (training.step + 1)) if self.momentum else 0.0
+        for name, value, start in (("running_mean", mean, 0.0), ("running_var", total / (count - 1), 1.0)):
             old = arrays.get(name, np.float32(start))
-            arrays[name] = ((1 - self.momentum) * old + self.momentum * value).astype(np.float32)
+            arrays[name] = ((1 - weight) * old + weight * value).astype(np.float32)
         inverse = 1 / np.sqrt(total / count + self.eps)
         center, scale = mean.astype(np.float32), (arrays["gamma"] * inverse).astype(np.float32)
         constants = center, scale, np.asarray(arrays["beta"], np.float32), np.float32(training.slope)

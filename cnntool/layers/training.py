@@ -28,11 +28,13 @@ class Training:
     """One layer's share of a training step. The trainer keeps it from step to step, so that memory is used again.
 
     `seed`: draws what is random in this layer and step. `needs_input`: whether anyone asks for the gradient of the
-    layer's input. `slope`: of a rectifier that follows and that the layer computes as well; 1 for none.
+    layer's input. `slope`: of a rectifier that follows and that the layer computes as well; 1 for none. `step`: the
+    number of steps before this one.
     """
 
     def __init__(self, parallel: Parallel, seed: int = 0, *, needs_input: bool = True, slope: float = 1.0) -> None:
         self.parallel, self.seed, self.needs_input, self.slope = parallel, seed, needs_input, slope
+        self.step = 0
         self._kept: dict[str, np.ndarray] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = "float32") -> np.ndarray:

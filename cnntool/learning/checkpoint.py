@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from cnntool.learning.network import Network
     from cnntool.learning.train import Trainer
 
+CONTENTS = {  # digests that must be the same, and how it is said that they are not
+    "pictures": "other images, or the same ones in another order",
+    "labels": "other labels of the images",
+    "start": "other weights at the start",
+}
 GROUPS = ("now", "best", "state")  # the arrays, those of the best epoch, and what the optimiser remembers
 
 
@@ -57,9 +62,9 @@ def read_checkpoint(path: Path, trainer: Trainer) -> None:
         if not 0 <= best_epoch <= len(history):
             raise ValueError(f"the best epoch is {best_epoch} of {len(history)}")
         check_identity(known, trainer, path)
-        groups = read_groups(file, trainer)
+        groups = read_groups(file, trainer, best_epoch > 0)
     trainer.network.arrays = nested(groups["now"], len(trainer.arrays))
-    trainer.best = nested(groups["best"], len(trainer.arrays))
+    trainer.best = nested(groups["best"], len(trainer.arrays)) if best_epoch else None
     trainer.optimiser.state, trainer.optimiser.steps = groups["state"], steps
     trainer.history, trainer.best_epoch = history, best_epoch
 
@@ -68,13 +73,14 @@ def check_identity(known: dict[str, Any], trainer: Trainer, path: Path) -> None:
     """Refuses a checkpoint of another training."""
     for name, value in identity(trainer).items():
         if known.get(name) != value:
+            apart = CONTENTS.get(name) or f"{name} {known.get(name)!r}, and now it is {value!r}"
             raise CnntoolError(
-                f"--resume: {path} was made with {name} {known.get(name)!r}, and now it is {value!r}: "
-                "give the same options, layers and images, or leave --resume out"
+                f"--resume: {path} was made with {apart}: "
+                "give the same options, layers, images and labels, or leave --resume out"
             )
 
 
-def read_groups(file: ArrayFile, trainer: Trainer) -> dict[str, Arrays]:
+def read_groups(file: ArrayFile, trainer: Trainer, has_best: bool) -> dict[str, Arrays]:
     """The arrays of each group; a ValueError for those of layers that are not of the trainer's shapes."""
     shapes = shapes_of(trainer.network)
     groups: dict[str, Arrays] = {group: {} for group in GROUPS}
@@ -89,8 +95,9 @@ def read_groups(file: ArrayFile, trainer: Trainer) -> dict[str, Arrays]:
         if header.shape != expected:
             raise ValueError(f"`{key}` has the shape {header.shape}, expected {expected}")
         groups[group][name] = file.read(key)
-    if missing := flat(trainer.arrays).keys() - groups["now"].keys():
-        raise ValueError(f"`now.{min(missing)}` is missing")
+    for group in ("now", "best") if has_best else ("now",):
+        if missing := flat(trainer.arrays).keys() - groups[group].keys():
+            raise ValueError(f"`{group}.{min(missing)}` is missing")
     return groups
 
 
@@ -109,7 +116,10 @@ def identity(trainer: Trainer) -> dict[str, Any]:
     """What must be the same for the result to be the same."""
     words = [word for layer, _ in trainer.network.graph.nodes for word in layer.words()]
     options = dataclasses.asdict(trainer.options) | {"augment": ",".join(trainer.options.augment)}
-    return options | {"layers": " ".join(words), "images": len(trainer.images), "shape": list(trainer.images.shape)}
+    return options | {
+        "rate": trainer.rate, "layers": " ".join(words), "classes": list(trainer.classes),
+        "images": len(trainer.images), "shape": list(trainer.images.shape), **trainer.contents,
+    }  # fmt: skip
 
 
 def flat(arrays: list[Arrays]) -> Arrays:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from cnntool.engine.blas import one_blas_thread
+from cnntool.engine.threads import parallel
+
 BLOCK = 4096  # rows that go through BLAS together
 AXES = 256
 
@@ -18,17 +21,17 @@ class Curvature:
     for 80,000 rows of 3,600 features of CIFAR-10 about 30 instead of over 250, and the axes cost as much as 15.
     """
 
-    def __init__(self, features: np.ndarray) -> None:
+    def __init__(self, features: np.ndarray, threads: int) -> None:
         length = features.shape[1]
         directions = np.random.default_rng(0).standard_normal((length, min(length, AXES)), np.float32)
         spread, projected = np.zeros(directions.shape), np.zeros((directions.shape[1],) * 2)
-        for x in blocks(features):
-            spread += x.T @ (x @ directions)
-        basis = np.linalg.qr(spread)[0].astype(np.float32)
-        for x in blocks(features):
-            along = x @ basis
-            projected += along.T @ along
-        variances, axes = np.linalg.eigh(projected / len(features))
+        with one_blas_thread():
+            for product in each_block(features, threads, lambda x: x.T @ (x @ directions)):
+                spread += product
+            basis = np.linalg.qr(spread)[0].astype(np.float32)
+            for along in each_block(features, threads, lambda x: x @ basis):
+                projected += along.T @ along
+            variances, axes = np.linalg.eigh(projected / len(features))
         self.variances, self.axes = np.maximum(variances, 0), basis @ axes
 
     def inverse(self, factor: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -38,5 +41,9 @@ class Curvature:
         return lambda gradient: rest * gradient + self.axes @ (along[:, None] * (self.axes.T @ gradient))
 
 
-def blocks(features: np.ndarray) -> Iterator[np.ndarray]:
-    return (features[first : first + BLOCK] for first in range(0, len(features), BLOCK))
+def each_block(features: np.ndarray, threads: int, work: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
+    """`work` of all blocks of rows in order, of as many at a time as there are threads."""
+    starts = range(0, len(features), BLOCK)
+    for place in range(0, len(starts), threads):
+        together = starts[place : place + threads]
+        yield from parallel(threads, lambda first: work(features[first : first + BLOCK]), together)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -36,6 +37,10 @@ class Images(Sequence[np.ndarray]):
         """Drops all but the first images."""
         self._values = self._values[:count]
 
+    def digest(self) -> str:
+        """A short text that differs when any image does, or their order."""
+        return digest_of([self._values])
+
     def __len__(self) -> int:
         return len(self._values)
 
@@ -54,3 +59,23 @@ def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.n
         held.append(places[:count])
     back = np.sort(np.concatenate(held)).astype(np.int64)
     return np.setdiff1d(np.arange(len(labels)), back), back
+
+
+def batches(places: np.ndarray, size: int) -> list[np.ndarray]:
+    """`places` in order, in batches of nearly equal length: at most `size`, or one more rather than an image by itself.
+
+    So no batch is much smaller than the others: its statistics would count as much as theirs.
+    """
+    count = -(-len(places) // size)
+    if size > 1:
+        count = max(1, min(count, len(places) // 2))
+    return np.array_split(places, count)
+
+
+def digest_of(arrays: Iterable[np.ndarray]) -> str:
+    """A short text that differs when any of the arrays does."""
+    found = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()

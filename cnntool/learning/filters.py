@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,24 +29,28 @@ def learn_bank(
     """
     shape = (*bank.size, channels, bank.number)
     if isinstance(bank, KMeans):
-        require_patches(bank, len(patches), "centroids")
         samples.normalise_contrast(patches, bank.eps_contrast)
+        require_different(bank, patches)
         mean, whitening = samples.zca(patches, bank.eps_zca)
         samples.whiten(patches, mean, whitening)
         centroids = kmeans(patches, bank.number, bank.iterations, bank.spherical, rng, threads, advance)
         return {"mean": mean, "whitening": whitening, "weight": as_filters(centroids, shape)}
     if isinstance(bank, PrincipalComponents):
         remove_mean(patches)
+        require_different(bank, patches)
         part = part_of(patches[None], "covariance")
         _, axes = principal_axes(part.second / part.positions + np.outer(part.mean, part.mean))
         return {"weight": as_filters(axes.T[: bank.number], shape)}
     assert isinstance(bank, Patches)
     mean, whitening = samples.zca(patches, bank.eps_zca)
-    chosen = patches[rng.permutation(len(patches))]
+    order = rng.permutation(len(patches))
+    chosen = patches[order]
     samples.whiten(chosen, mean, whitening)
     lengths = np.sqrt(np.square(chosen, dtype=np.float64).sum(axis=1))
-    there = np.flatnonzero(lengths > 1e-6 * lengths.max(initial=0))[: bank.number]
-    require_patches(bank, len(there), "different filters")
+    long = lengths > 1e-6 * lengths.max(initial=0)
+    found = (place for place in samples.different(patches, order) if long[place])
+    there = list(itertools.islice(found, bank.number))
+    require_patches(bank, len(there))
     filters = whitening @ (chosen[there] / lengths[there, None]).T
     return {"weight": as_filters(filters.T, shape), "bias": (-mean @ filters).astype(np.float32)}
 
@@ -66,10 +71,15 @@ def as_filters(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(rows.T.reshape(shape), np.float32)
 
 
-def require_patches(bank: Learned, there: int, what: str) -> None:
+def require_different(bank: Learned, patches: np.ndarray) -> None:
+    """Refuses patches (N, D) of which fewer than K differ."""
+    require_patches(bank, sum(1 for _ in itertools.islice(samples.different(patches), bank.number)))
+
+
+def require_patches(bank: Learned, there: int) -> None:
     """Refuses to learn more filters than there are patches to learn from."""
     if there < bank.number:
         raise CnntoolError(
-            f"{bank.number} {what} need at least as many patches, and {there} were found: give more or larger images, "
-            "or make K smaller"
+            f"{bank.number} filters need at least as many different patches, and {there} were found: give more, larger "
+            "or other images, more --patches, or make K smaller"
         )

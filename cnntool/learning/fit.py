@@ -12,13 +12,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnntool.banks.learned import Learned
+from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.plans import PlanCache
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.bank import Bank
 from cnntool.layers.base import Arrays, Layer
 from cnntool.learning.filters import learn_bank, rounds
 from cnntool.learning.patches import Sample, sample_size, sampled, share
-from cnntool.learning.statistics import StreamedMoments, part_of
+from cnntool.learning.statistics import StreamedMoments, piece_of
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters
 from cnntool.steps.geometry import Shape
@@ -86,7 +87,7 @@ def fit(graph: Graph, parameters: Parameters, input_shape: Shape, data: Data, th
             arrays[number] = dict(parameters.of(number, shapes[inputs[0]]))
         if number in learning:
             prefix = Prefix(Graph(graph.nodes, graph.marks, inputs[0]), arrays)
-            with named(layer, number):
+            with named(layer, number), one_blas_thread():
                 arrays[number] |= learned(learning[number], prefix, data, parameters.seed, threads)
     return arrays
 
@@ -96,7 +97,7 @@ def learned(job: Job, prefix: Prefix, data: Data, seed: int, threads: int) -> Ar
     layer = job.layer
     if layer.statistics:
         moments = StreamedMoments()
-        data.each(prefix, lambda number, volume: part_of(volume, layer.statistics), moments.add, job.name)
+        data.each(prefix, lambda number, volume: piece_of(volume, layer.statistics), moments.add, job.name)
         return layer.learn(moments)  # type: ignore[attr-defined]
     if not isinstance(layer, Bank) or not isinstance(layer.bank, Learned):
         raise CnntoolError(layer.needs_data)

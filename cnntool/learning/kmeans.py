@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy as np
 from cnntool import kernels
 from cnntool.engine.threads import parallel
 from cnntool.layers.learned import Product
+from cnntool.learning.patches import different
 from cnntool.steps.step import run_calls
 
 SCORES = 2**17  # float32 of products that are looked at while they are in the cache
+SAMPLE = 1024  # points among which one is sought to start again from
 PIECES = 64  # of the points: more than threads, and the same for any number of threads
 
 
@@ -46,11 +49,26 @@ def kmeans(
         sums, sizes = np.zeros((number, length)), np.zeros(number, np.int64)
         kernels.clusters.cluster_sums_forward(points, nearest, 0, count, sums, sizes)
         empty = np.flatnonzero(sizes == 0)
-        sums[empty] = points[rng.integers(count, size=len(empty))]
+        if len(empty):
+            sums[empty] = points[restarts(points, centroids, nearest, len(empty), rng)]
         centroids = sums if spherical else sums / np.maximum(sizes, 1)[:, None]
     if spherical:
         centroids /= np.maximum(np.sqrt(np.square(centroids).sum(axis=1, keepdims=True)), 1e-12)
     return centroids.astype(np.float32)
+
+
+def restarts(
+    points: np.ndarray, centroids: np.ndarray, nearest: np.ndarray, number: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The numbers of random points to start again from: of a sample, those that would be copies come last.
+
+    Those are the points that are a centroid already, or equal an earlier one of the sample.
+    """
+    sample = rng.choice(len(points), min(len(points), max(number, SAMPLE)), replace=False)
+    taken = (points[sample] == centroids[nearest[sample]].astype(np.float32)).all(axis=1)
+    order = sample[np.argsort(taken, kind="stable")]
+    firsts = np.fromiter(itertools.islice(different(points, order), number), np.int64)
+    return np.concatenate([order[firsts], np.delete(order, firsts)])[:number]
 
 
 def assigned(room: np.ndarray, count: int, centroids: np.ndarray, spherical: bool, threads: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.arrays import open_arrays, telling
+from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.threads import available_threads, parallel
 from cnntool.errors import CnntoolError
 from cnntool.layers.learned import Product
@@ -51,14 +52,15 @@ def fit_linear(
         total, gradient = summed(features, labels, theta, loss, threads)
         return 0.5 * float(flat @ flat) + c / count * total, (theta + c / count * gradient).ravel()
 
-    inverse = Curvature(features).inverse(2 * c)
+    inverse = Curvature(features, threads).inverse(2 * c)
 
     def precondition(gradient: np.ndarray) -> np.ndarray:
         shaped = gradient.reshape(length + 1, classes)
         return np.vstack([inverse(shaped[:-1]), shaped[-1:] / (1 + 2 * c)]).ravel()
 
     start = np.zeros((length + 1) * classes)
-    theta = minimise(objective, start, iterations, precondition=precondition).reshape(length + 1, classes)
+    with one_blas_thread():
+        theta = minimise(objective, start, iterations, precondition=precondition).reshape(length + 1, classes)
     return theta[:-1].astype(np.float32), theta[-1].astype(np.float32)
 
 

@@ -18,17 +18,19 @@ class Loss(NamedTuple):
 def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> Loss:
     """-log softmax(scores)[label] for each row; d_scores = (softmax - one hot) / N, softmax and logarithm in one.
 
-    scores: N x K float32, any real numbers; labels: N integers. Of equal scores the first class counts as the answer.
+    scores: N x K float32, any real numbers; labels: N integers. Of equal scores the first class counts as the answer,
+    and a row that holds a NaN has none.
     """
     shifted = scores.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        shifted -= shifted.max(axis=1, keepdims=True)
     powers = np.exp(shifted)
     sums = powers.sum(axis=1, keepdims=True)
     rows = np.arange(len(labels))
     total = float((np.log(sums[:, 0]) - shifted[rows, labels]).sum())
     d_scores = powers / sums
     d_scores[rows, labels] -= 1
-    right = int((scores.argmax(axis=1) == labels).sum())
+    right = int(((scores.argmax(axis=1) == labels) & ~np.isnan(sums[:, 0])).sum())
     return Loss(total, right, (d_scores / len(labels)).astype(np.float32))
 
 

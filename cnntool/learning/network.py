@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnntool.engine.threads import parallel
-from cnntool.errors import CnntoolError
+from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.training import Training
 from cnntool.learning.losses import Loss, cross_entropy
@@ -87,12 +87,26 @@ class Network:
         }
 
     def step(self, batch: np.ndarray, labels: np.ndarray, step: int) -> tuple[Loss, Arrays]:
-        """The loss of a batch N x H x W x C and the gradients of all parameters. `step` draws what is random."""
+        """The loss of a batch N x H x W x C and the gradients of all parameters. `step` draws what is random.
+
+        A BadInput names the first layer that gives infinity or NaN when the loss is no finite number.
+        """
         check_memory(self.memory(len(batch)), f"a training step over {len(batch)} images")
         values, saved = self.forward(batch, step)
         output = values[self.output]
         loss = cross_entropy(output.reshape(len(batch), -1), labels)
+        if not math.isfinite(loss.total):
+            raise BadInput(self.first_overflow(values))
         return loss, self.backward(loss.d_scores.reshape(output.shape), saved)
+
+    def first_overflow(self, values: dict[int, np.ndarray]) -> str:
+        """Where infinity or NaN comes from."""
+        for number in (INPUT, *self.order):
+            if not np.isfinite(values[number]).all():
+                if number == INPUT:
+                    return "the images hold values that are not finite"
+                return f"the output of {self.graph.nodes[number].layer.word} (layer {number + 1}) is not finite"
+        return "the outputs of the last layer are too large"
 
     def forward(self, batch: np.ndarray, step: int) -> tuple[dict[int, np.ndarray], dict[int, Any]]:
         values, saved = {INPUT: batch}, {}
@@ -102,6 +116,7 @@ class Network:
                 values[number] = values[inputs[0]]
                 continue
             training = self.passes[number]
+            training.step = step
             training.seed = int(np.random.SeedSequence([self.seed, step, number]).generate_state(1)[0])
             with named(layer, number):
                 given = [values[i] for i in inputs]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from cnntool.errors import BadInput
@@ -51,6 +54,16 @@ class Sample:
         patches = np.concatenate(self._pieces)
         self._pieces.clear()
         return patches
+
+
+def different(patches: np.ndarray, order: Sequence[int] | np.ndarray | None = None) -> Iterator[int]:
+    """The places in `order` of the patches (N, D) that none before them in it equals."""
+    seen: set[bytes] = set()
+    for place, number in enumerate(range(len(patches)) if order is None else order):
+        content = hashlib.blake2b((patches[number] + np.float32(0)).data, digest_size=16).digest()  # -0 is 0
+        if content not in seen:
+            seen.add(content)
+            yield place
 
 
 def normalise_contrast(patches: np.ndarray, eps: float) -> None:

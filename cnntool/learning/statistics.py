@@ -33,6 +33,8 @@ def part_of(volume: np.ndarray, order: str) -> Part:
     channels = volume.shape[2]
     rows = volume.reshape(-1, channels)
     step = max(1, PIECE // channels)
+    if order == "covariance":
+        step = max(step, channels)  # else adding up matrices takes longer than their products
     total: Part | None = None
     for first in range(0, len(rows), step):
         piece = rows[first : first + step].astype(np.float64)
@@ -45,23 +47,48 @@ def part_of(volume: np.ndarray, order: str) -> Part:
     return total
 
 
+def piece_of(volume: np.ndarray, order: str) -> Part | np.ndarray:
+    """What `StreamedMoments.add` takes of a volume: its moments, or the volume itself where that is the smaller."""
+    height, width, channels = volume.shape
+    return volume.copy() if order == "covariance" and height * width < channels else part_of(volume, order)
+
+
 class StreamedMoments:
-    """What `layers.affine.Moments` is of a batch, of everything that was added."""
+    """What `layers.affine.Moments` is of a batch, of everything that was added.
+
+    Volumes of fewer positions than channels are gathered first: the covariance of each would be far larger than it.
+    """
 
     def __init__(self) -> None:
         self._total: Part | None = None
+        self._waiting: list[np.ndarray] = []
+        self._channels: int | None = None
 
-    def add(self, part: Part) -> None:
-        """Parts are added in one order, so that the result does not depend on who computed them when."""
-        if self._total is None:
-            self._total = part
-        elif len(part.mean) != len(self._total.mean):
-            raise ValueError(f"{len(part.mean)} channels, and the images before have {len(self._total.mean)}")
-        else:
-            self._total = self._total.merged(part)
+    def add(self, piece: Part | np.ndarray) -> None:
+        """Pieces are added in one order, so that the result does not depend on who computed them when."""
+        channels = len(piece.mean) if isinstance(piece, Part) else piece.shape[2]
+        if self._channels not in (None, channels):
+            raise ValueError(f"{channels} channels, and the images before have {self._channels}")
+        self._channels = channels
+        if isinstance(piece, Part):
+            self._merge(piece)
+            return
+        self._waiting.append(piece.reshape(-1, channels))
+        if sum(map(len, self._waiting)) >= channels:
+            self._gather()
+
+    def _gather(self) -> None:
+        if self._waiting:
+            rows = np.concatenate(self._waiting)
+            self._waiting.clear()
+            self._merge(part_of(rows[None], "covariance"))
+
+    def _merge(self, part: Part) -> None:
+        self._total = part if self._total is None else self._total.merged(part)
 
     @property
     def total(self) -> Part:
+        self._gather()
         if self._total is None:
             raise ValueError("no image to learn from")
         return self._total

@@ -9,16 +9,17 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays
 from cnntool.learning.augmentation import augmented
-from cnntool.learning.data import Images, split
+from cnntool.learning.data import Images, batches, digest_of, split
 from cnntool.learning.losses import cross_entropy
 from cnntool.learning.network import Network, scores_of
 from cnntool.learning.optimisers import SCHEDULES, optimiser_of
@@ -26,7 +27,7 @@ from cnntool.network.graph import Graph
 from cnntool.network.parameters import Parameters
 from cnntool.steps.geometry import Shape
 
-DEFAULT_RATES = {"sgd": 0.05, "adam": 0.001}
+DEFAULT_RATES = {"sgd": 0.05, "adam": 0.003}
 EVALUATED = 256  # images at a time when nothing is learned
 
 
@@ -35,13 +36,14 @@ class Options:
     """How to train. `rate` None is the optimiser's default; `early_stop` 0 never stops before the last epoch."""
 
     epochs: int = 10
-    batch_size: int = 128
-    optimizer: str = "sgd"
+    batch_size: int = 64
+    optimizer: str = "adam"
     rate: float | None = None
     momentum: float = 0.9
     weight_decay: float = 0.0
     l1: float = 0.0
     schedule: str = "cosine"
+    warmup: float = 0.05
     validation: float = 0.1
     augment: tuple[str, ...] = ()
     early_stop: int = 0
@@ -58,13 +60,16 @@ class Watcher(Protocol):
 class Trainer:
     """Trains the arrays of a graph on labelled images. `arrays` are the present ones, `best` those to keep.
 
-    `labels`: one of 0 .. K - 1 an image, where K is the number of the network's outputs.
+    `labels`: one of 0 .. K - 1 an image, where K is the number of the network's outputs, and `classes` their names.
+    `contents`: digests of what is trained on and from, by which a checkpoint tells other training.
     """
 
     def __init__(
-        self, graph: Graph, arrays: list[Arrays], images: Images, labels: np.ndarray, options: Options, threads: int
-    ) -> None:
+        self, graph: Graph, arrays: list[Arrays], images: Images, labels: np.ndarray, options: Options, threads: int,
+        classes: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.images, self.labels, self.options, self.threads = images, labels, options, threads
+        self.classes = list(classes)
         arrays = [{name: array.copy() for name, array in node.items()} for node in arrays]
         self.network = Network(graph, images.shape, arrays, threads, options.seed)
         self.optimiser = optimiser_of(options.optimizer, options.momentum, options.weight_decay, options.l1)
@@ -72,6 +77,8 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.best: list[Arrays] | None = None
         self.best_epoch = 0
+        start = self.network.parameters().values()
+        self.contents = {"pictures": images.digest(), "labels": digest_of([labels]), "start": digest_of(start)}
 
     @property
     def arrays(self) -> list[Arrays]:
@@ -81,17 +88,29 @@ class Trainer:
     def rate(self) -> float:
         return DEFAULT_RATES[self.options.optimizer] if self.options.rate is None else self.options.rate
 
+    @one_blas_thread()
     def run(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:
         """All epochs that are left. `finished(best)` is called after each, for whoever saves the model."""
         while len(self.history) < self.options.epochs and not self.stalled:
             row = self.epoch(len(self.history) + 1, watcher)
-            best = self.best is None or merit(row) > merit(self.history[self.best_epoch - 1])
+            best = self.usable(row) and (self.best is None or merit(row) > merit(self.history[self.best_epoch - 1]))
             self.history.append(row)
             if best:
                 self.best_epoch = len(self.history)
                 self.best = [{name: array.copy() for name, array in node.items()} for node in self.arrays]
             watcher.epoch(row, best)
             finished(best)
+        if self.best is None:
+            raise BadInput(
+                f"after none of {len(self.history)} epochs are all weights and the loss finite: "
+                f"expected a smaller --lr than {self.rate:g}, or images held back that are finite"
+            )
+
+    def usable(self, row: dict[str, Any]) -> bool:
+        """Whether what an epoch has left may be the model at all."""
+        losses = (row["loss"], row.get("validation_loss", 0.0))
+        arrays = (array for node in self.arrays for array in node.values())
+        return all(map(math.isfinite, losses)) and all(np.isfinite(array).all() for array in arrays)
 
     @property
     def stalled(self) -> bool:
@@ -103,21 +122,21 @@ class Trainer:
         """One pass over the training images in an order of its own; returns the row of the history."""
         options, begun = self.options, time.perf_counter()
         order = np.random.default_rng([options.seed, number]).permutation(self.training)
-        batches = [order[first : first + options.batch_size] for first in range(0, len(order), options.batch_size)]
-        schedule = SCHEDULES[options.schedule]
+        pieces = batches(order, options.batch_size)
         total, right, done, rate = 0.0, 0, 0, self.rate
-        for place, chosen in enumerate(batches):
-            step = (number - 1) * len(batches) + place
-            rate = self.rate * schedule(step / (options.epochs * len(batches)))
+        for place, chosen in enumerate(pieces):
+            step = (number - 1) * len(pieces) + place
+            rate = self.rate * share_of_rate(options, step, options.epochs * len(pieces))
             batch = self.images[chosen]
             if options.augment:
                 batch = augmented(batch, options.augment, np.random.default_rng([options.seed, number, place]))
-            loss, gradients = self.network.step(batch, self.labels[chosen], step)
-            if not math.isfinite(loss.total):
+            try:
+                loss, gradients = self.network.step(batch, self.labels[chosen], step)
+            except BadInput as error:
                 raise BadInput(
-                    f"the loss is no finite number any more (epoch {number}, step {place + 1}): "
-                    f"expected a smaller --lr than {self.rate:g}, or inputs that are finite"
-                )
+                    f"epoch {number}, step {place + 1} of {len(pieces)}, learning rate {rate:.3g}: the loss is not "
+                    f"finite, since {error}: expected finite images, and a smaller --lr than {self.rate:g}"
+                ) from None
             self.optimiser.step(self.network.parameters(), gradients, rate)
             total, right, done = total + loss.total, right + loss.right, done + len(chosen)
             watcher.batch(number, done, len(order), total / done, right / done)
@@ -139,6 +158,12 @@ class Trainer:
             loss = cross_entropy(found, self.labels[chosen])
             total, right = total + loss.total, right + loss.right
         return total / len(places), right / len(places)
+
+
+def share_of_rate(options: Options, step: int, steps: int) -> float:
+    """What part of the learning rate a step takes: the schedule's, and while it warms up less."""
+    warm = options.warmup * steps
+    return SCHEDULES[options.schedule](step / steps) * (min(1.0, (step + 1) / warm) if warm else 1.0)
 
 
 def merit(row: dict[str, Any]) -> tuple[float, float]:

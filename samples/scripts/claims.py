@@ -67,7 +67,7 @@ def train(words: str, data: Data, rate: float = 0.01, epochs: int = EPOCHS, seed
     for place, image in enumerate(data.x):
         images.put(place, image)
     pipeline = Pipeline.parse(words, seed=seed)
-    options = Options(epochs, 64, rate=rate, schedule="constant", validation=0.0, seed=seed)
+    options = Options(epochs, 64, "sgd", rate, schedule="constant", warmup=0.0, validation=0.0, seed=seed)
     trainer = Trainer(pipeline.graph, pipeline.weights(SHAPE), images, data.labels, options, available_threads())
     try:
         with np.errstate(all="ignore"):

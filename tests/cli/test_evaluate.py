@@ -9,7 +9,7 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.cli.evaluate import summary_of
-from tests.cli.conftest import Tool, save
+from tests.cli.conftest import Tool, pixels, save
 from tests.cli.test_predict import model
 
 __all__ = ["model"]
@@ -93,3 +93,17 @@ def test_a_class_whose_name_is_no_utf8(cnntool: Tool, here: Path):
     assert cnntool("evaluate", "m.npz", "test", "--csv", "c.csv").code == 0
     assert Path("c.csv").read_bytes().startswith(b"true,caf\xe9,tea\n")
     assert cnntool("predict", "m.npz", "test").code == 0
+
+
+def test_a_model_that_gives_nan_has_no_accuracy(cnntool: Tool, here: Path):
+    """The largest of NaN would be the first class, and half of the images right."""
+    for label in ("a", "b"):
+        save(Path("photos", label, "0.png"), pixels(6, 5, 1))
+    pipeline = Pipeline.parse("fc 2")
+    pipeline.classes, pipeline.input_shape = ["a", "b"], (6, 5, 1)
+    pipeline.set_weights([{"weight": np.full((30, 2), np.nan, np.float32)}])
+    pipeline.save("m.npz")
+    result = cnntool("evaluate", "m.npz", "photos", "--json")
+    assert result.code == 2
+    assert "the network gives NaN" in result.err
+    assert "accuracy" not in result.text

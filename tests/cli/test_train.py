@@ -33,6 +33,10 @@ def pictures(folder: Path | str, count: int = 20, size: tuple[int, int] = (12, 1
     return Path(folder)
 
 
+def press_ctrl_c(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_train_writes_a_model_and_its_history(cnntool: Tool, here: Path):
     pictures("photos")
     result = cnntool("train", "photos", "m.npz", "--epochs", 12, "--batch-size", 8, "--seed", 1, *WORDS)
@@ -88,6 +92,8 @@ def test_a_table_is_trained_on_by_a_linear_head(cnntool: Tool, here: Path):
     assert json.loads(cnntool("evaluate", "l2svm.npz", "t.npz", "--json").text)["accuracy"] == 1
     assert "expected a .npz of features" in cnntool("train", "photos", "x.npz", "--c", 1, "fc", 2).refused()
     assert "without layers" in cnntool("train", "t.npz", "x.npz", "fc", 2).refused()
+    assert "--epochs is for training on images" in cnntool("train", "t.npz", "x.npz", "--epochs", 3).refused()
+    assert "--gray is for training on images" in cnntool("train", "t.npz", "x.npz", "--gray").refused()
 
 
 @pytest.mark.parametrize(("words", "message"), [
@@ -166,14 +172,71 @@ def test_ctrl_c_keeps_what_there_is_and_resume_goes_on_to_the_same_result(cnntoo
 def test_ctrl_c_in_the_first_epoch_saves_the_arrays_of_that_moment(cnntool: Tool, here: Path, monkeypatch):
     pictures("photos", 6)
 
-    def press(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(watch.Watch, "batch", press)
+    monkeypatch.setattr(watch.Watch, "batch", press_ctrl_c)
     result = cnntool("train", "photos", "m.npz", *WORDS)
     assert result.code == 130
-    assert "arrays of that moment" in result.err
+    assert "m.npz holds the arrays of that moment; --resume goes on from the start" in result.err
     assert Pipeline.load("m.npz").classes == ["above", "below"]
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert cnntool("train", "photos", "m.npz", "--resume", *WORDS).code == 0
+    assert cnntool("train", "photos", "whole.npz", *WORDS).code == 0
+    assert Path("m.npz").read_bytes() == Path("whole.npz").read_bytes()
+
+
+def test_resume_refuses_other_images_and_other_classes(cnntool: Tool, here: Path, monkeypatch):
+    pictures("photos", 6)
+    train = ["train", "photos", "m.npz", "--epochs", 2]
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.Watch, "batch", press_ctrl_c)
+        assert cnntool(*train, *WORDS).code == 130
+    kept = Path("photos/above/0.png").read_bytes()
+    Path("photos/above/0.png").write_bytes(Path("photos/below/0.png").read_bytes())
+    assert "made with other images" in cnntool(*train, "--resume", *WORDS).refused()
+    Path("photos/above/0.png").write_bytes(kept)
+    Path("photos/above").rename("photos/zebra")
+    assert "now it is ['below', 'zebra']" in cnntool(*train, "--resume", *WORDS).refused()
+    Path("photos/zebra").rename("photos/above")
+    assert cnntool(*train, "--resume", "--threads", 2, *WORDS).code == 0
+    assert "no checkpoint" in cnntool(*train, "--resume", *WORDS).refused()
+
+
+def test_an_interrupted_epoch_is_not_said_to_be_kept(cnntool: Tool, here: Path, monkeypatch):
+    """Ctrl-C after the second epoch and before its checkpoint is written."""
+    pictures("photos", 6)
+    line_of = watch.line_of
+    monkeypatch.setattr(
+        watch, "line_of", lambda row, *rest: press_ctrl_c() if row["epoch"] == 2 else line_of(row, *rest)
+    )
+    result = cnntool("train", "photos", "m.npz", *WORDS)
+    assert "--resume goes on after epoch 1" in result.err
+
+
+def test_one_image_a_batch_cannot_be_normalised(cnntool: Tool, here: Path):
+    pictures("photos", 3)
+    words = ["--batch-size", 1, "globalpool", "avg", "batchnorm", "fc", 2]
+    assert "batchnorm (layer 2): one image at 1x1" in cnntool("train", "photos", "m.npz", *words).refused()
+    assert files(here) == {f"photos/{name}" for name in files(here / "photos")}
+
+
+def test_a_learning_rate_that_is_too_large_leaves_the_last_good_epoch(cnntool: Tool, here: Path):
+    pictures("photos", 6)
+    result = cnntool("train", "photos", "m.npz", "--lr", 1e30, "--schedule", "constant", "conv", 4, 3, "fc", 2)
+    assert result.code == 1
+    assert "learning rate 1e+30" in result.err
+    assert "Warning" not in result.err
+    assert not Path("m.npz").exists()
+
+
+def test_classes_of_one_image_leave_nothing_for_validation(cnntool: Tool, here: Path):
+    pictures("photos", 1)
+    result = cnntool("train", "photos", "m.npz", "--epochs", 1, *WORDS)
+    assert result.code == 0
+    assert "--validation 0.1 holds nothing back, since every class has one image only" in result.err
+    Path("photos/above/0.png").write_bytes(b"no image")
+    result = cnntool("train", "photos", "n.npz", "--epochs", 1, *WORDS)
+    assert result.code == 1
+    assert "no image of the class 'above' can be read" in result.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
@@ -237,29 +300,33 @@ def test_a_signal_keeps_what_there_is_as_ctrl_c_does(here: Path, number: int):
     command = [sys.executable, "-m", "cnntool", "train", "photos", "m.npz", "--epochs", "100000", *WORDS]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not Path("m.checkpoint.npz").exists():
+    while not Path("m.npz").exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert "--resume goes on after epoch" in told.decode().splitlines()[-1]
+    assert "--resume goes on" in told.decode().splitlines()[-1]
     assert Pipeline.load("m.npz").classes == ["above", "below"]
     beside = {name for name in files(here) if "/" not in name}
     assert beside == {"m.npz", "m.history.csv", "m.checkpoint.npz"}
 
 
 def test_what_is_told_of_resume_is_what_the_checkpoint_holds(cnntool: Tool, here: Path, monkeypatch):
-    """Ctrl-C after an epoch and before its checkpoint: there is none yet to go on from."""
+    """Ctrl-C after an epoch and before its checkpoint: the one from before the first epoch is there."""
     pictures("photos", 6)
 
     def press(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watch, "write_history", press)
-    result = cnntool("train", "photos", "m.npz", "--epochs", 3, *WORDS)
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "write_history", press)
+        result = cnntool("train", "photos", "m.npz", "--epochs", 3, *WORDS)
     assert result.code == 130
-    assert result.err.splitlines()[-1] == "cnntool train: interrupted; m.npz holds epoch 1"
+    assert (
+        result.err.splitlines()[-1]
+        == "cnntool train: interrupted; m.npz holds epoch 1; --resume goes on from the start"
+    )
     assert Pipeline.load("m.npz").classes == ["above", "below"]
-    assert "no checkpoint" in cnntool("train", "photos", "m.npz", "--resume", *WORDS).refused()
+    assert cnntool("train", "photos", "m.npz", "--resume", "--epochs", 3, *WORDS).code == 0

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 from cnntool import Pipeline
 from cnntool.engine import plan
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.steps.step import Convolution
 from tests.kernels.volumes import assert_near, noise
 from tests.naive import twins
 
@@ -183,3 +186,18 @@ def test_thousands_of_layers_are_computed_in_runs_of_a_few():
     pipeline = Pipeline.parse("relu maxpool 1 abs " * 2000)
     np.testing.assert_array_equal(pipeline.run(X), np.maximum(X, 0))
     assert max(len(one.steps) for one in pipeline.plan(X.shape).runs) == plan.LONGEST_RUN
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "depthwise", "fft", "separable", "winograd"])
+def test_a_plan_goes_with_its_last_user(algorithm):
+    """Not when Python's collector comes by: packed filters of many sizes would fill the memory until then."""
+    words = {"depthwise": "conv 16 3 --groups 16", "separable": "bank gabor", "fft": "conv 16 9"}
+    pipeline = Pipeline.parse(words.get(algorithm, "conv 16 3 relu"))
+    batch = np.zeros((1, 30, 30, 16), np.float32)
+    made = plan.Plan(pipeline.graph, pipeline.parameters, batch.shape[1:], algorithm)
+    for _ in range(3):
+        made.run(batch, 1)
+    step = next(s for run in made.runs for s in run.steps if isinstance(s, Convolution) and s.algorithm == algorithm)
+    gone = weakref.ref(step)
+    del made, step
+    assert gone() is None

@@ -56,6 +56,29 @@ def test_decorrelation_leaves_variances_that_decrease():
     np.testing.assert_allclose(found, np.diag(variances), atol=1e-5)
 
 
+def test_two_channels_of_different_scales_are_decorrelated_after_standardising():
+    """A in 0 to 20 and B in 0 to 2, independent: of the raw values both mean and difference are little but A."""
+    x = np.random.default_rng(0).random((60, 70, 2)).astype(np.float32) * np.float32([20, 2])
+
+    def correlation(words: str) -> float:
+        (a, c), (_, b) = covariance(run(words, x))
+        return c / np.sqrt(a * b)
+
+    assert correlation("decorrelate") > 0.97
+    assert abs(correlation("standardize decorrelate")) < 1e-4
+
+
+@pytest.mark.parametrize("how", ["std", "pca", "zca"])
+def test_eps_is_a_share_of_the_largest_variance(how):
+    """Variances 4 and 1: with eps 0.5, 2 is added to both, and 4 / 6 and 1 / 3 are left."""
+    axes = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]]).reshape(2, 2, 2) * [2, 1]
+    found = covariance(run(f"whiten {how} --eps 0.5", axes.astype(np.float32)))
+    np.testing.assert_allclose(found, np.diag([4 / 6, 1 / 3]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(covariance(run(f"whiten {how} --eps 0", axes.astype(np.float32))), np.eye(2), atol=1e-6)
+    constant = axes * [1, 0]
+    assert not run(f"whiten {how} --eps 0", constant.astype(np.float32))[..., 1].any()
+
+
 def test_two_channels_become_their_mean_and_their_difference():
     x = noise(6, 7, 2) + 5
     np.testing.assert_allclose(

@@ -97,14 +97,15 @@ def test_memory_is_used_again():
 def test_batch_normalisation_normalises_the_batch_and_keeps_unbiased_running_statistics():
     rng = np.random.default_rng(0)
     layer, arrays = layer_of("batchnorm"), layer_of("batchnorm").initial((4, 5, 3), None, True)
-    mean, var = np.zeros(3), np.ones(3)
-    for _ in range(3):
+    mean, var, pass_ = np.zeros(3), np.ones(3), training()
+    for step in range(13):
+        pass_.step, weight = step, max(0.1, 1 / (step + 1))
         x = (100 + 3 * rng.standard_normal((6, 4, 5, 3))).astype(np.float32)
-        output, _ = layer.train([x], arrays, training())
+        output, _ = layer.train([x], arrays, pass_)
         np.testing.assert_allclose(output.mean(axis=(0, 1, 2)), 0, atol=1e-4)
         np.testing.assert_allclose(output.std(axis=(0, 1, 2)), 1, rtol=1e-3)
-        mean = 0.9 * mean + 0.1 * x.mean(axis=(0, 1, 2), dtype=np.float64)
-        var = 0.9 * var + 0.1 * x.var(axis=(0, 1, 2), dtype=np.float64, ddof=1)
+        mean = (1 - weight) * mean + weight * x.mean(axis=(0, 1, 2), dtype=np.float64)
+        var = (1 - weight) * var + weight * x.var(axis=(0, 1, 2), dtype=np.float64, ddof=1)
     np.testing.assert_allclose(arrays["running_mean"], mean, rtol=1e-5)
     np.testing.assert_allclose(arrays["running_var"], var, rtol=1e-5)
 

@@ -7,6 +7,7 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.learning import statistics
 from tests.naive import learned
 
 
@@ -154,7 +155,7 @@ def test_data_that_cannot_be_learned_from():
         Pipeline.parse("whiten").fit([np.zeros((4, 4, 3)), np.zeros((4, 4, 2))])
     with pytest.raises(BadInput, match="volume 1: expected real numbers"):
         Pipeline.parse("whiten").fit([np.zeros((4, 4, 3)), np.zeros(4)])
-    with pytest.raises(CnntoolError, match=r"bank \(layer 1\): 99 centroids need at least as many patches, and 16"):
+    with pytest.raises(CnntoolError, match=r"bank \(layer 1\): 99 filters need .* different patches, and 1 "):
         Pipeline.parse("bank kmeans 99 3").fit(np.zeros((1, 6, 6, 1)))
     with pytest.raises(CnntoolError, match=r"bank \(layer 1\): needs its filters"):
         Pipeline.parse("bank stored 3 3").fit(np.zeros((1, 6, 6, 1)))
@@ -168,5 +169,31 @@ def test_a_generator_of_volumes_is_enough():
 
 def test_constant_images_become_finite_models():
     x = np.full((3, 8, 8, 3), 0.5, np.float32)
-    for words in ("whiten", "standardize", "bank kmeans 2 3", "batchnorm", "bank pca 2 3"):
+    for words in ("whiten", "standardize", "bank kmeans 1 3", "batchnorm", "bank pca 1 3"):
         assert np.isfinite(Pipeline.parse(words).fit(x).run(x)).all(), words
+
+
+@pytest.mark.parametrize("bank", ["kmeans", "pca", "patches"])
+def test_copies_of_few_patches_are_not_enough_for_a_bank(bank):
+    """The five 4x4 patches of an edge; of k-means and components the even ones, black and white, are the same."""
+    x = np.zeros((3, 16, 16, 1), np.float32)
+    x[:, :, 8:] = 1
+    there = 5 if bank == "patches" else 4
+    with pytest.raises(CnntoolError, match=rf"bank .*: 8 filters need .* different patches, and {there} "):
+        Pipeline.parse(f"bank {bank} 8 4").fit(x)
+    weight = Pipeline.parse(f"bank {bank} {there - 1} 4").fit(x).weights((16, 16, 1))[0]["weight"]
+    assert len(np.unique(weight.reshape(16, -1).T.round(5), axis=0)) == there - 1
+
+
+def test_whole_images_are_whitened_by_one_covariance(monkeypatch):
+    """Of 30 images of 12 numbers each: gathered until they are as many as channels, whatever the order of sizes."""
+    x = images(30, 2, 2)
+    products = []
+    part_of = statistics.part_of
+    monkeypatch.setattr(statistics, "part_of", lambda *args: products.append(1) or part_of(*args))
+    arrays = Pipeline.parse("flatten whiten pca").fit(x).weights((2, 2, 3))[1]
+    assert len(products) == 3
+    flat = x.reshape(30, 12).astype(np.float64)
+    np.testing.assert_allclose(arrays["mean"], flat.mean(axis=0), rtol=1e-6)
+    matrix = arrays["matrix"].T @ np.cov(flat.T, bias=True) @ arrays["matrix"]
+    np.testing.assert_allclose(matrix, np.eye(12), atol=1e-4)

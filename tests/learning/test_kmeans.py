@@ -85,3 +85,13 @@ def test_points_are_not_changed_and_rounds_are_counted():
     kmeans(x, 5, 7, False, np.random.default_rng(0), 1, lambda: rounds.append(1))
     np.testing.assert_array_equal(x, before)
     assert 1 <= len(rounds) <= 7
+
+
+def test_no_centroid_is_a_copy_while_points_differ():
+    """Six points among a thousand equal ones: random starts would nearly all be that one."""
+    x = np.concatenate([np.zeros((1000, 3), np.float32), 10 * points(6, 3)])
+    for seed in range(5):
+        centroids = found(x, 7, seed=seed)
+        assert len(np.unique(centroids, axis=0)) == 7
+    spread = np.concatenate([x, x[1000:] + 0.01])  # centroids merge, and start again
+    assert len(np.unique(found(spread, 9, 30), axis=0)) == 9

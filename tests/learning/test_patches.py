@@ -7,6 +7,7 @@ from cnntool.errors import BadInput
 from cnntool.learning.patches import (
     LARGEST_SAMPLE,
     Sample,
+    different,
     normalise_contrast,
     sample_size,
     sampled,
@@ -99,3 +100,9 @@ def test_a_direction_without_variance_becomes_zero():
     whitened = (p - mean) @ matrix
     assert np.isfinite(matrix).all()
     np.testing.assert_allclose(np.linalg.eigvalsh(np.cov(whitened.T, bias=True)), [0, 1, 1], atol=1e-4)
+
+
+def test_different_patches():
+    p = np.float32([[1, 0], [2, 3], [1, -0.0], [2, 3], [0, 1]])
+    assert list(different(p)) == [0, 1, 4]
+    assert list(different(p, [3, 1, 4])) == [0, 2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool.layers.affine import Moments
-from cnntool.learning.statistics import PIECE, StreamedMoments, part_of
+from cnntool.learning.statistics import PIECE, StreamedMoments, part_of, piece_of
 
 ORDERS = ("mean", "variance", "covariance")
 
@@ -60,3 +60,20 @@ def test_other_channels_and_nothing_at_all():
         moments.add(part_of(volumes(2)[0], "mean"))
     with pytest.raises(ValueError, match="no image"):
         StreamedMoments().variance()
+
+
+def test_pieces_smaller_than_their_covariance_are_gathered():
+    dice = np.random.default_rng(0)
+    sizes = [(1, 3), (9, 9), (1, 1), (2, 2), (4, 4), (1, 5), (1, 2)]
+    parts = [dice.standard_normal((*size, 8)).astype(np.float32) for size in sizes]
+    moments = StreamedMoments()
+    for volume in parts:
+        moments.add(piece_of(volume, "covariance"))
+        volume[:] = 0 * volume if volume.shape[0] * volume.shape[1] < 8 else volume  # no view of memory used again
+    dice = np.random.default_rng(0)
+    pixels = np.concatenate([dice.standard_normal((*s, 8)).astype(np.float32).reshape(-1, 8) for s in sizes])
+    assert moments.count == len(pixels)
+    np.testing.assert_allclose(moments.covariance(), np.cov(pixels.T.astype(np.float64), bias=True), rtol=1e-9)
+    np.testing.assert_allclose(moments.mean, pixels.astype(np.float64).mean(axis=0), rtol=1e-9)
+    with pytest.raises(ValueError, match="7 channels, and the images before have 8"):
+        moments.add(np.zeros((1, 1, 7), np.float32))

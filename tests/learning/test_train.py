@@ -9,7 +9,7 @@ from cnntool import Pipeline
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.learning.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from cnntool.learning.data import Images
-from cnntool.learning.train import Options, Trainer, check_classes, merit
+from cnntool.learning.train import Options, Trainer, check_classes, merit, share_of_rate
 
 WORDS = "conv 6 3 --padding 1 --no-bias batchnorm relu maxpool 2 dropout 0.2 fc 3"
 SHAPE = (8, 8, 1)
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_other_training_is_refused(tmp_path):
     made = trainer(Options(1, 16))
     run(made)
     write_checkpoint(path, made)
-    with pytest.raises(CnntoolError, match=r"made with rate None, and now it is 0\.5"):
+    with pytest.raises(CnntoolError, match=r"made with rate 0\.003, and now it is 0\.5"):
         read_checkpoint(path, trainer(Options(1, 16, rate=0.5)))
     with pytest.raises(CnntoolError, match="made with layers"):
         read_checkpoint(path, trainer(Options(1, 16), "fc 3"))
@@ -148,7 +148,8 @@ def test_the_best_epoch_is_kept():
 
 
 def test_a_loss_that_is_no_number_ends_training_with_advice():
-    with pytest.raises(BadInput, match="expected a smaller --lr than 0"), np.errstate(all="ignore"):
+    advice = r"learning rate 0\.\d+: the loss is not finite, since the images hold values .* --lr than 0\.003"
+    with pytest.raises(BadInput, match=advice):
         run(trainer(Options(9, 16), noise=np.nan))
 
 
@@ -158,3 +159,107 @@ def test_the_outputs_must_be_as_many_as_the_classes():
     check_classes(Pipeline.parse("conv 3 8").graph, SHAPE, ["a", "b", "c"])
     with pytest.raises(CnntoolError, match=r"3 outputs, and there are 4 classes \(a, b, c, \.\.\.\).*`fc 4`"):
         check_classes(graph, SHAPE, ["a", "b", "c", "d"])
+
+
+@pytest.mark.parametrize("batch_size", [64, 53])
+def test_running_statistics_are_those_of_the_data_whatever_the_last_batch(batch_size):
+    """54 images to train on, so that batches of 53 would leave one: its variance of nothing would count as a tenth."""
+    made = trainer(Options(60, batch_size, schedule="constant"), "globalpool avg batchnorm fc 3")
+    run(made)
+    pooled = made.images[made.training].mean(axis=(1, 2))
+    np.testing.assert_allclose(made.arrays[1]["running_var"], pooled.var(axis=0, ddof=1), rtol=0.05)
+    np.testing.assert_allclose(made.arrays[1]["running_mean"], pooled.mean(axis=0), rtol=0.02)
+
+
+def test_running_statistics_describe_the_data_after_a_few_steps():
+    made = trainer(Options(2, 64), "globalpool avg batchnorm fc 3")
+    run(made)
+    pooled = made.images[made.training].mean(axis=(1, 2))
+    np.testing.assert_allclose(made.arrays[1]["running_var"], pooled.var(axis=0, ddof=1), rtol=1e-3)
+
+
+def test_one_value_a_channel_is_refused():
+    with pytest.raises(CnntoolError, match=r"batchnorm \(layer 2\): one image at 1x1 .* a larger --batch-size"):
+        run(trainer(Options(1, 1), "globalpool avg batchnorm fc 3"))
+    run(trainer(Options(1, 1)))  # 8x8 values a channel are enough
+
+
+def test_a_checkpoint_of_other_contents_is_refused(tmp_path):
+    path = tmp_path / "c.npz"
+    made = trainer(Options(1, 16))
+    run(made)
+    write_checkpoint(path, made)
+    for change, message in [
+        (lambda new: setattr(new, "classes", ["a", "b", "z"]), r"classes \[\], and now it is \['a', 'b', 'z'\]"),
+        (lambda new: new.contents.update(pictures=trainer(Options(1, 16), noise=0.1).contents["pictures"]), "other im"),
+        (lambda new: new.contents.update(labels="x"), "other labels"),
+        (lambda new: new.contents.update(start=trainer(Options(1, 16, seed=1)).contents["start"]), "other weights"),
+    ]:
+        other = trainer(Options(1, 16))
+        change(other)
+        with pytest.raises(CnntoolError, match=message):
+            read_checkpoint(path, other)
+    read_checkpoint(path, trainer(Options(1, 16), threads=2))
+
+
+def test_a_checkpoint_before_the_first_epoch_leads_to_the_same_result(tmp_path):
+    options, path = Options(2, 16, early_stop=1), tmp_path / "c.npz"
+    whole = trainer(options)
+    write_checkpoint(path, whole)
+    run(whole)
+    again = trainer(options, threads=2)
+    read_checkpoint(path, again)
+    assert (again.history, again.best, again.best_epoch) == ([], None, 0)
+    run(again)
+    assert bits(again) == bits(whole)
+
+
+def test_a_checkpoint_whose_arrays_do_not_fit_is_refused(tmp_path):
+    path = tmp_path / "c.npz"
+    made = trainer(Options(1, 16))
+    run(made)
+    write_checkpoint(path, made)
+    arrays = dict(np.load(path))
+    for change in ({"now.1.weight": np.zeros((3, 3, 1, 5), np.float32)}, {"best.2.gamma": None}):
+        kept = {name: array for name, array in (arrays | change).items() if array is not None}
+        np.savez(path, **kept)
+        with pytest.raises(CnntoolError, match="no checkpoint that can be read"):
+            read_checkpoint(path, trainer(Options(1, 16)))
+
+
+def test_a_nan_in_validation_is_never_the_best():
+    made = trainer(Options(3, 16))
+    evaluate, calls = made.evaluate, []
+
+    def nan_first(places):
+        calls.append(1)
+        return (np.nan, 1.0) if len(calls) == 1 else evaluate(places)
+
+    made.evaluate = nan_first
+    rows = run(made).rows
+    assert [best for _, best in rows][:2] == [False, True]
+    assert made.best_epoch >= 2
+
+
+def test_only_nan_in_validation_leaves_no_model():
+    made = trainer(Options(2, 16))
+    made.evaluate = lambda places: (np.nan, 1.0)
+    with pytest.raises(BadInput, match=r"none of 2 epochs .* expected a smaller --lr than 0\.003"):
+        run(made)
+    assert made.best is None
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_rate_that_is_too_large_is_named_with_the_layer(optimizer, recwarn):
+    with pytest.raises(BadInput, match=r"learning rate .*\(layer \d\) is not finite.* --lr than 1e\+30"):
+        run(trainer(Options(3, 16, optimizer, 1e30, schedule="constant"), "conv 4 3 relu fc 3"))
+    assert not [str(warning.message) for warning in recwarn]
+
+
+def test_the_rate_warms_up_and_then_follows_the_schedule():
+    options = Options(schedule="constant", warmup=0.1)
+    shares = [share_of_rate(options, step, 40) for step in range(40)]
+    np.testing.assert_allclose(shares[:5], [0.25, 0.5, 0.75, 1, 1])
+    assert set(shares[4:]) == {1.0}
+    assert share_of_rate(Options(warmup=0.0), 0, 40) == 1.0
+    np.testing.assert_allclose(share_of_rate(Options(warmup=0.1), 20, 40), 0.5)

@@ -6,6 +6,7 @@ from its arithmetic and the share of the peak that it was measured to reach.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,7 +32,8 @@ def choose(step: Convolution, forced: str = "auto") -> None:
         name = min(step.costs, key=step.costs.__getitem__)
     else:
         name = forced if forced in step.costs else "direct"
-    ALGORITHMS[name].prepare(step)
+    # The kernel knows its step weakly: a circle would keep the packed filters until Python's collector comes by.
+    ALGORITHMS[name].prepare(weakref.proxy(step))
     step.algorithm = name
 
 

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from cnntool import Pipeline
+from cnntool.engine import blas
+from cnntool.engine.blas import one_blas_thread
+from cnntool.layers import affine
+
+
+def blas_threads() -> int:
+    libraries = blas._libraries().info()  # not those that other tests have loaded since
+    return max((library["num_threads"] for library in libraries if library["user_api"] == "blas"), default=1)
+
+
+@pytest.fixture
+def two_threads():
+    """NumPy's library as it is on a machine of two processors."""
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != 2:
+            pytest.skip("NumPy's library of linear algebra has one thread")
+        yield
+
+
+def test_one_thread_while_it_lasts_and_as_many_as_before_afterwards(two_threads):
+    with one_blas_thread():
+        assert blas_threads() == 1
+        with one_blas_thread():
+            assert blas_threads() == 1
+        assert blas_threads() == 1
+    assert blas_threads() == 2
+    with pytest.raises(ValueError, match="inside"), one_blas_thread():
+        raise ValueError("inside")
+    assert blas_threads() == 2
+
+
+def test_several_threads_at_once_leave_it_as_it_was(two_threads):
+    """The one that leaves first does not free the library for the other."""
+    other = one_blas_thread()
+    with one_blas_thread():
+        entering = threading.Thread(target=other.__enter__)
+        entering.start()
+        entering.join()
+    assert blas_threads() == 1
+    other.__exit__(None, None, None)
+    assert blas_threads() == 2
+
+
+@pytest.mark.parametrize("method", ["fit", "run"])
+def test_statistics_take_one_thread(two_threads, monkeypatch, method):
+    found = []
+    principal_axes = affine.principal_axes
+    monkeypatch.setattr(affine, "principal_axes", lambda c: found.append(blas_threads()) or principal_axes(c))
+    x = np.random.default_rng(0).random((2, 5, 6, 3), np.float32)
+    getattr(Pipeline.parse("whiten"), method)(x, threads=1)
+    assert set(found) == {1}
