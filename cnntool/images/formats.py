@@ -28,6 +28,7 @@ READ: dict[str, tuple[str, ...]] = {
     "XPM": (".xpm",),
     "TGA": (".tga", ".icb", ".vda", ".vst"),
     "AVIF": (".avif", ".avifs"),
+    "HEIF": (".heic", ".heif", ".hif"),  # by an extra
 }
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in READ.values() for suffix in suffixes)
 VOLUME_SUFFIX = ".npy"
