@@ -123,6 +123,10 @@ class Deep(NamedTuple):
     packed: bytes
     clear: bytes | None
 
+    @property
+    def channels(self) -> int:
+        return 1 if self.colour in (GRAY, GRAY_ALPHA) else 3
+
     def volume(self) -> np.ndarray:
         """float32 H x W x 1 or 3, over white; a ValueError for pixels that are not whole."""
         numbers = self._numbers()

@@ -20,17 +20,17 @@ class Numbers(NamedTuple):
 
     content: bytes
     size: tuple[int, int]
-    samples: int
+    channels: int
     largest: int
 
     def volume(self) -> np.ndarray:
-        """float32 H x W x samples in [0, 1]; a ValueError for numbers that are missing or too large."""
+        """float32 H x W x channels in [0, 1]; a ValueError for numbers that are missing or too large."""
         width, height = self.size
         dtype = np.dtype(">u2" if self.largest > 255 else "u1")
-        count = width * height * self.samples
+        count = width * height * self.channels
         if len(self.content) < count * dtype.itemsize:
             raise ValueError(f"truncated, {count * dtype.itemsize - len(self.content)} bytes are missing")
-        numbers = np.frombuffer(self.content, dtype, count).reshape(height, width, self.samples)
+        numbers = np.frombuffer(self.content, dtype, count).reshape(height, width, self.channels)
         if numbers.max() > self.largest:
             raise ValueError(f"a number above {self.largest}, which the header calls the largest")
         return np.divide(numbers, np.float32(self.largest), dtype=np.float32)

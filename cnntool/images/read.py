@@ -116,7 +116,8 @@ def shape_of(found: Found, name: str) -> tuple[int, int, int]:
     if found.pixels is not None:
         return found.pixels.shape
     with opened(found.source, name, found.frame) as image:
-        return (*turned_size(image), decode.channels_of(image.mode))
+        channels = decode.channels_of(image.mode) if found.deep is None else found.deep.channels
+        return (*turned_size(image), channels)
 
 
 def tell(found: Found, name: str, notice: Notice | None) -> None:

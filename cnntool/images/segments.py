@@ -32,7 +32,7 @@ def can_read(page: Page) -> bool:
             return False
     elif page.kind != "u" or page.bits not in BIT_SIZES:
         return False
-    if page.fill_order != 1 and (page.fill_order != 2 or page.compression != PLAIN or page.bits > 8):
+    if page.fill_order != 1 and (page.fill_order != 2 or page.compression != PLAIN or page.bits in WHOLE_BYTES[1:]):
         return False
     if page.predictor == 1:
         return True
