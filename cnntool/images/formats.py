@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 # Pillow's name of a format -> its suffixes, the commonest first. Formats that Pillow knows and that are missing here
@@ -30,7 +31,13 @@ READ: dict[str, tuple[str, ...]] = {
     "AVIF": (".avif", ".avifs"),
     "HEIF": (".heic", ".heif", ".hif"),  # by an extra
 }
-IMAGE_SUFFIXES = frozenset(suffix for suffixes in READ.values() for suffix in suffixes)
+BY_EXTRA = {"HEIF": "pillow_heif"}  # what reads it; without that, such files of a folder are counted as not read
+IMAGE_SUFFIXES = frozenset(
+    suffix
+    for name, suffixes in READ.items()
+    if name not in BY_EXTRA or importlib.util.find_spec(BY_EXTRA[name]) is not None
+    for suffix in suffixes
+)
 VOLUME_SUFFIX = ".npy"
 VOLUME_MAGIC = b"\x93NUMPY"  # what such a file begins with
 ARCHIVE_SUFFIXES = (

@@ -13,13 +13,12 @@ import io
 from collections.abc import Iterator
 from typing import IO, Any
 
-from cnntool.images import pages, png, pnm, tiff
+from cnntool.images import formats, pages, png, pnm, tiff
 from cnntool.images.strips import RandomFile
 
 # Brands of ISO media files, and what reads them.
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
-HEIF_PLUGIN = "pillow_heif"
 HEAD = 4096
 
 
@@ -112,9 +111,9 @@ def _need_plugin(brand: bytes) -> None:
 
 def register_heif() -> None:
     """Lets Pillow read HEIF by pillow-heif; Unsupported where that is not installed."""
-    if importlib.util.find_spec(HEIF_PLUGIN) is None:
+    if importlib.util.find_spec(formats.BY_EXTRA["HEIF"]) is None:
         raise tiff.Unsupported('HEIC and HEIF are read by pillow-heif: pip install "cnntool[heif]"')
-    importlib.import_module(HEIF_PLUGIN).register_heif_opener()
+    importlib.import_module(formats.BY_EXTRA["HEIF"]).register_heif_opener()
 
 
 def _cut_to_8(head: bytes) -> list[str]:
