@@ -150,6 +150,7 @@ work_options = options(
 )  # fmt: skip
 
 
+IMAGE = ("gray", "rgb", "resize", "crop", "normalize", "page")  # those that `preparation_of` takes
 CHAIN = ("words", "pipeline_file", "model", "until", "seed")  # the values of a command that `pipeline_of` takes
 
 
@@ -198,7 +199,7 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
     """Takes the image options out of a command's values; what is not given is as the pipeline's model has it."""
     from cnntool.images.preparation import Preparation, from_json
 
-    given = {name: values.pop(name) for name in ("gray", "rgb", "resize", "crop", "normalize", "page")}
+    given = {name: values.pop(name) for name in IMAGE}
     try:
         Preparation(gray=given["gray"], rgb=given["rgb"])
     except ValueError as error:
