@@ -128,6 +128,8 @@ image_options = options(
     click.option("--resize", type=Parsed(_late("parse_resize"), "SIZE"), metavar="N|HxW",
                  help="Shorter side, or exact height and width, in pixels."),
     click.option("--crop", type=Parsed(_late("parse_crop"), "SIZE"), metavar="N|HxW", help="The middle of the image."),
+    click.option("--page", type=Parsed(_late("parse_page"), "PAGE"), metavar="N|all",
+                 help="Of a TIFF of several pages, or an animation; all: gray pages of one size as channels."),
     click.option("--normalize", type=Parsed(_late("parse_normalize"), "MEAN/STD"), metavar="imagenet|MEAN/STD",
                  help="Subtract and divide, one number for all channels or R,G,B."),
 )  # fmt: skip
@@ -148,6 +150,7 @@ work_options = options(
 )  # fmt: skip
 
 
+IMAGE = ("gray", "rgb", "resize", "crop", "normalize", "page")  # those that `preparation_of` takes
 CHAIN = ("words", "pipeline_file", "model", "until", "seed")  # the values of a command that `pipeline_of` takes
 
 
@@ -196,9 +199,9 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
     """Takes the image options out of a command's values; what is not given is as the pipeline's model has it."""
     from cnntool.images.preparation import Preparation, from_json
 
-    given = {name: values.pop(name) for name in ("gray", "rgb", "resize", "crop", "normalize")}
+    given = {name: values.pop(name) for name in IMAGE}
     try:
-        Preparation(**given)
+        Preparation(gray=given["gray"], rgb=given["rgb"])
     except ValueError as error:
         raise CnntoolError(f"--gray and --rgb: {error}") from None
     try:
@@ -212,7 +215,7 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
             # a model that was saved without them; a table's has a shape of 1x1
             height, width, depth = pipeline.input_shape
             channels = {"gray": depth == 1, "rgb": depth == 3} if (height, width) != (1, 1) else {}
-    others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize") if given[name] is None}
+    others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize", "page") if given[name] is None}
     return Preparation(**given | channels | others)
 
 

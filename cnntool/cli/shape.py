@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnntool.cli.options import ChainCommand, chain_options, image_options, pipeline_of, preparation_of
+from cnntool.cli.options import IMAGE, ChainCommand, chain_options, image_options, pipeline_of, preparation_of
 from cnntool.declare import is_integer
 from cnntool.errors import CnntoolError
 from cnntool.limits import LARGEST_SHAPE_SIDE
@@ -39,7 +39,7 @@ def command(input: str, words: tuple[str, ...], form: str | None, convention: st
     from cnntool.cli import report
 
     counted = {name: values.pop(name) for name in ("without_sharing", "as_fc")}
-    preparation_values = {name: values.pop(name) for name in ("gray", "rgb", "resize", "crop", "normalize")}
+    preparation_values = {name: values.pop(name) for name in IMAGE}
     model = values["model"]
     pipeline = pipeline_of(words, **values)
     shape = input_shape_of(input, preparation_values, pipeline)

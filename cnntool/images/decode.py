@@ -27,6 +27,7 @@ from PIL import Image, ImageCms
 
 # Raw modes of TIFF, whose pixels all arrive in the modes I and I;16.
 LARGEST_OF_RAW = {"I;12": 4095, "I;16S": 32767, "I;16BS": 32767, "I;32N": 2**32 - 1}
+BITS_OF_RAW = {"L;2": 2, "L;4": 4}
 UNSIGNED_32 = "I;32N"
 
 
@@ -67,7 +68,9 @@ def _gray(image: Image.Image, raw: str) -> Image.Image:
         # A 1 bit file names its transparent colour 0 or 1: black needs no scaling, and white stays white in any case.
         image = image.convert("L")
     if isinstance(clear, int):
-        image.info["transparency"] = clear
+        # Pixels of 2 and 4 bits have been brought to 8, the colour has not. Bits beyond those of a pixel mean nothing.
+        bits = BITS_OF_RAW.get(raw, 8)
+        image.info["transparency"] = (clear & 2**bits - 1) * (255 // (2**bits - 1)) if image.mode != "1" else clear
         return _over_white(image.convert("LA"), "L")
     return image
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 # Pillow's name of a format -> its suffixes, the commonest first. Formats that Pillow knows and that are missing here
@@ -28,8 +29,15 @@ READ: dict[str, tuple[str, ...]] = {
     "XPM": (".xpm",),
     "TGA": (".tga", ".icb", ".vda", ".vst"),
     "AVIF": (".avif", ".avifs"),
+    "HEIF": (".heic", ".heif", ".hif"),  # by an extra
 }
-IMAGE_SUFFIXES = frozenset(suffix for suffixes in READ.values() for suffix in suffixes)
+BY_EXTRA = {"HEIF": "pillow_heif"}  # what reads it; without that, such files of a folder are counted as not read
+IMAGE_SUFFIXES = frozenset(
+    suffix
+    for name, suffixes in READ.items()
+    if name not in BY_EXTRA or importlib.util.find_spec(BY_EXTRA[name]) is not None
+    for suffix in suffixes
+)
 VOLUME_SUFFIX = ".npy"
 ARCHIVE_SUFFIXES = (
     ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip",

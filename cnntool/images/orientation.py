@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 ORIENTATION = 0x0112
@@ -18,6 +19,8 @@ METHODS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Steps along rows and columns, of 5 to 8 after rows and columns have changed places.
+FLIPPED = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
 
 def orientation_of(image: Any) -> int:
@@ -41,6 +44,14 @@ def orientation_of(image: Any) -> int:
 def turned(image: Image.Image, orientation: int) -> Image.Image:
     """The image as it was seen."""
     return image.transpose(METHODS[orientation]) if orientation in METHODS else image
+
+
+def turned_array(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """An array height x width x channels as it was seen, perhaps as a view."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    rows, columns = FLIPPED.get(orientation, (1, 1))
+    return pixels[::rows, ::columns]
 
 
 def turned_size(image: Any) -> tuple[int, int]:

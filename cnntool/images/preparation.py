@@ -13,6 +13,7 @@ from typing import Any
 from cnntool.limits import LARGEST_SIDE, MAX_PIXELS, memory_limit
 
 BYTES_OF_PIXEL = 16  # three channels as float32, and as a decoder has them
+ALL_PAGES = "all"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 Size = tuple[int, int]
@@ -29,6 +30,7 @@ class Preparation:
     gray: one channel, 0.299 R + 0.587 G + 0.114 B (ITU-R 601).
     rgb: three channels; one channel is repeated. Excludes `gray`.
     normalize: (means, standard deviations), one for all channels or one a channel: (x - mean) / standard deviation.
+    page: which page or frame of a file, from 1; `ALL_PAGES` for the gray pages of a TIFF as channels.
     """
 
     resize: int | Size | None = None
@@ -36,6 +38,7 @@ class Preparation:
     gray: bool = False
     rgb: bool = False
     normalize: Statistics | None = None
+    page: int | str = 1
 
     def __post_init__(self) -> None:
         if self.gray and self.rgb:
@@ -104,7 +107,7 @@ def to_json(preparation: Preparation) -> dict[str, Any]:
 
 def from_json(values: dict[str, Any]) -> Preparation:
     """What `to_json` gave, with every value held to the limits of the options; a ValueError for anything else."""
-    parsers = {"resize": parse_resize, "crop": parse_crop, "normalize": parse_normalize}
+    parsers = {"resize": parse_resize, "crop": parse_crop, "normalize": parse_normalize, "page": parse_page}
     fields: dict[str, Any] = {}
     for name, value in values.items():
         if name in ("gray", "rgb") and isinstance(value, bool):
@@ -157,6 +160,15 @@ def parse_normalize(text: str) -> Statistics:
     if len(means) != len(deviations) and 1 not in (len(means), len(deviations)):
         raise ValueError(f"{text!r} gives {len(means)} means and {len(deviations)} deviations: {expected}")
     return means, deviations
+
+
+def parse_page(text: str) -> int | str:
+    """A number from 1, or `all`; a ValueError tells what was expected."""
+    if text == ALL_PAGES:
+        return text
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 7 and int(text)):
+        raise ValueError(f"{text!r} is not a page: expected a number from 1, or all")
+    return int(text)
 
 
 def _integers(text: str) -> list[int] | None:

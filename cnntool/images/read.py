@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.util
 import io
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ from PIL import Image, UnidentifiedImageError
 
 from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.images import decode, formats, limits, volumes
-from cnntool.images.orientation import orientation_of, turned, turned_size
+from cnntool.images.inspection import Found, inspected
+from cnntool.images.orientation import orientation_of, turned, turned_array, turned_size
 from cnntool.images.preparation import (
     AS_IT_IS,
     Preparation,
@@ -25,6 +27,7 @@ from cnntool.images.preparation import (
     parse_resize,
 )
 from cnntool.images.resizing import Resizer
+from cnntool.images.tiff import MAX_SAMPLES, Unsupported
 from cnntool.limits import MAX_PIXELS
 
 __all__ = [
@@ -58,23 +61,70 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def read_image(
-    source: Source, preparation: Preparation = AS_IT_IS, *, name: str | None = None, resizer: Resizer | None = None
+    source: Source,
+    preparation: Preparation = AS_IT_IS,
+    *,
+    name: str | None = None,
+    resizer: Resizer | None = None,
+    notice: Notice | None = None,
 ) -> np.ndarray:
     """The pixels of an image: float32 H x W x C, C-contiguous, in [0, 1] (a float file's as they are), then prepared.
 
     `source` is a path, the bytes of a file, or a binary stream; `name` stands for it in messages. Gray images give one
-    channel, colours three; the table of all modes is in `decode`. Transparency is laid over white, EXIF rotation is
-    applied, of an animation the first frame is taken, truncated files are errors. At most 2**29 pixels. A JPEG that
-    `resize` makes at least 6 times smaller is decoded at reduced scale, which may change a value by about 0.01. A
-    `resizer` makes reading faster, and changes no value.
+    channel, colours three, a TIFF of bands as many as it has; what is read how is told in docs/guide.md. Transparency
+    is laid over white, EXIF rotation is applied, of an animation the first frame is taken, truncated files are errors.
+    At most 2**29 pixels. A JPEG that `resize` makes at least 6 times smaller is decoded at reduced scale, which may
+    change a value by about 0.01. A `resizer` makes reading faster, and changes no value. `notice` is called with one
+    line each for what is left out: further pages, further samples, bits.
 
     Raises BadInput, in one line, for a file that cannot be read; CnntoolError for one that is not there.
     """
     name = name or name_of(source)
-    with decoding(name), opened(source, name) as image:
-        pixels = prepared(image, preparation, name, resizer)
-        volume = pixels if isinstance(pixels, np.ndarray) else decode.to_array(pixels)
+    with decoding(name):
+        content = source if isinstance(source, str | bytes | os.PathLike) else limits.read_bounded(source.read)
+        with inspected(content, name, preparation.page) as found:
+            tell(found, name, notice)
+            volume = volume_of(found, preparation, name, resizer)
     return finished(volume, preparation, name)
+
+
+def volume_of(found: Found, preparation: Preparation, name: str, resizer: Resizer | None = None) -> np.ndarray:
+    """float32 H x W x C of what was found, turned, resized and cropped."""
+    if found.stack:
+        shape_of(found, name)
+        return np.concatenate([volume_of(page, preparation, name) for page in found.stack], axis=2)
+    if found.pixels is not None:
+        return shaped(found.pixels.volume(), preparation, name)
+    with opened(found.source, name, found.frame) as image:
+        if found.deep is not None:
+            orientation = orientation_of(image)
+            return shaped(turned_array(found.deep.volume(), orientation), preparation, name)
+        pixels = prepared(image, preparation, name, resizer)
+        return pixels if isinstance(pixels, np.ndarray) else decode.to_array(pixels)
+
+
+def shape_of(found: Found, name: str) -> tuple[int, int, int]:
+    """(height, width, channels) of what was found, turned, from its header."""
+    if found.stack:
+        shapes = [shape_of(page, name) for page in found.stack]
+        if any(shape != (*shapes[0][:2], 1) for shape in shapes):
+            different = sorted({" x ".join(map(str, shape)) for shape in shapes})
+            raise Unsupported(f"--page all: expected gray pages of one size, and they are {', '.join(different[:4])}")
+        if math.prod(shapes[0]) * len(shapes) > MAX_SAMPLES:
+            raise Unsupported(f"--page all: {len(shapes)} pages are more than {MAX_SAMPLES} numbers")
+        return (*shapes[0][:2], len(shapes))
+    if found.pixels is not None:
+        return found.pixels.shape
+    with opened(found.source, name, found.frame) as image:
+        channels = decode.channels_of(image.mode) if found.deep is None else found.deep.channels
+        return (*turned_size(image), channels)
+
+
+def tell(found: Found, name: str, notice: Notice | None) -> None:
+    """What is left out, to `notice`."""
+    if notice is not None:
+        for note in found.notes:
+            notice(f"{name}: {note}")
 
 
 def read_volume(
@@ -95,7 +145,7 @@ def read_volume(
     name = name or name_of(source)
     content, is_volume = looked_at(source, name)
     if not is_volume:
-        return read_image(content, preparation, name=name, resizer=resizer)
+        return read_image(content, preparation, name=name, resizer=resizer, notice=notice)
     height, width, channels = volumes.volume_shape(content, name)
     with naming(name):
         rows, columns = volume_size(preparation, height, width)
@@ -115,21 +165,22 @@ def image_shape(
         height, width, channels = volumes.volume_shape(content, name)
         with naming(name):
             return *volume_size(preparation, height, width), preparation.channels(channels)
-    with decoding(name), opened(content, name) as image:
-        channels = decode.channels_of(image.mode)
-        height, width = turned_size(image)
+    with decoding(name), inspected(content, name, preparation.page) as found:
+        height, width, channels = shape_of(found, name)
     with naming(name):
         return *preparation.size(height, width), preparation.channels(channels)
 
 
-def opened(source: Source, name: str) -> Any:
-    """The image with its header read and its size checked."""
-    file: Any = source
-    if not isinstance(source, str | bytes | os.PathLike) and not getattr(source, "seekable", bool)():
-        file = limits.read_bounded(source.read)
-    if isinstance(file, bytes):
-        file = io.BytesIO(file)
+def opened(source: str | bytes | os.PathLike[str], name: str, frame: int = 0) -> Any:
+    """The image with its header read and its size checked, at one of its frames or pages."""
+    file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
     image = Image.open(file, formats=_formats(formats.suffix_of(name)))
+    if frame:
+        try:
+            image.seek(frame)
+        except EOFError:
+            image.close()
+            raise ValueError(f"page {frame + 1}: expected one that the file has, such as --page 1") from None
     width, height = image.size
     if width * height > MAX_PIXELS:
         image.close()
@@ -142,6 +193,8 @@ def _formats(suffix: str) -> tuple[str, ...]:
     """The formats to try. TGA has no mark to be known by: half of all broken files look like one."""
     known = [name for name in formats.READ if name != "TGA" or suffix in formats.READ["TGA"]]
     known.remove("MPO")  # one is opened as a JPEG, and turns out to be more
+    if "HEIF" not in Image.OPEN:  # until `inspection` has registered what reads it
+        known.remove("HEIF")
     if importlib.util.find_spec("PIL.AvifImagePlugin") is None:
         known.remove("AVIF")
     return tuple(known)
@@ -199,6 +252,19 @@ def resized(
         return image
     volume = resizer.resized(image, size) if resizer is not None else None
     return image.resize(wanted, Image.Resampling.BILINEAR) if volume is None else volume
+
+
+def shaped(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndarray:
+    """A volume resized and cropped."""
+    with naming(name):
+        size = preparation.resized(*volume.shape[:2])
+        top, left = preparation.corner(*size)
+        rows, columns = preparation.cropped(*size)
+    if size != volume.shape[:2]:
+        channels = (Image.fromarray(np.ascontiguousarray(volume[:, :, c])) for c in range(volume.shape[2]))
+        resized = [np.asarray(channel.resize(size[::-1], Image.Resampling.BILINEAR)) for channel in channels]
+        volume = np.stack(resized, axis=2)
+    return volume[top : top + rows, left : left + columns]
 
 
 def finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndarray:
@@ -270,6 +336,8 @@ def decoding(name: str) -> Iterator[None]:
         raise CnntoolError(f"{name}: a folder, expected a file") from None
     except PermissionError:
         raise BadInput(f"{name}: cannot be read: permission denied") from None
+    except Unsupported as error:
+        raise BadInput(f"{name}: {error}") from None
     except UnidentifiedImageError:
         raise BadInput(f"{name}: not an image that can be read (unknown format): {EXPECTED}") from None
     except Image.DecompressionBombError:

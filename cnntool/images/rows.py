@@ -9,7 +9,9 @@ import numpy as np
 
 from cnntool.arrays import Header
 from cnntool.images import decode, volumes
+from cnntool.images.inspection import Found, inspected
 from cnntool.images.orientation import orientation_of, turned_size
+from cnntool.images.pages import Pixels
 from cnntool.images.preparation import AS_IT_IS, Preparation
 from cnntool.images.read import (
     Notice,
@@ -22,6 +24,8 @@ from cnntool.images.read import (
     opened,
     prepared,
     read_volume,
+    tell,
+    volume_of,
     volume_size,
 )
 from cnntool.images.strips import RandomFile, Strip, strips_of
@@ -37,8 +41,10 @@ def open_rows(
     | input | held |
     | --- | --- |
     | `.npy` of any real type; uncompressed TIFF, PPM, PGM, PBM, PFM and BMP without a palette | nothing |
+    | TIFF packed without loss that Pillow does not read right | the strips or tiles of the last row |
     | other images: compressed, with a palette, turned, resized | the pixels, mostly in 1 byte a number |
-    | a `.npy` in Fortran order (`notice` is told), or given as bytes | the whole volume in float32 |
+    | a `.npy` in Fortran order (`notice` is told), or given as bytes; PNG of 16 bit colours; such a TIFF turned or |
+    | resized | the whole volume in float32 |
 
     The arguments, and the errors, are those of `read_volume`. A file that is shorter than its header tells is refused
     here; one that is cut short later, when the missing rows are read. The file must not change while rows are read.
@@ -47,7 +53,7 @@ def open_rows(
     content, is_volume = looked_at(source, name)
     if is_volume:
         return _volume_rows(content, preparation, notice, name)
-    return _image_rows(content, preparation, name)
+    return _image_rows(content, preparation, notice, name)
 
 
 class Rows(abc.ABC):
@@ -130,6 +136,22 @@ class _OfVolume(Rows):
         self._file.close()
 
 
+class _OfPage(Rows):
+    """A page of a TIFF that Pillow is not asked for."""
+
+    def __init__(self, file: RandomFile | None, pixels: Pixels, *rows: Any) -> None:
+        super().__init__(*rows)
+        self._file, self._pixels = file, pixels
+
+    def _cropped(self, first: int, last: int) -> np.ndarray:
+        return self._pixels.rows(first, last)[:, self._columns]
+
+    def close(self) -> None:
+        super().close()
+        if self._file is not None:
+            self._file.close()
+
+
 class _OfStrips(Rows):
     """An image file of plain pixels."""
 
@@ -193,8 +215,29 @@ def _volume_rows(source: Source, preparation: Preparation, notice: Notice | None
     return _OfVolume(file, header, (*size, channels), corner, preparation, name)
 
 
-def _image_rows(source: Source, preparation: Preparation, name: str) -> Rows:
-    with decoding(name), opened(source, name) as image:
+def _image_rows(source: Source, preparation: Preparation, notice: Notice | None, name: str) -> Rows:
+    with decoding(name), inspected(source, name, preparation.page) as found:
+        tell(found, name, notice)
+        if found.pixels is not None and found.pixels.page.orientation == 1 and preparation.resize is None:
+            return _tiff_rows(found, preparation, name)
+        if found.pixels is not None or found.stack or found.deep is not None:
+            return _Whole(finished(volume_of(found, preparation, name), preparation, name), name)
+        return _pillow_rows(found, preparation, name)
+
+
+def _tiff_rows(found: Found, preparation: Preparation, name: str) -> Rows:
+    assert found.pixels is not None
+    height, width, channels = found.pixels.shape
+    with naming(name):
+        shape = (*preparation.size(height, width), preparation.channels(channels))
+        corner = preparation.corner(height, width)
+    file, found.file = found.file, None  # the rows close it
+    return _OfPage(file, found.pixels, shape, corner, preparation, name)
+
+
+def _pillow_rows(found: Found, preparation: Preparation, name: str) -> Rows:
+    source = found.source
+    with opened(source, name, found.frame) as image:
         raw = decode.raw_mode(image)
         height, width = turned_size(image)
         with naming(name):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -43,13 +45,21 @@ DEFAULTS = ("", 0, 1)
 
 
 class RandomFile:
-    """A file that several threads may read at any place."""
+    """A file, or the bytes of one, that several threads may read at any place."""
 
-    def __init__(self, path: Any, name: str) -> None:
-        self._file, self._name, self._lock = open(path, "rb", buffering=0), name, threading.Lock()  # noqa: SIM115
+    def __init__(self, source: Any, name: str) -> None:
+        self._file: Any
+        if isinstance(source, bytes):
+            self._file = io.BytesIO(source)
+        else:
+            self._file = open(source, "rb", buffering=0)  # noqa: SIM115
+        self._name, self._lock = name, threading.Lock()
+        self.size = self._file.seek(0, os.SEEK_END)
 
     def read(self, offset: int, length: int) -> np.ndarray:
         """uint8, `length` bytes from `offset`; BadInput when the file has become shorter."""
+        if length > self.size:
+            raise BadInput(f"{self._name}: truncated: {length - self.size} bytes are missing")
         content = np.empty(length, np.uint8)
         left = content.data
         with self._lock:

@@ -1,0 +1,129 @@
+"""Looks into a file before Pillow decodes it: whether Pillow is right for it, what else reads it, what is to be said.
+
+Pillow identifies a file by its first bytes, and so is this done; nothing here decodes a pixel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import io
+from collections.abc import Iterator
+from typing import IO, Any
+
+from cnntool.images import formats, pages, png, pnm, tiff
+from cnntool.images.strips import RandomFile
+
+# Brands of ISO media files, and what reads them.
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
+HEAD = 4096
+
+
+@dataclasses.dataclass
+class Found:
+    """What is to be read how.
+
+    `source` goes to Pillow, from which frame `frame` is wanted, unless `pixels` reads the page, or `stack` the pages,
+    or `deep` what Pillow would round. `notes` are lines for the user.
+    """
+
+    source: str | bytes
+    frame: int = 0
+    pixels: pages.Pixels | None = None
+    stack: list[Found] = dataclasses.field(default_factory=list)
+    deep: png.Deep | pnm.Numbers | None = None
+    notes: list[str] = dataclasses.field(default_factory=list)
+    file: RandomFile | None = None
+
+    def close(self) -> None:
+        """Closes the file that `pixels` reads from."""
+        if self.file is not None:
+            self.file.close()
+
+
+@contextlib.contextmanager
+def inspected(source: Any, name: str, page: int | str = 1) -> Iterator[Found]:
+    """How a path or bytes are to be read; a ValueError, also as tiff.Unsupported, for what is not read.
+
+    `page` is a number from 1, or "all" for the gray pages of a TIFF as channels.
+    """
+    found = _found(source, name, page)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _found(source: Any, name: str, page: int | str) -> Found:
+    file: IO[bytes]
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        head = file.read(HEAD)
+        if head[:4] in tiff.MAGICS:
+            return _tiff(source, name, page)
+        if page == "all":
+            raise tiff.Unsupported("--page all: only the pages of a TIFF become channels")
+        found = Found(source, int(page) - 1, notes=_cut_to_8(head))
+        if head.startswith(png.MAGIC):
+            chunks = png.chunks_of(file)
+            found.deep = png.deep(file, chunks)
+            found.source = png.mended(file, chunks) or source
+        elif head[:2] in (b"P5", b"P6"):
+            found.deep = pnm.deep(file, head)
+    if head[4:8] == b"ftyp":
+        _need_plugin(head[8:12])
+    return found
+
+
+def _tiff(source: Any, name: str, wanted: int | str) -> Found:
+    file = RandomFile(source, name)
+    try:
+        listed = tiff.pages_of(file)
+        if wanted == "all":
+            found = Found(source, stack=[_page(tags, file, source) for tags in listed], file=file)
+        else:
+            if int(wanted) > len(listed):
+                raise ValueError(f"page {wanted} of {len(listed)}: expected --page 1 to {len(listed)}, or all")
+            found = _page(listed[int(wanted) - 1], file, source)
+            found.file = file
+            if len(listed) > 1 and wanted == 1:
+                found.notes.append(f"the first of {len(listed)} pages is taken; --page N takes another, --page all all")
+        return found
+    except BaseException:
+        file.close()
+        raise
+
+
+def _page(tags: tiff.Tags, file: RandomFile, source: Any) -> Found:
+    page, pixels = pages.open_page(tags, file, source)
+    return Found(source, page.index, pixels, notes=[pixels.note] if pixels and pixels.note else [])
+
+
+def _need_plugin(brand: bytes) -> None:
+    """Registers what reads HEIF; Unsupported, with what to install, where that is not there."""
+    if brand in AVIF_BRANDS and importlib.util.find_spec("PIL.AvifImagePlugin") is None:
+        raise tiff.Unsupported("AVIF is read by Pillow 11.3 and later: pip install --upgrade pillow")
+    if brand in HEIF_BRANDS:
+        register_heif()
+
+
+def register_heif() -> None:
+    """Lets Pillow read HEIF by pillow-heif; Unsupported where that is not installed."""
+    if importlib.util.find_spec(formats.BY_EXTRA["HEIF"]) is None:
+        raise tiff.Unsupported('HEIC and HEIF are read by pillow-heif: pip install "cnntool[heif]"')
+    importlib.import_module(formats.BY_EXTRA["HEIF"]).register_heif_opener()
+
+
+def _cut_to_8(head: bytes) -> list[str]:
+    """A note when the file has more than 8 bits a channel where Pillow keeps 8."""
+    bits = 8
+    if head[4:8] == b"ftyp" and (place := head.find(b"pixi")) > 0 and len(head) > place + 9:
+        bits = head[place + 9]
+    elif (place := head.find(b"\xff\x4f\xff\x51")) >= 0 and len(head) > place + 42:
+        components, depth = head[place + 41], (head[place + 42] & 127) + 1
+        bits = depth if components > 2 else 8
+    elif head[:2] == b"\x01\xda" and head[3:4] == b"\x02":
+        bits = 16
+    return [f"{bits} bits a channel are read as 8"] if bits > 8 else []

@@ -1,0 +1,183 @@
+"""What Pillow makes too little of in a PNG: 16 bits a channel, and notes beside the pixels that are broken or huge.
+
+https://www.w3.org/TR/png-3
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import IO, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from cnntool.images.samples import over_white
+from cnntool.limits import MAX_PIXELS
+
+MAGIC = b"\x89PNG\r\n\x1a\n"
+# Notes that Pillow reads, with the only length they have; a colour profile is not among them, since none is applied.
+SHORT = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7}
+KEPT = (b"tRNS", b"eXIf")
+ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+# Texts that may tell how the camera was held.
+TEXTS = {
+    b"iTXt": (b"XML:com.adobe.xmp\0",),
+    b"zTXt": (b"Raw profile type exif\0",),
+    b"tEXt": (b"Raw profile type exif\0",),
+}
+LARGEST_NOTE = 2**18
+GRAY, RGB, GRAY_ALPHA, RGBA = 0, 2, 4, 6
+SAMPLES = {GRAY: 1, RGB: 3, GRAY_ALPHA: 2, RGBA: 4}
+DEEPEST_DEFLATE = 1100  # bytes that one packed byte may become, at most
+
+
+class Chunk(NamedTuple):
+    """Where the content of a chunk lies, and whether its checksum was looked at and is wrong."""
+
+    kind: bytes
+    offset: int
+    length: int
+    broken: bool
+
+    @property
+    def critical(self) -> bool:
+        return not self.kind[0] & 32
+
+
+def chunks_of(file: IO[bytes]) -> list[Chunk]:
+    """All chunks up to the end; the checksums of notes are looked at, those of pixels are left to who decodes them.
+
+    A ValueError for broken transparency, which is a part of the pixels.
+    """
+    chunks: list[Chunk] = []
+    end = file.seek(0, io.SEEK_END)
+    place = file.seek(len(MAGIC))
+    while len(head := file.read(8)) == 8:
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        broken = place + 12 + length > end
+        if not kind[0] & 32 or broken:
+            file.seek(place + 12 + length)
+        elif length > LARGEST_NOTE and kind not in ANIMATION:
+            broken = True  # larger than what is kept
+            file.seek(length + 4, io.SEEK_CUR)
+        else:
+            content = file.read(length)
+            broken = zlib.crc32(kind + content) != int.from_bytes(file.read(4), "big")
+        if broken and kind == b"tRNS":
+            raise ValueError("its transparency (tRNS) is broken")
+        chunks.append(Chunk(kind, place + 8, length, broken))
+        if kind == b"IEND":
+            break
+        place += 12 + length
+    return chunks
+
+
+def mended(file: IO[bytes], chunks: list[Chunk]) -> bytes | None:
+    """The file without the notes that Pillow could stumble over; None where there are none."""
+    if all(chunk.critical or _plain(chunk) for chunk in chunks):
+        return None
+    animated = not any(chunk.broken for chunk in chunks if chunk.kind in ANIMATION)
+    parts = [MAGIC]
+    for chunk in chunks:
+        file.seek(chunk.offset - 8)
+        content = file.read(chunk.length + 12)
+        if (
+            chunk.critical
+            or (_plain(chunk) and (animated or chunk.kind not in ANIMATION))
+            or (not chunk.broken and _tells_orientation(chunk.kind, content[8:-4]))
+        ):
+            parts.append(content)
+    return b"".join(parts)
+
+
+def _plain(chunk: Chunk) -> bool:
+    known = chunk.kind in KEPT or chunk.kind in ANIMATION or SHORT.get(chunk.kind) == chunk.length
+    return known and not chunk.broken
+
+
+def _tells_orientation(kind: bytes, content: bytes) -> bool:
+    """Whether a text is one of those that may tell it, and unpacks to a bounded size."""
+    for keyword in TEXTS.get(kind, ()):
+        if content.startswith(keyword):
+            rest = content[len(keyword) :]
+            if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] == b"\0"):
+                return True
+            packed = rest[1:] if kind == b"zTXt" else rest[2:].split(b"\0", 2)[-1]
+            try:
+                unpacker = zlib.decompressobj()
+                unpacker.decompress(packed, LARGEST_NOTE)
+                return not unpacker.unconsumed_tail
+            except zlib.error:
+                return False
+    return False
+
+
+class Deep(NamedTuple):
+    """A PNG of 16 bits that Pillow would cut to 8, or whose transparent colour it would miss."""
+
+    size: tuple[int, int]
+    colour: int
+    interlaced: int
+    packed: bytes
+    clear: bytes | None
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.colour in (GRAY, GRAY_ALPHA) else 3
+
+    def volume(self) -> np.ndarray:
+        """float32 H x W x 1 or 3, over white; a ValueError for pixels that are not whole."""
+        numbers = self._numbers()
+        volume = np.divide(numbers, np.float32(65535), dtype=np.float32)
+        if self.colour in (GRAY_ALPHA, RGBA):
+            return over_white(volume[:, :, :-1], volume[:, :, -1:])
+        if self.clear is not None:
+            volume[(numbers == np.frombuffer(self.clear, ">u2")).all(axis=2)] = 1
+        return volume
+
+    def _numbers(self) -> np.ndarray:
+        """uint16 H x W x samples.
+
+        Pillow's decoder undoes the filters for any size of pixel; only its unpacking keeps 8 bits. So it is told to
+        unpack the upper bytes, then the lower ones, or, of 2 and 4 bytes, pixels of 8 bits with twice the samples.
+        """
+        samples = SAMPLES[self.colour]
+        if samples < 3:
+            pairs = self._decoded("LA" if samples == 1 else "RGBA", "LA" if samples == 1 else "RGBA")
+            return pairs.view(">u2")
+        mode = "RGB" if samples == 3 else "RGBA"
+        numbers = self._decoded(mode, f"{mode};16B").astype(np.uint16)
+        numbers <<= 8
+        return np.bitwise_or(numbers, self._decoded(mode, f"{mode};16L"), out=numbers)
+
+    def _decoded(self, mode: str, raw: str) -> np.ndarray:
+        return np.asarray(Image.frombytes(mode, self.size, self.packed, "zip", raw, self.interlaced))
+
+
+def deep(file: IO[bytes], chunks: list[Chunk]) -> Deep | None:
+    """What reads a PNG of 16 bits; None where Pillow does. A ValueError when its pixels cannot be whole."""
+    if not chunks or chunks[0].kind != b"IHDR" or chunks[0].length != 13:
+        return None
+    file.seek(chunks[0].offset)
+    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", file.read(13))
+    clear = next((chunk for chunk in chunks if chunk.kind == b"tRNS" and not chunk.broken), None)
+    if bits != 16 or colour not in SAMPLES or (colour == GRAY and clear is None) or width * height > MAX_PIXELS:
+        return None
+    packed = []
+    for chunk in chunks:
+        if chunk.kind == b"IDAT":
+            file.seek(chunk.offset)
+            content = file.read(chunk.length)
+            if zlib.crc32(b"IDAT" + content) != int.from_bytes(file.read(4), "big"):
+                raise ValueError("broken or truncated pixels: a checksum is wrong")
+            packed.append(content)
+    if sum(map(len, packed)) * DEEPEST_DEFLATE < 2 * width * height * SAMPLES[colour]:
+        raise ValueError("truncated: its packed bytes do not become so many pixels")
+    content = b""
+    if clear is not None and colour in (GRAY, RGB):
+        file.seek(clear.offset)
+        content = file.read(clear.length)
+    usable = len(content) == 2 * SAMPLES[colour]
+    return Deep((width, height), colour, interlaced, b"".join(packed), content if usable else None)
