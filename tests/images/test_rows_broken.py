@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntool.errors import BadInput, CnntoolError
+from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.images.preparation import AS_IT_IS, IMAGENET, MAX_PIXELS, Preparation
 from cnntool.images.rows import open_rows
 
@@ -95,8 +95,8 @@ def test_hostile_files_are_one_line_each(tmp_path):
 
 def test_preparations_that_do_not_fit_are_refused_when_opened(tmp_path):
     np.save(tmp_path / "a.npy", PIXELS[:, :, :2])
-    refused(tmp_path / "a.npy", "is not resized", Preparation(resize=4))
-    refused(tmp_path / "a.npy", "2 channels", Preparation(gray=True))
+    refused(tmp_path / "a.npy", "is not resized", Preparation(resize=4), Unfit)
+    refused(tmp_path / "a.npy", "2 channels", Preparation(gray=True), Unfit)
     for path in (tmp_path / "a.npy", saved(tmp_path / "a.tif", GRAY), saved(tmp_path / "a.png", GRAY)):
-        refused(path, "too few for a crop", Preparation(crop=(HEIGHT + 1, 4)))
-        refused(path, "normalise", Preparation(normalize=IMAGENET))
+        refused(path, "too few for a crop", Preparation(crop=(HEIGHT + 1, 4)), Unfit)
+        refused(path, "normalise", Preparation(normalize=IMAGENET), Unfit)

@@ -1,0 +1,21 @@
+"""The quick tier, `pytest -m quick`: what a change is tried with first. Left out are tests that start processes, go
+through hundreds of cases, or wait."""
+
+from __future__ import annotations
+
+import pytest
+
+LONGER = (
+    "cases/", "cli/", "engine/algorithms/", "engine/test_program.py", "engine/test_team.py",
+    "engine/test_threads.py", "faults/", "fuzz/", "images/test_combinations.py", "kernels/test_cache.py",
+    "kernels/test_code.py", "kernels/test_lifetimes.py", "kernels/test_processors.py", "kernels/test_show.py",
+    "kernels/test_vectors.py", "layers/test_base.py", "layers/test_training.py", "learning/", "models/",
+    "samples/", "steps/test_bands.py", "steps/test_guarded.py", "test_arrays.py", "test_configurations.py",
+    "test_docs.py", "test_limits.py", "test_locks.py", "test_oracles_on_run.py", "test_readme.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not item.nodeid.removeprefix("tests/").startswith(LONGER):
+            item.add_marker(pytest.mark.quick)
