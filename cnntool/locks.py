@@ -88,7 +88,10 @@ class Claim:
             if locked is None:
                 locked = host == HOST and not is_running(pid)
             if locked:
-                os.unlink(self._path)
+                # One that was released meanwhile has no name any more: what has this name now is another's.
+                if os.fstat(descriptor).st_nlink:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(self._path)
                 return None
         finally:
             os.close(descriptor)
@@ -154,7 +157,7 @@ def _remove_if_abandoned(path: str) -> None:
             abandoned = bool(locked) and time.time() - status.st_mtime > SECONDS_OF_OTHER_HOSTS
         else:
             abandoned = not is_running(pid) if locked is None else locked
-        if abandoned and os.name != "nt":
+        if abandoned and os.name != "nt" and os.fstat(descriptor).st_nlink:
             os.unlink(path)
     finally:
         os.close(descriptor)

@@ -126,6 +126,25 @@ def test_long_names_have_locks(here):
     assert os.listdir() == ["x" * 255]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
+def test_a_lock_that_was_released_is_not_taken_for_the_next_ones(tmp_path, monkeypatch):
+    """Between opening and locking a file, its owner releases it, and another one takes a new file of the same name."""
+    first, others = Claim(tmp_path / "a"), []
+    lock = locks.lock
+
+    def late(descriptor: int) -> bool | None:
+        if not others:
+            others.append(None)
+            first.release()
+            others.append(Claim(tmp_path / "a"))
+        return lock(descriptor)
+
+    monkeypatch.setattr(locks, "lock", late)
+    with pytest.raises(CnntoolError, match="being written by another process"):
+        Claim(tmp_path / "a")
+    others[1].release()
+
+
 def test_many_at_once_one_has_it(tmp_path):
     """Takes and releases of eight processes: never two at a time."""
     code = """
