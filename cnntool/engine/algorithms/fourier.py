@@ -13,6 +13,10 @@ from cnntool.steps.step import Convolution, run_calls
 LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
 FEW_ROWS = 40  # of a tile, from which none is spared
 SIZES = (32, 64, 128)  # of a tile's side; larger ones leave the second cache
+# Transforms err by up to 3e-7 of the tile's root mean square, also where a window sees only small values. A tile where
+# both of these times the largest value of a window are exceeded is not transformed; 8-bit images stay below the latter.
+LARGEST_RMS, LARGEST_PEAK = 8, 256
+LARGEST = 2.0**60  # of the values that are transformed, far from overflow
 
 
 def fourier_fits(step: Convolution) -> bool:
@@ -57,6 +61,42 @@ def fourier_cost(step: Convolution) -> float:
     return fourier_cost_of(step, size) * (2 if one_row else 1)
 
 
+def _sliding_maximum(values: np.ndarray, count: int) -> np.ndarray:
+    """Of `count` rows each, in a logarithmic number of passes."""
+    span = 1
+    while span < count:
+        more = min(span, count - span)
+        values = np.maximum(values[:-more], values[more:])
+        span += more
+    return values
+
+
+def window_peaks(line: np.ndarray, kernel_size: tuple[int, int], size: int) -> np.ndarray | None:
+    """The largest magnitude that each window of a row of tiles sees.
+
+    None if transforms would lose it: a tile mixes all its values, so that an outlier, such as the no-data value of a
+    float image, drowns outputs whose windows do not see it.
+    """
+    magnitude = np.abs(line[..., 0])
+    for channel in range(1, line.shape[2]):
+        np.maximum(magnitude, np.abs(line[..., channel]), out=magnitude)
+    kh, kw = kernel_size
+    peaks = _sliding_maximum(_sliding_maximum(magnitude, kh).T, kw).T
+    wide = size - kw + 1
+    for left in range(0, peaks.shape[1], wide):
+        tile = peaks[:, left : left + wide]
+        largest, faintest = tile.max(), tile.min()
+        if not largest < LARGEST:  # or not a number
+            return None
+        if faintest == 0:
+            faintest = tile[tile > 0].min(initial=np.inf)
+        if largest > LARGEST_PEAK * faintest:
+            rms = np.sqrt(np.square(magnitude[:, left : left + size]).sum() / size**2)
+            if rms > LARGEST_RMS * faintest:
+                return None
+    return peaks
+
+
 def prepare_fourier(step: Convolution) -> None:
     """Transforms the filters, and gives the step the kernel that multiplies spectra of tiles."""
     fourier, size = kernels.fourier, fourier_size(step)
@@ -80,9 +120,13 @@ def prepare_fourier(step: Convolution) -> None:
         shapes = (size, 2, lanes), (size, 2, lanes), (tall, size // 2 + 1, 2, lanes)
         a, b, lines = (scratch.array(*shape) for shape in shapes)
         for y in range(0, rows, tall):
-            line = x[x_row + y : x_row + y + tall + kh - 1]
             count = min(tall, rows - y)
-            if not np.isfinite(line).all():  # it would spread over whole tiles
+            line = x[x_row + y : x_row + y + count + kh - 1]  # no row more, which a band may hold or not
+            peaks = [
+                window_peaks(line[..., group * in_group : (group + 1) * in_group], (kh, kw), size)
+                for group in range(groups)
+            ]
+            if any(group_peaks is None for group_peaks in peaks):
                 run_calls(direct.calls(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, scratch))
                 continue
             for left in range(0, columns, wide):
@@ -95,6 +139,15 @@ def prepare_fourier(step: Convolution) -> None:
                             part, spectra[group], block, bias[group], out, out_row + y, out_column + left, channel,
                             min(lanes, per_group - block * lanes), count, min(wide, columns - left), table, a, b, lines,
                         )  # fmt: skip
+            for group in range(groups):
+                fill_empty(peaks[group], group, out[out_row + y : out_row + y + count, out_column:])
+
+    def fill_empty(peaks, group, out):
+        """Windows that see nothing but zeros give exactly the bias, not the error of a bright tile."""
+        empty = peaks[:, :width] == 0
+        if empty.any():
+            channels = slice(group * per_group, (group + 1) * per_group)
+            out[:, :width, channels][empty] = bias[group, :per_group]
 
     def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, other=None):
         places = x, x_row, out, out_row, out_column, first, rows, step.output_shape[1]
