@@ -26,7 +26,9 @@ from cnntool.kernels.sources.winograd_few_tile import few_input_tile, few_output
 from cnntool.kernels.vectors import LANES
 from cnntool.kernels.winograd_few import PIECE, TILE, TILES_AT_ONCE
 
-ZERO = np.float32(0)
+ZERO, ONE = np.float32(0), np.float32(1)
+FAINT = np.float32(1 / 4096)  # of the largest value of a row of tiles; 8-bit images hold nothing as faint
+FEW_FAINT = 100  # one value in as many may be faint, as among normally distributed ones
 
 
 @inlined
@@ -86,6 +88,29 @@ def _is_small(x, first, last, half, limit):
     for lane in range(LANES):
         small &= half[lane] < limit and half[LANES + lane] == ZERO
     return small
+
+
+@inlined
+def _has_outlier(x, first, last, half):
+    """Whether many values other than 0 are faint beside the largest, whose tile would lose them.
+
+    `half`: as `_is_small` of the same rows leaves it, the largest |x| of each lane.
+    """
+    height, width, channels = x.shape
+    start, stop = max(0, first) * width * channels, min(height, last) * width * channels
+    peak = ZERO
+    for lane in range(LANES):
+        peak = max(peak, half[lane])
+    count, none, one, bound = splat(ZERO), splat(ZERO), splat(ONE), splat(peak * FAINT)
+    for i in range(start, stop, LANES):
+        at = address_of(x) + 4 * i
+        size = absolute(load(at) if i + LANES <= stop else load_first(at, stop - i))
+        count = count + where_less(none, size, where_less(size, bound, one, none), none)
+    store(address_of(half), count)
+    total = ZERO
+    for lane in range(LANES):
+        total += half[lane]
+    return total * FEW_FAINT > stop - start
 
 
 @inlined
@@ -174,18 +199,19 @@ def conv_winograd_few_forward(
     u: by `transform_few_filters`. The rows of `other` from `other_row` on are added, unless that is NONE. Scratch:
     `edge` for a row of x; `lines`: places * sy, sx * pieces of channels, tiles * places * PIECE; v: places, as many
     pieces as in sy lines, TILES_AT_ONCE * places * PIECE; h: TILES_AT_ONCE, places * TILE, LANES.
-    A row of tiles with an input of `limit` or more, or one that is not finite, is computed by direct convolution with
-    `weight`: kh, kw, C, whole vectors of output channels.
+    A row of tiles with an input of `limit` or more, one that is not finite, or one beside which many others are faint,
+    is computed by direct convolution with `weight`: kh, kw, C, whole vectors of output channels.
     """
     _, places, stride_y, pieces, depth, _ = u.shape
     pieces //= stride_x
     row = lines.shape[1] * lines.shape[2]
     tiles = lines.shape[2] // (places * PIECE)
-    # the last rows of a patch meet no filter if these are padded: they count as zeros, for a band might not have them
-    seen, all_rows, step = stride_y * (TILE - 1) + len(weight), stride_y * places, stride_y * TILE
+    all_rows, step = stride_y * places, stride_y * TILE
     known = 0  # lines that the row of tiles before has left
     for top in range(0, rows, TILE):
         y0, left = x_row + stride_y * top, min(TILE, rows - top)
+        # rows of a patch that no output needs count as zeros, for a band might not have them
+        seen = stride_y * (left - 1) + len(weight)
         for i in range(known):
             copy_floats(address_of(lines) + 4 * i * row, address_of(lines) + 4 * (i + step) * row, row)
         for i in range(known, all_rows):
@@ -194,7 +220,7 @@ def conv_winograd_few_forward(
             few_input_row_forward(x, y, x_column, edge, line_at, stride_x, places, tiles, pieces, depth)
         known = seen - step
         added = other_row + top if other_row != NONE else NONE
-        if _is_small(x, y0, y0 + seen, edge, limit):
+        if _is_small(x, y0, y0 + seen, edge, limit) and not _has_outlier(x, y0, y0 + seen, edge):
             few_line_forward(
                 lines, u, v, h, bias, out, out_row + top, out_column, left, columns, stride_y, low, other, added
             )

@@ -41,6 +41,8 @@ def seen(shape: tuple[int, ...], places: list[tuple[int, int]], reach: int) -> n
         ("fft", "conv 5 15 --padding same", 1, 7),
         ("fft", "conv 4 31 --padding same --groups 2", 4, 15),
         ("auto", "conv 16 31 --padding same", 1, 15),
+        ("winograd", "conv 16 3 --padding same", 1, 1),
+        ("winograd", "conv 20 4 --padding same", 3, 2),
     ],
 )
 def test_outputs_that_do_not_see_it_are_those_of_the_clean_image(
@@ -56,18 +58,20 @@ def test_outputs_that_do_not_see_it_are_those_of_the_clean_image(
     with np.errstate(over="ignore", invalid="ignore"):
         found, expected = pipeline.run(x), pipeline.run(clean)
         direct = pipeline_of(words, "direct").run(x)
+    tolerance = 5e-5 if algorithm == "winograd" else 1e-5
     inside = seen(x.shape, PLACES[where], reach)
-    assert np.abs(found - expected)[~inside].max() <= 1e-5 * np.abs(expected).max()
+    assert np.abs(found - expected)[~inside].max() <= tolerance * np.abs(expected).max()
     finite = np.isfinite(direct) & inside[..., None]
     largest = np.abs(direct[finite]).max()
-    assert np.abs(found[finite] / largest - direct[finite] / largest).max() <= 1e-5
+    assert np.abs(found[finite] / largest - direct[finite] / largest).max() <= tolerance
 
 
 @pytest.mark.parametrize("value", [1e4, -3.4e38])
-def test_neither_threads_nor_batches_show(value: float) -> None:
+@pytest.mark.parametrize(("algorithm", "size"), [("fft", 15), ("winograd", 3)])
+def test_neither_threads_nor_batches_show(algorithm: str, size: int, value: float) -> None:
     x = np.abs(noise(300, 50, 1))
     x[200, 20] = value
-    pipeline = pipeline_of("conv 5 15 --padding same maxpool 2", "fft")
+    pipeline = pipeline_of(f"conv 5 {size} --padding same maxpool 2", algorithm)
     expected = pipeline.run(x, 1)
     for threads in (1, 2, 3):
         assert pipeline.run(x, threads).tobytes() == expected.tobytes()
