@@ -71,15 +71,16 @@ def _sliding_maximum(values: np.ndarray, count: int) -> np.ndarray:
     return values
 
 
-def window_peaks(line: np.ndarray, kernel_size: tuple[int, int], size: int) -> np.ndarray | None:
-    """The largest magnitude that each window of a row of tiles sees.
+def window_peaks(
+    line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int], size: int
+) -> np.ndarray | None:
+    """The largest magnitude that each window of a row of tiles sees in `channels` channels from `first` on.
 
     None if transforms would lose it: a tile mixes all its values, so that an outlier, such as the no-data value of a
     float image, drowns outputs whose windows do not see it.
     """
-    magnitude = np.abs(line[..., 0])
-    for channel in range(1, line.shape[2]):
-        np.maximum(magnitude, np.abs(line[..., channel]), out=magnitude)
+    magnitude = np.empty(line.shape[:2], np.float32)
+    kernels.fourier.largest_of_channels(line, first, channels, magnitude)
     kh, kw = kernel_size
     peaks = _sliding_maximum(_sliding_maximum(magnitude, kh).T, kw).T
     wide = size - kw + 1
@@ -122,10 +123,7 @@ def prepare_fourier(step: Convolution) -> None:
         for y in range(0, rows, tall):
             count = min(tall, rows - y)
             line = x[x_row + y : x_row + y + count + kh - 1]  # no row more, which a band may hold or not
-            peaks = [
-                window_peaks(line[..., group * in_group : (group + 1) * in_group], (kh, kw), size)
-                for group in range(groups)
-            ]
+            peaks = [window_peaks(line, group * in_group, in_group, (kh, kw), size) for group in range(groups)]
             if any(group_peaks is None for group_peaks in peaks):
                 run_calls(direct.calls(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, scratch))
                 continue

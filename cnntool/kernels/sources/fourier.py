@@ -140,3 +140,15 @@ def conv_fourier_forward(
                 store(y_at + 4 * filters * x, value)
             else:
                 store_first(y_at + 4 * filters * x, value, count)
+
+
+@kernel
+def largest_of_channels(x, first, channels, out):
+    """out[y, x] = max of |x[y, x, c]| for c in first to first + channels - 1; NaN where one of them is"""
+    for y in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            largest = F(0)
+            for c in range(first, first + channels):
+                value = abs(x[y, i, c])
+                largest = value if value > largest or value != value else largest
+            out[y, i] = largest
