@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Outputs whose sums are held at a time. Of 25088 inputs and 4096 outputs 512 at a time took 27.6 ms, all 16.5: reading
 # longer pieces of the rows of weights is faster.
 COLUMNS = 4096
+# Threads take outputs in blocks of so many. A slice that ends within what the compiler computes together would have
+# other outputs computed one by one, which rounds differently where there is no fused multiply-add.
+BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class FullyConnected(Layer):
 
         def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE):
             flat, result = x[x_row : x_row + shapes[0][0]].reshape(-1), out[out_row, out_column]
-            start, stop = (outputs * number // part.of for number in (part.number, part.number + 1))
+            blocks = -(-outputs // BLOCK)
+            start, stop = (min(outputs, blocks * n // part.of * BLOCK) for n in (part.number, part.number + 1))
             edges = [*range(start, stop, COLUMNS), stop]
             forward = kernels.dense.dense_forward
             return [(forward, (flat, weight, bias, result, *piece)) for piece in itertools.pairwise(edges)]

@@ -258,5 +258,8 @@ def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:
     else:
         with np.errstate(invalid="ignore"):  # of both infinities
             total = joined.sum(axis=1)
+        power = 1 if how == "avg" else 2
+        for image, channel in zip(*np.nonzero(~np.isfinite(total)), strict=True):  # more than float32 holds, at times
+            total[image, channel] = (batch[image, :, :, channel].astype(np.float64) ** power).sum()
         result = total / (height * width) if how == "avg" else np.sqrt(total)
     return result.astype(np.float32).reshape(images, 1, 1, channels)

@@ -60,3 +60,21 @@ def test_softmax_of_infinities():
     np.testing.assert_array_equal(found[0], [0, 0.5, 0.5])
     assert np.isnan(found[1, 0])
     assert np.isnan(found[2:]).all()
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.5])
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_lrn_of_large_numbers(size, beta):
+    """Their squares overflow float32, their results do not."""
+    x = noise(3, 7, 21) - 0.5
+    x[1] *= np.float32(1e25)
+    x[2, 3, 4] = 3e38
+    v = x.copy()
+    normalisation.lrn_forward(v, 0, 0, 3, 7, size, np.float32(0.1), np.float32(beta), np.float32(1))
+    expected = np.empty(x.shape)
+    wide = x.astype(np.float64)
+    for c in range(21):
+        window = wide[:, :, max(0, c - size // 2) : max(0, c - size // 2 + size)]
+        expected[:, :, c] = wide[:, :, c] / (1 + np.float64(np.float32(0.1)) / size * (window**2).sum(axis=2)) ** beta
+    assert np.isfinite(v).all()
+    np.testing.assert_allclose(v, expected, rtol=2e-5, atol=1e-30)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnntool import Pipeline
 from cnntool.kernels import pooling
 from cnntool.kernels.vectors import LANES
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
@@ -105,3 +106,25 @@ def test_a_nan_is_the_largest_of_all_wherever_it_stands(place):
     pooling.globalmax_forward(x, 0, 7, out)
     assert np.isnan(out[0])
     assert out[1] == x[:, 0, 1].max()
+
+
+LARGE = [
+    ("avgpool 2", 2e38), ("avgpool 3 --stride 1 --padding 1", 2e38), ("l2pool 2", 1e25), ("l2pool 3 --stride 2", 1e30),
+    ("globalpool avg", 2e38), ("globalpool l2", 1e25),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "scale"), LARGE)
+@pytest.mark.parametrize("shape", [(6, 8, 5), (70, 60, 3), (2, 2, 40)])
+def test_sums_that_overflow_where_the_result_does_not(words, scale, shape):
+    if min(shape[:2]) < 3 and " 3" in words:
+        pytest.skip("smaller than the window")
+    x = np.clip(noise(*shape), 0.1, 1) * np.float32(scale)
+    small = Pipeline.parse(words).run(x / np.float32(scale))
+    large = Pipeline.parse(words).run(x)
+    assert np.isfinite(large).all()
+    np.testing.assert_allclose(large / np.float32(scale), small, rtol=3e-6)
+    x[0, 0, 0] = np.inf
+    assert np.isinf(Pipeline.parse(words).run(x)[0, 0, 0])
+    x[0, 0, 0] = np.nan
+    assert np.isnan(Pipeline.parse(words).run(x)[0, 0, 0])

@@ -5,19 +5,59 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels.sources.elementary import exp
-from cnntool.kernels.sources.jit import kernel
-from cnntool.kernels.sources.simd import load, load_first, square_root, store, store_first
+from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.simd import (
+    absolute,
+    load,
+    load_first,
+    splat,
+    square_root,
+    store,
+    store_first,
+    where_less,
+)
 from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES
 
 F = np.float32
 
 
+LARGE = F(1e18)  # from here on the sum of a few squares may be more than float32 holds
+
+
+@inlined
+def _has_large(at, count, room_at, room):
+    """Whether any of `count` numbers has LARGE or more for its magnitude; `room`: LANES numbers at `room_at`."""
+    largest = splat(F(0))
+    for j in range(0, count, LANES):
+        size = absolute(load_first(at + 4 * j, min(LANES, count - j)))
+        largest = where_less(size, largest, largest, size)
+    store(room_at, largest)
+    found = False
+    for lane in range(LANES):
+        found |= room[lane] >= LARGE
+    return found
+
+
+@inlined
+def _pixel_in_float64(pixel, copy, size, alpha, beta, k):
+    """`lrn_forward` of one pixel."""
+    channels = pixel.shape[0]
+    for c in range(channels):
+        copy[c] = pixel[c]
+    for c in range(channels):
+        total = 0.0
+        for i in range(max(0, c - size // 2), min(channels, c - size // 2 + size)):
+            total += np.float64(copy[i]) * np.float64(copy[i])
+        pixel[c] = copy[c] / (k + np.float64(alpha) / size * total) ** np.float64(beta)
+
+
 @kernel
 def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
     """v[c] = v[c] / (k + alpha / size * sum of v[i]^2 for |i - c| within size) ^ beta   (Krizhevsky et al. 2012)
 
-    The window of `size` channels begins size // 2 before c, and is cut off at the first and last channel.
+    The window of `size` channels begins size // 2 before c, and is cut off at the first and last channel. Rows of large
+    numbers, whose squares float32 does not hold, are computed in float64.
     """
     channels = v.shape[2]
     vectors = -(-channels // LANES)
@@ -26,6 +66,11 @@ def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
     windows_at, bases_at = address_of(squares), address_of(bases)
     squares_at = windows_at + 4 * (size // 2)
     for i in range(row, row + rows):
+        row_at = address_of(v) + 4 * (i * v.shape[1] + column) * channels
+        if _has_large(row_at, columns * channels, bases_at, bases):
+            for j in range(column, column + columns):
+                _pixel_in_float64(v[i, j], bases, size, alpha, beta, k)
+            continue
         for j in range(column, column + columns):
             pixel_at = address_of(v) + 4 * (i * v.shape[1] + j) * channels
             for c in range(0, channels, LANES):

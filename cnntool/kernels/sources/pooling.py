@@ -45,6 +45,35 @@ def _tiles(x_at, factors_at, y_at, columns, channels, first, last, window, opera
 
 
 @kernel
+def _window_in_float64(x, top, left, c, kh, kw, dilation_y, dilation_x, operation):
+    """The sum over one window of one channel, or of its squares' root, where float32 does not hold the sum."""
+    total = 0.0
+    for ky in range(kh):
+        for kx in range(kw):
+            value = np.float64(x[top + dilation_y * ky, left + dilation_x * kx, c])
+            total += value * value if operation == ROOT_OF_SQUARES else value
+    return np.sqrt(total) if operation == ROOT_OF_SQUARES else total
+
+
+@kernel
+def _mend_row(
+    x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, factors, operation
+):  # fmt: skip
+    """Computes what is not finite in a row of outputs again in float64: large values may have a finite mean."""
+    channels, trouble = out.shape[2], np.float32(0)
+    for ox in range(out_column, out_column + columns):
+        for c in range(channels):
+            trouble += out[out_row, ox, c] * np.float32(0)
+    if trouble == np.float32(0):
+        return
+    for ox in range(columns):
+        for c in range(channels):
+            if not np.isfinite(out[out_row, out_column + ox, c]):
+                total = _window_in_float64(x, x_row, stride_x * ox, c, kh, kw, dilation_y, dilation_x, operation)
+                out[out_row, out_column + ox, c] = total if operation == ROOT_OF_SQUARES else total * factors[ox]
+
+
+@kernel
 def maxpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
     """out[oy, ox, c] = max over ky, kx of x[sy oy + dy ky, sx ox + dx kx, c]"""
     for oy in range(rows):
@@ -60,14 +89,21 @@ def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, s
             factors[ox] = np.float32(1) / (height[oy] * width[ox])
         at = address_of(factors)
         _window_row(x, x_row + sy * oy, at, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
+        _mend_row(
+            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, factors, SCALED_SUM
+        )  # fmt: skip
     keep_alive(factors)
 
 
 @kernel
 def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
     """out[oy, ox, c] = sqrt(sum over the window of x[.., c]^2)"""
+    none = np.zeros(0, np.float32)
     for oy in range(rows):
         _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, ROOT_OF_SQUARES)
+        _mend_row(
+            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, none, ROOT_OF_SQUARES
+        )  # fmt: skip
 
 
 @kernel
@@ -85,6 +121,8 @@ def globalpool_forward(x, x_row, rows, out, out_row, out_column, factor, operati
             _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, SCALED_SUM)
         else:
             _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, ROOT_OF_SQUARES)
+    if operation != MAXIMUM:
+        _mend_row(x, x_row, out, out_row, out_column, 1, rows, x.shape[1], 1, 1, 1, factor, operation)
 
 
 @inlined
