@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cnntool.layers.training import Training
 
 RELATIVE_EPS = 1e-8
+SMALLEST_DEVIATION = 2.0**-126  # below it float32 has no normal numbers, and none for the scale
 ROUNDING = 1e-14  # the square of float32's relative resolution: a smaller variance is rounding of the mean
 
 
@@ -178,7 +179,7 @@ class Center(FromData):
 class Standardize(FromData):
     """Subtract the mean and divide by the standard deviation of each channel, so that all count alike.
 
-    A constant channel becomes zero.
+    A constant channel becomes zero; so does one whose deviation is a denormal number of float32.
     """
 
     word: ClassVar[str] = "standardize"
@@ -191,7 +192,7 @@ class Standardize(FromData):
         import numpy as np
 
         variance = moments.variance()
-        flat = variance <= ROUNDING * np.square(moments.mean)
+        flat = variance <= np.maximum(ROUNDING * np.square(moments.mean), np.square(SMALLEST_DEVIATION))
         return {"mean": moments.mean, "scale": np.where(flat, 0.0, 1 / np.sqrt(np.where(flat, 1.0, variance)))}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:

@@ -221,3 +221,14 @@ def test_the_slope_of_a_direction_without_variance_is_zero():
     assert not inverse_deviation(np.zeros(2), np.array([1.0, 2.0])).any()
     assert inverse_deviation(np.array([1e-9]), np.array([1e6])) == 0
     assert np.isnan(inverse_deviation(np.array([np.nan]), np.zeros(1))).all()
+
+
+@pytest.mark.parametrize("words", ["standardize", "whiten", "whiten std", "whiten pca", "decorrelate"])
+@pytest.mark.parametrize("scale", [1e-36, 1e-40, 1e-44])
+def test_a_channel_of_denormal_deviation_gives_finite_numbers(words, scale):
+    x = noise(20, 20, 3)
+    x[..., 1] *= np.float32(scale)
+    result = Pipeline.parse(words).run(x)
+    assert np.abs(result).max() < 10
+    if words == "standardize" and scale < 1e-38:
+        assert (result[..., 1] == 0).all()
