@@ -22,6 +22,7 @@ from cnntool.images.tiff import File, Page, Tags, Unsupported, page_of
 
 CCITT, JPEG = (2, 3, 4), 7
 YCBCR, LAB = 6, 8
+BIG_BIG_ENDIAN = b"MM\0+"  # the start of a big-endian BigTIFF, which Pillow does not open
 INSTALL = 'pip install "cnntool[tiff]"'
 # Compressions that tifffile (with imagecodecs) reads.
 BY_TIFFFILE = {
@@ -108,7 +109,7 @@ def open_page(tags: Tags, file: File, source: str | bytes) -> tuple[Page, Pixels
     page = page_of(tags)
     if page.has_larger:
         raise Unsupported("a TIFF whose first picture is a small copy of one in a sub-directory: expected a plain page")
-    if pillow_is_right(page):
+    if pillow_is_right(page) and file.read(0, 4).tobytes() != BIG_BIG_ENDIAN:
         return page, None
     if can_read(page):
         return page, Pixels(page, meaning_of(page), Segments(page, file))
