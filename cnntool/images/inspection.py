@@ -70,7 +70,7 @@ def _found(source: Any, name: str, page: int | str) -> Found:
             chunks = png.chunks_of(file)
             found.deep = png.deep(file, chunks)
             found.source = png.mended(file, chunks) or source
-        elif head[:2] in (b"P5", b"P6"):
+        elif head[:2] in (b"P2", b"P3", b"P5", b"P6"):
             found.deep = pnm.deep(file, head)
     if head[4:8] == b"ftyp":
         _need_plugin(head[8:12])

@@ -47,3 +47,21 @@ def test_numbers_above_the_largest_are_refused(tmp_path, content):
 def test_a_largest_value_out_of_range_is_refused(tmp_path, kind, largest):
     with pytest.raises(BadInput):
         read(tmp_path, b"%s 1 1 %d\n" % (kind, largest) + bytes(6))
+
+
+@pytest.mark.parametrize("largest", [1, 7, 100, 1000, 65534])
+@pytest.mark.parametrize("kind", [2, 3])
+def test_numbers_in_words(tmp_path, kind, largest):
+    dice = np.random.default_rng(largest)
+    pixels = dice.integers(0, largest + 1, (5, 4) if kind == 2 else (5, 4, 3))
+    words = " # a comment\n".join(map(str, pixels.reshape(-1)))
+    (tmp_path / "a.pnm").write_text(f"P{kind} 4 5\n{largest}\n{words}\n")
+    expected = (pixels / np.float32(largest)).astype(np.float32).reshape(5, 4, -1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.pnm"), expected)
+
+
+@pytest.mark.parametrize("words", ["1 2 3", "1 2 3 x", "1 2 3 -4", "1 2 3 101", "1 2 3 99999999999"])
+def test_words_that_are_no_pixels_are_refused(tmp_path, words):
+    (tmp_path / "a.pgm").write_text(f"P2 2 2 100 {words}")
+    with pytest.raises(BadInput):
+        read_image(tmp_path / "a.pgm")
