@@ -13,7 +13,7 @@ import numpy as np
 from cnntool.limits import MAX_PIXELS
 
 LONGEST = 9  # digits of a number in words
-WORD = 16  # bytes that a number in words takes at most, its share of blanks and comments with it
+WORD = 64  # bytes that a number in words takes at most, its share of blanks and comments with it
 HEADER = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,5})\s")
 
 
