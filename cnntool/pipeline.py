@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays, Layer
@@ -217,7 +217,7 @@ class Pipeline:
 
         if self._plans is None:
             self._plans = PlanCache(self.graph, self.parameters, self.algorithm)
-        plan = self._plans.plan(checked_shape(input_shape))
+        plan = self._plans.plan(input_shape if _is_shape(input_shape) else checked_shape(input_shape))
         self.input_shape = self.input_shape or plan.input_shape
         return plan
 
@@ -225,6 +225,10 @@ class Pipeline:
 def load(path: str | Path) -> Pipeline:
     """The pipeline of a saved model; a CnntoolError for a file that is damaged, or no model."""
     return Pipeline.load(path)
+
+
+def _is_shape(shape: Any) -> TypeGuard[tuple[int, int, int]]:
+    return type(shape) is tuple and len(shape) == 3 and min(shape) > 0
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:

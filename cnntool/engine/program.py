@@ -87,9 +87,9 @@ class Program:
         if guarded.enabled():
             for room in self.rooms.all:
                 room[...] = np.nan
-        spread = functools.partial(parallel, self.threads)
         for part in self.parts:
             if isinstance(part, Run):
+                spread = functools.partial(parallel, self.threads)
                 take = None if part.is_view else self._lent[part.result].take
                 values[part.result] = part.compute(values, spread, self.threads, take, self._free)
                 continue

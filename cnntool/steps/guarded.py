@@ -35,7 +35,8 @@ class _Region:
     def __init__(self, size: int) -> None:
         self.size = size
         whole = -(-max(size, 1) // PAGE) * PAGE
-        self._map = mmap.mmap(-1, whole + 2 * PAGE)
+        # private: a forked child has a copy, as of any memory
+        self._map = mmap.mmap(-1, whole + 2 * PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._bytes = np.frombuffer(self._map, np.uint8)
         self._protect(0, PAGE, NOTHING)
         self._protect(PAGE + whole, PAGE, NOTHING)

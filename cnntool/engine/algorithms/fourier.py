@@ -71,6 +71,23 @@ def _sliding_maximum(values: np.ndarray, count: int) -> np.ndarray:
     return values
 
 
+ALL_SEE = np.ones((1, 1), np.float32)
+"""In the place of peaks: no window sees nothing but zeros."""
+
+
+def all_windows_see(line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int]) -> bool:
+    """Whether each window sees a value that is not lost beside the largest of the line.
+
+    Each window holds a whole block of half its size, so the largest values of blocks tell it in one pass. Where they do
+    not, it may still be so.
+    """
+    (height, width), (tall, wide) = ((size + 1) // 2 for size in kernel_size), line.shape[:2]
+    peaks = np.empty((-(-tall // height), -(-wide // width)), np.float32)
+    kernels.fourier.largest_of_blocks(line, first, channels, height, width, peaks)
+    largest = peaks.max()
+    return bool(0 < largest < LARGEST and largest <= LARGEST_PEAK * peaks[: tall // height, : wide // width].min())
+
+
 def window_peaks(
     line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int], size: int
 ) -> np.ndarray | None:
@@ -79,6 +96,8 @@ def window_peaks(
     None if transforms would lose it: a tile mixes all its values, so that an outlier, such as the no-data value of a
     float image, drowns outputs whose windows do not see it.
     """
+    if all_windows_see(line, first, channels, kernel_size):
+        return ALL_SEE
     magnitude = np.empty(line.shape[:2], np.float32)
     kernels.fourier.largest_of_channels(line, first, channels, magnitude)
     kh, kw = kernel_size
@@ -143,7 +162,7 @@ def prepare_fourier(step: Convolution) -> None:
     def fill_empty(peaks, group, out):
         """Windows that see nothing but zeros give exactly the bias, not the error of a bright tile."""
         empty = peaks[:, :width] == 0
-        if empty.any():
+        if peaks is not ALL_SEE and empty.any():
             channels = slice(group * per_group, (group + 1) * per_group)
             out[:, :width, channels][empty] = bias[group, :per_group]
 

@@ -152,3 +152,16 @@ def largest_of_channels(x, first, channels, out):
                 value = abs(x[y, i, c])
                 largest = value if value > largest or value != value else largest
             out[y, i] = largest
+
+
+@kernel
+def largest_of_blocks(x, first, channels, height, width, out):
+    """out[i, j] = max of |x| in the block of `height` x `width` pixels at (i height, j width); NaN where one is"""
+    for y in range(x.shape[0]):
+        for j in range(out.shape[1]):
+            largest = out[y // height, j] if y % height else F(0)
+            for i in range(j * width, min(x.shape[1], (j + 1) * width)):
+                for c in range(first, first + channels):
+                    value = abs(x[y, i, c])
+                    largest = value if value > largest or value != value else largest
+            out[y // height, j] = largest

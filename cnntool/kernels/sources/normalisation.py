@@ -28,9 +28,12 @@ LARGE = F(1e18)  # from here on the sum of a few squares may be more than float3
 @inlined
 def _has_large(at, count, room_at, room):
     """Whether any of `count` numbers has LARGE or more for its magnitude; `room`: LANES numbers at `room_at`."""
-    largest = splat(F(0))
-    for j in range(0, count, LANES):
-        size = absolute(load_first(at + 4 * j, min(LANES, count - j)))
+    largest, whole = splat(F(0)), count // LANES * LANES
+    for j in range(0, whole, LANES):
+        size = absolute(load(at + 4 * j))
+        largest = where_less(size, largest, largest, size)
+    if whole < count:
+        size = absolute(load_first(at + 4 * whole, count - whole))
         largest = where_less(size, largest, largest, size)
     store(room_at, largest)
     found = False

@@ -10,6 +10,7 @@ import numpy as np
 from cnntool.kernels.pooling import MAXIMUM, PIXELS, ROOT_OF_SQUARES, SCALED_SUM, SLICE, VECTORS, WIDE_PIXELS
 from cnntool.kernels.sources.channel_tile import channel_tile
 from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.simd import load, load_first, splat, store
 from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES
 
@@ -55,16 +56,28 @@ def _window_in_float64(x, top, left, c, kh, kw, dilation_y, dilation_x, operatio
     return np.sqrt(total) if operation == ROOT_OF_SQUARES else total
 
 
+@inlined
+def _is_finite(at, count, room):
+    """Whether `count` numbers are finite; `room`: LANES numbers."""
+    trouble, whole = splat(np.float32(0)), count // LANES * LANES
+    for j in range(0, whole, LANES):
+        trouble = trouble + load(at + 4 * j) * splat(np.float32(0))
+    if whole < count:
+        trouble = trouble + load_first(at + 4 * whole, count - whole) * splat(np.float32(0))
+    store(address_of(room), trouble)
+    total = np.float32(0)
+    for lane in range(LANES):
+        total += room[lane]
+    return total == np.float32(0)
+
+
 @kernel
 def _mend_row(
-    x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, factors, operation
+    x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, factors, operation, room
 ):  # fmt: skip
     """Computes what is not finite in a row of outputs again in float64: large values may have a finite mean."""
-    channels, trouble = out.shape[2], np.float32(0)
-    for ox in range(out_column, out_column + columns):
-        for c in range(channels):
-            trouble += out[out_row, ox, c] * np.float32(0)
-    if trouble == np.float32(0):
+    channels = out.shape[2]
+    if _is_finite(address_of(out) + 4 * (out_row * out.shape[1] + out_column) * channels, columns * channels, room):
         return
     for ox in range(columns):
         for c in range(channels):
@@ -83,14 +96,14 @@ def maxpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, s
 @kernel
 def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, height, width):
     """out[oy, ox, c] = (sum over the window of x[.., c]) / (height[oy] * width[ox]), the counted sizes of the window"""
-    factors = np.zeros(columns + PIXELS, np.float32)
+    factors, room = np.zeros(columns + PIXELS, np.float32), np.empty(LANES, np.float32)
     for oy in range(rows):
         for ox in range(columns):
             factors[ox] = np.float32(1) / (height[oy] * width[ox])
         at = address_of(factors)
         _window_row(x, x_row + sy * oy, at, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
         _mend_row(
-            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, factors, SCALED_SUM
+            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, factors, SCALED_SUM, room
         )  # fmt: skip
     keep_alive(factors)
 
@@ -98,11 +111,11 @@ def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, s
 @kernel
 def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
     """out[oy, ox, c] = sqrt(sum over the window of x[.., c]^2)"""
-    none = np.zeros(0, np.float32)
+    room = np.empty(LANES, np.float32)
     for oy in range(rows):
         _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, ROOT_OF_SQUARES)
         _mend_row(
-            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, none, ROOT_OF_SQUARES
+            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, room, ROOT_OF_SQUARES, room
         )  # fmt: skip
 
 
@@ -122,7 +135,8 @@ def globalpool_forward(x, x_row, rows, out, out_row, out_column, factor, operati
         else:
             _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, ROOT_OF_SQUARES)
     if operation != MAXIMUM:
-        _mend_row(x, x_row, out, out_row, out_column, 1, rows, x.shape[1], 1, 1, 1, factor, operation)
+        room = np.empty(LANES, np.float32)
+        _mend_row(x, x_row, out, out_row, out_column, 1, rows, x.shape[1], 1, 1, 1, factor, operation, room)
 
 
 @inlined
