@@ -75,13 +75,14 @@ ALL_SEE = np.ones((1, 1), np.float32)
 """In the place of peaks: no window sees nothing but zeros."""
 
 
-def all_windows_see(line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int]) -> bool:
-    """Whether each window sees a value that is not lost beside the largest of the line.
+def all_windows_see(line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int], columns: int) -> bool:
+    """Whether each window of the first `columns` columns sees a value that is not lost beside the largest of the line.
 
     Each window holds a whole block of half its size, so the largest values of blocks tell it in one pass. Where they do
     not, it may still be so.
     """
-    (height, width), (tall, wide) = ((size + 1) // 2 for size in kernel_size), line.shape[:2]
+    height, width = ((size + 1) // 2 for size in kernel_size)
+    tall, wide = len(line), columns + kernel_size[1] - 1  # behind these lie zeros that no window of interest sees
     peaks = np.empty((-(-tall // height), -(-wide // width)), np.float32)
     kernels.fourier.largest_of_blocks(line, first, channels, height, width, peaks)
     largest = peaks.max()
@@ -89,14 +90,14 @@ def all_windows_see(line: np.ndarray, first: int, channels: int, kernel_size: tu
 
 
 def window_peaks(
-    line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int], size: int
+    line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int], size: int, columns: int
 ) -> np.ndarray | None:
     """The largest magnitude that each window of a row of tiles sees in `channels` channels from `first` on.
 
     None if transforms would lose it: a tile mixes all its values, so that an outlier, such as the no-data value of a
     float image, drowns outputs whose windows do not see it.
     """
-    if all_windows_see(line, first, channels, kernel_size):
+    if all_windows_see(line, first, channels, kernel_size, columns):
         return ALL_SEE
     magnitude = np.empty(line.shape[:2], np.float32)
     kernels.fourier.largest_of_channels(line, first, channels, magnitude)
@@ -142,7 +143,7 @@ def prepare_fourier(step: Convolution) -> None:
         for y in range(0, rows, tall):
             count = min(tall, rows - y)
             line = x[x_row + y : x_row + y + count + kh - 1]  # no row more, which a band may hold or not
-            peaks = [window_peaks(line, group * in_group, in_group, (kh, kw), size) for group in range(groups)]
+            peaks = [window_peaks(line, group * in_group, in_group, (kh, kw), size, columns) for group in range(groups)]
             if any(group_peaks is None for group_peaks in peaks):
                 run_calls(direct.calls(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, scratch))
                 continue

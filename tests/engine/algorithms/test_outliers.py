@@ -83,7 +83,7 @@ def test_8_bit_images_are_left_to_the_transforms() -> None:
     """However dark a region beside a bright one."""
     line = np.full((128, 400, 1), 255, np.float32)
     line[:, 100:200] = 1
-    assert window_peaks(line, 0, 1, (31, 31), 128) is not None
-    assert window_peaks(line / 255, 0, 1, (31, 31), 128) is not None
+    assert window_peaks(line, 0, 1, (31, 31), 128, 370) is not None
+    assert window_peaks(line / 255, 0, 1, (31, 31), 128, 370) is not None
     line[60, 90] = 1e6
-    assert window_peaks(line, 0, 1, (31, 31), 128) is None
+    assert window_peaks(line, 0, 1, (31, 31), 128, 370) is None
