@@ -300,7 +300,7 @@ def test_a_signal_keeps_what_there_is_as_ctrl_c_does(here: Path, number: int):
     command = [sys.executable, "-m", "cnntool", "train", "photos", "m.npz", "--epochs", "100000", *WORDS]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not Path("m.npz").exists():
+    while not Path("m.history.csv").exists():  # which is written last
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
