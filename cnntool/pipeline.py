@@ -191,7 +191,7 @@ class Pipeline:
 
     def use_algorithm(self, name: str) -> None:
         """Forces an algorithm for all convolutions that it fits; `auto` chooses the fastest for each."""
-        from cnntool.engine.algorithms import check_name
+        from cnntool.algorithms import check_name
 
         self.algorithm = check_name(name)
         self._plans = None

@@ -19,11 +19,11 @@ LARGEST_OFFSET = 1000.0  # in deviations; beyond, subtracting it after the produ
 def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
     """One step that does what the two do one after the other, where that is exact and costs no more."""
     if isinstance(first, Convolution) and isinstance(second, Rectifier):
-        return None if first.rectified else again(first, adds=first.adds, rectified=True)
+        return None if first.rectified else with_epilogue(first, adds=first.adds, rectified=True)
     if isinstance(first, Convolution) and (first.rectified or first.adds):
         return None
     if isinstance(first, Convolution) and isinstance(second, Added):
-        return again(first, adds=True)
+        return with_epilogue(first, adds=True)
     if isinstance(first, Convolution) and isinstance(second, Affine):
         return scaled_outputs(first, second)
     if isinstance(first, Affine) and isinstance(second, Convolution):
@@ -33,11 +33,11 @@ def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
     return None
 
 
-def again(given: Convolution, *, adds: bool = False, rectified: bool = False) -> Convolution:
+def with_epilogue(given: Convolution, *, adds: bool = False, rectified: bool = False) -> Convolution:
     """The same convolution with more to do at its end."""
-    made = Convolution(given.input_shape, given.window, given.weight, given.bias, given.groups)
-    made.adds, made.rectified = adds, rectified
-    return made
+    return Convolution(
+        given.input_shape, given.window, given.weight, given.bias, given.groups, adds=adds, rectified=rectified
+    )
 
 
 def scaled_outputs(convolution: Convolution, affine: Affine) -> Convolution:

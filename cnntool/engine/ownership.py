@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnntool.engine.runs import Run
 from cnntool.network.graph import INPUT
+from cnntool.steps.runs import Run
 
 
 class Ownership:

@@ -17,11 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnntool.engine.algorithms import check_name, choose
+from cnntool.algorithms import check_name, choose
 from cnntool.engine.folding import fold
 from cnntool.engine.ownership import Ownership
 from cnntool.engine.program import Program, can_record
-from cnntool.engine.runs import Run
 from cnntool.engine.threads import MOST_THREADS, available_threads, parallel
 from cnntool.errors import CnntoolError
 from cnntool.limits import check_memory
@@ -31,7 +30,8 @@ from cnntool.steps import guarded
 from cnntool.steps.bands import largest_scratch, row_group
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import taken
-from cnntool.steps.step import Adaptive, AnyStep, Convolution, Joined, Step, View, Whole
+from cnntool.steps.runs import Run
+from cnntool.steps.step import Adaptive, AnyStep, Joined, Step, View, Whole
 
 # Steps of a run. Longer ones save nothing that counts, and the arithmetic of each step looks at all before it.
 LONGEST_RUN, LONGEST_STREAM = 64, 1024
@@ -187,13 +187,13 @@ def folded(operations: list[Operation], output: int) -> tuple[list[Operation], i
 def cut(operations: list[Operation], output: int, algorithm: str, one_run: bool = False) -> list[Run]:
     """The operations as runs. A value that is used twice, or is the output, ends its run, for it must be stored."""
     uses = count_uses(operations, output)
+    choose_step = functools.partial(choose, forced=algorithm)
     runs: list[Run] = []
-    for number, (step, source, second, words) in enumerate(operations):
-        if isinstance(step, Convolution):
-            choose(step, algorithm)
+    for number, (given, source, second, words) in enumerate(operations):
+        step = choose_step(given) if isinstance(given, Step) else given
         run = runs[-1] if runs else None
         if run is None or run.result != source or uses[source] != 1 or not joins(run.steps, step, one_run):
-            run = Run(source, algorithm)
+            run = Run(source, choose_step)
             runs.append(run)
         run.append(step, second, number, words)
     return runs

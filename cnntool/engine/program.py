@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from cnntool.engine.ownership import Ownership
-from cnntool.engine.runs import Phase, Run
 from cnntool.engine.team import team
 from cnntool.engine.threads import parallel
 from cnntool.kernels import native
@@ -28,6 +27,7 @@ from cnntool.steps import guarded
 from cnntool.steps.bands import spoiling
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import Lender, Rooms, Scratch
+from cnntool.steps.runs import Phase, Run
 
 LARGEST = 2**28  # bytes of volumes that a program may keep; with larger ones the time of Python is nothing
 

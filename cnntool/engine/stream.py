@@ -11,7 +11,7 @@ import numpy as np
 from cnntool.engine.plan import Plan
 from cnntool.steps.bands import RowSource, band_calls, band_rows
 from cnntool.steps.memory import Scratch, taken
-from cnntool.steps.step import Step, run_calls
+from cnntool.steps.step import Corner, Step, run_calls
 
 
 def can_stream(plan: Plan) -> bool:
@@ -35,7 +35,7 @@ def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], 
         scratch = taken(free) or Scratch()
         last = min(first + rows, height)
         out = np.empty((last - first, *plan.output_shape[1:]), np.float32)
-        run_calls(band_calls(steps, source, [None] * len(steps), (out, 0, 0), first, last, scratch))
+        run_calls(band_calls(steps, source, [None] * len(steps), Corner(out, 0, 0), first, last, scratch))
         free.append(scratch)
         return out
 

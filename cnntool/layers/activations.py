@@ -14,7 +14,7 @@ from cnntool.steps.step import AnyStep, InPlace, Rectifier, period
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 
 class Activation(Layer):

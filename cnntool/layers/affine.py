@@ -19,7 +19,7 @@ from cnntool.steps.step import Adaptive, Affine, AnyStep, Parallel, Step, row_bl
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 RELATIVE_EPS = 1e-8
 SMALLEST_DEVIATION = 2.0**-126  # below it float32 has no normal numbers, and none for the scale

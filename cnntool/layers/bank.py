@@ -11,17 +11,16 @@ from cnntool.banks.learned import KMeans, Learned
 from cnntool.banks.table import BANKS, LEARNED
 from cnntool.declare import Flag, Nested, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
-from cnntool.layers.canvas import convolved, input_gradient
 from cnntool.layers.convolution import matrix_step
-from cnntool.layers.learned import learned_steps
+from cnntool.layers.learned import learned_convolution, learned_steps
 from cnntool.limits import check_memory
 from cnntool.steps.geometry import Shape, Sides, Window, output_size, place_window
-from cnntool.steps.step import AnyStep, Convolution, Windowed
+from cnntool.steps.step import AnyStep, Band, Call, Convolution, Corner, Windowed
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 
 @dataclass(frozen=True)
@@ -88,18 +87,28 @@ class Bank(Layer):
 
         if isinstance(self.bank, Learned):
             return list(learned_steps(self.bank, shapes[0], self.window(shapes[0]), arrays))
-        shape, weight, repeats = shapes[0], arrays["weight"], self.repeats(shapes[0])
+        shape, repeats = shapes[0], self.repeats(shapes[0])
         steps: list[AnyStep] = []
-        if repeats == 1 and shape[2] > 1:
+        if self.takes_mean(shape):
             steps.append(matrix_step(shape, np.full((shape[2], 1), 1 / shape[2], np.float32)))
-            shape = (*shape[:2], 1)
-        check_memory(weight.size * repeats, "the filters, once for each channel,")
-        window = self.window(shape)
-        steps.append(Convolution(shape, window, np.tile(weight, (1, 1, 1, repeats)), None, repeats))
+        convolution = self.convolution(shape, arrays)
+        steps.append(convolution)
         if self.bank.reduce is not None:
-            responses = (*output_size(window, shape[:2]), self.bank.count * repeats)
-            steps.append(reduce_step(responses, self.bank.reduce, self.bank.count, repeats))
+            steps.append(reduce_step(convolution.output_shape, self.bank.reduce, self.bank.count, repeats))
         return steps
+
+    def takes_mean(self, shape: Shape) -> bool:
+        return not self.per_channel and shape[2] > 1
+
+    def convolution(self, shape: Shape, arrays: Arrays) -> Convolution:
+        """Of fixed filters with the mean of the channels, or with each channel."""
+        import numpy as np
+
+        weight, repeats = arrays["weight"], self.repeats(shape)
+        check_memory(weight.size * repeats, "the filters, once for each channel,")
+        return Convolution(
+            (*shape[:2], repeats), self.window(shape), np.tile(weight, (1, 1, 1, repeats)), None, repeats
+        )
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
@@ -107,24 +116,25 @@ class Bank(Layer):
         """The filters are fixed: only the input has a gradient."""
         import numpy as np
 
+        from cnntool.algorithms.batches import convolved, input_gradient
+
         x, output = saved
+        shape = x.shape[1:]
         if not training.needs_input:
             return [None], {}
         require(
             not isinstance(self.bank, KMeans), "distances to centroids have no gradient: train only layers behind it"
         )
         if isinstance(self.bank, Learned):
-            return [input_gradient(d_output, self.window(x.shape[1:]), arrays["weight"], 1, x.shape, training)], {}
-        repeats, channels = self.repeats(x.shape[1:]), x.shape[3]
-        mean = repeats == 1 and channels > 1
-        filtered = np.mean(x, axis=3, keepdims=True) if mean else x
-        window, weight = self.window(x.shape[1:]), np.tile(arrays["weight"], (1, 1, 1, repeats))
+            return [input_gradient(d_output, learned_convolution(shape, self.window(shape), arrays), training)], {}
+        convolution, mean = self.convolution(shape, arrays), self.takes_mean(shape)
         if self.bank.reduce is not None:
-            responses = convolved(filtered, window, weight, None, repeats, training, "responses")
-            groups, how = members_of(self.bank.reduce, self.bank.count, repeats)
+            filtered = np.mean(x, axis=3, keepdims=True) if mean else x
+            responses = convolved(filtered, convolution, training, "responses")
+            groups, how = members_of(self.bank.reduce, self.bank.count, self.repeats(shape))
             d_output = reduce_gradient(d_output, responses, output, groups, how)
-        d_input = input_gradient(d_output, window, weight, repeats, filtered.shape, training)
-        return [np.repeat(d_input / channels, channels, axis=3) if mean else d_input], {}
+        d_input = input_gradient(d_output, convolution, training)
+        return [np.repeat(d_input / shape[2], shape[2], axis=3) if mean else d_input], {}
 
 
 def members_of(reduction: Any, count: int, repeats: int) -> tuple[list[list[int]], list[str]]:
@@ -168,8 +178,8 @@ def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windo
     starts = np.cumsum([0, *map(len, groups)])
     how = np.array([codes[name] for name in names])
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
-        places = x, x_row, x_column, out, out_row, out_column
-        return [(kernels.pointwise.channel_reduce_forward, (*places, rows, shape[1], members, starts, how))]
+    def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+        where = *source, *target, band.rows, shape[1]
+        return [(kernels.pointwise.channel_reduce_forward, (*where, members, starts, how))]
 
     return Windowed(shape, (*shape[:2], len(groups)), Window(), calls)

@@ -16,8 +16,8 @@ from cnntool.steps.geometry import POINT, Shape, Window
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
     from cnntool.steps.step import AnyStep
+    from cnntool.steps.training import Training
 
 Arrays = dict[str, "np.ndarray"]
 

@@ -17,7 +17,7 @@ from cnntool.steps.step import Added, AnyStep, Joined
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 NAME = Text("NAME")
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
-from cnntool.layers.canvas import bias_gradient, convolved, input_gradient, weight_gradient
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps.geometry import POINT, Shape, Sides, Window, output_size, place_window
 from cnntool.steps.step import AnyStep, Convolution
@@ -15,7 +14,7 @@ from cnntool.steps.step import AnyStep, Convolution
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 
 @dataclass(frozen=True)
@@ -66,24 +65,21 @@ class Conv(Layer):
             return load_weights(self.weights, shapes)
         return random_weights(shapes, self.init, rectified, rng)
 
-    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        window = self.window(shapes[0])
-        return [Convolution(shapes[0], window, arrays["weight"], arrays.get("bias"), self.groups)]
+    def convolution(self, shape: Shape, arrays: Arrays) -> Convolution:
+        return Convolution(shape, self.window(shape), arrays["weight"], arrays.get("bias"), self.groups)
 
-    def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
-        (x,) = inputs
-        window = self.window(x.shape[1:])
-        return convolved(x, window, arrays["weight"], arrays.get("bias"), self.groups, training), x
+    def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
+        return [self.convolution(shapes[0], arrays)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        x, weight = saved, arrays["weight"]
-        window = self.window(x.shape[1:])
-        d_input = None
-        if training.needs_input:
-            d_input = input_gradient(d_output, window, weight, self.groups, x.shape, training)
-        d_arrays = {"weight": weight_gradient(x, d_output, window, weight.shape, self.groups, training)}
+        from cnntool.algorithms.batches import bias_gradient, input_gradient, weight_gradient
+
+        x, _ = saved
+        convolution = self.convolution(x.shape[1:], arrays)
+        d_input = input_gradient(d_output, convolution, training) if training.needs_input else None
+        d_arrays = {"weight": weight_gradient(x, d_output, convolution, training)}
         if self.bias:
             d_arrays["bias"] = bias_gradient(d_output, training)
         return [d_input], d_arrays

@@ -12,12 +12,12 @@ from cnntool.declare import Choice, File, Flag, Integer, argument, option
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps.geometry import Shape, Window
-from cnntool.steps.step import WHOLE, AnyStep, PixelInPlace, View, Windowed
+from cnntool.steps.step import AnyStep, Band, Call, Corner, PixelInPlace, View, Windowed, run_calls
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 # Outputs whose sums are held at a time. Of 25088 inputs and 4096 outputs 512 at a time took 27.6 ms, all 16.5: reading
 # longer pieces of the rows of weights is faster.
@@ -85,17 +85,17 @@ class FullyConnected(Layer):
         bias = arrays.get("bias", np.zeros(self.out_features, np.float32))
         outputs = self.out_features
 
-        def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, part=WHOLE):
-            flat, result = x[x_row : x_row + shapes[0][0]].reshape(-1), out[out_row, out_column]
-            blocks = -(-outputs // BLOCK)
-            start, stop = (min(outputs, blocks * n // part.of * BLOCK) for n in (part.number, part.number + 1))
+        def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+            flat = source.array[source.row : source.row + shapes[0][0]].reshape(-1)
+            result = target.array[target.row, target.column]
+            blocks, (part, parts) = -(-outputs // BLOCK), band.part
+            start, stop = (min(outputs, blocks * number // parts * BLOCK) for number in (part, part + 1))
             edges = [*range(start, stop, COLUMNS), stop]
             forward = kernels.dense.dense_forward
             return [(forward, (flat, weight, bias, result, *piece)) for piece in itertools.pairwise(edges)]
 
-        step = Windowed(shapes[0], self.output_shape(shapes[0]), self.window(shapes[0]), calls)
-        step.filter_bytes, step.alone, step.heavy = weight.nbytes, True, True
-        return [step]
+        shape, window = self.output_shape(shapes[0]), self.window(shapes[0])
+        return [Windowed(shapes[0], shape, window, calls, filter_bytes=weight.nbytes, alone=True, heavy=True)]
 
     def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
         (x,) = inputs
@@ -155,39 +155,13 @@ def with_room(x: np.ndarray, name: str, training: Training) -> np.ndarray:
 def product(
     rows: np.ndarray, count: int, matrix: np.ndarray, bias: np.ndarray | None, name: str, training: Training
 ) -> np.ndarray:
-    """The first `count` rows times the matrix (inputs, outputs): a 1x1 convolution of as many pixels."""
-    outputs = matrix.shape[1]
-    weight = kernels.convolution.pack_filters(matrix[None, None], 1)
-    offset = kernels.convolution.pack_bias(bias, outputs, 1)
-    out = training.array(name, (count, outputs))
-    convolution = kernels.convolution
-    forward, every = convolution.conv_direct_forward, (convolution.NO_LIMIT, 0, convolution.ALL)
+    """The first `count` rows times the matrix (inputs, outputs)."""
+    from cnntool.algorithms.direct import Product
+
+    made, out = Product(matrix, bias), training.array(name, (count, matrix.shape[1]))
 
     def piece(first: int, last: int) -> None:
-        x, y = rows[None, first:last], out[None, first:last]
-        forward(
-            x,
-            0,
-            weight,
-            offset,
-            y,
-            0,
-            0,
-            1,
-            last - first,
-            1,
-            1,
-            1,
-            1,
-            1,
-            1,
-            1,
-            x.shape[2],
-            outputs,
-            *every,
-            y,
-            convolution.NONE,
-        )
+        run_calls([made.call(rows[None, first:last], Corner(out[None, first:last], 0, 0), 1, last - first)])
 
     training.over_images(count, piece)
     return out

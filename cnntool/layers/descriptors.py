@@ -10,12 +10,12 @@ from cnntool import kernels
 from cnntool.declare import Integer, argument
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps.geometry import Shape, Window
-from cnntool.steps.step import AnyStep, Parallel, PixelInPlace, Whole, Windowed, row_blocks
+from cnntool.steps.step import AnyStep, Band, Call, Corner, Parallel, PixelInPlace, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 LARGEST_GRAM = 8192  # channels: half the square of them are numbers
 
@@ -71,11 +71,11 @@ class GridPool(Layer):
         rows, columns = (np.array(cells(size, self.number)) for size in shape[:2])
         stride = shape[0] // self.number
 
-        def calls(x, x_row, x_column, out, out_row, out_column, first, count, scratch):
-            here = rows[first : first + count] - first * stride  # from the window of the first
+        def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+            here = rows[band.first : band.first + band.rows] - band.first * stride  # from the window of the first
             edges = here[:, 0].copy(), here[:, 1].copy(), columns[:, 0].copy(), columns[:, 1].copy()
-            forward = kernels.descriptors.gridpool_forward
-            return [(forward, (x, x_row, out, out_row, out_column, count, len(columns), *edges))]
+            where = source.array, source.row, *target, band.rows, len(columns)
+            return [(kernels.descriptors.gridpool_forward, (*where, *edges))]
 
         return [Windowed(shape, self.output_shape(shape), self.window(shape), calls)]
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnntool import kernels
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.layers.base import Arrays
 from cnntool.steps.geometry import Shape, Window, output_size
-from cnntool.steps.step import Call, Convolution, Step, Windowed
+from cnntool.steps.step import Band, Call, Convolution, Corner, Step, Windowed
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 
 def learned_steps(bank: Learned, shape: Shape, window: Window, arrays: Arrays) -> list[Step]:
     """Distances for `kmeans`; the others are convolutions."""
     if isinstance(bank, KMeans):
         return [distances_step(bank, shape, window, arrays)]
-    return [Convolution(shape, window, arrays["weight"], arrays.get("bias"))]
+    return [learned_convolution(shape, window, arrays)]
+
+
+def learned_convolution(shape: Shape, window: Window, arrays: Arrays) -> Convolution:
+    return Convolution(shape, window, arrays["weight"], arrays.get("bias"))
 
 
 def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -> Windowed:
@@ -28,6 +32,8 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
     patches of a band, one a row, with W, and the result with all centroids.
     """
     import numpy as np
+
+    from cnntool.algorithms.direct import Product
 
     (kh, kw), (sy, sx), *_ = window
     length = kh * kw * shape[2]
@@ -40,36 +46,16 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
     eps = np.float32(bank.eps_contrast)
     clusters, spare = kernels.clusters, kernels.vectors.PIXELS
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
-        columns = output_shape[1]
-        patches, whitened = (scratch.array(rows * columns, length, spare=spare * length) for _ in range(2))
+    def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+        rows, columns = band.rows, output_shape[1]
+        patches, whitened = (band.scratch.array(rows * columns, length, spare=spare * length) for _ in range(2))
         positions = whitened.reshape(rows, columns, length)
+        where = source.array, source.row, patches, rows, columns
         return [
-            (clusters.patches_normalised_forward, (x, x_row, patches, rows, columns, kh, kw, sy, sx, eps)),
-            whiten.call(patches[None], whitened[None], 0, 0, 1, rows * columns),
-            correlate.call(positions, out, out_row, out_column, rows, columns),
-            (clusters.distances_forward, (whitened, centroids, out, out_row, out_column, rows, columns)),
+            (clusters.patches_normalised_forward, (*where, kh, kw, sy, sx, eps)),
+            whiten.call(patches[None], Corner(whitened[None], 0, 0), 1, rows * columns),
+            correlate.call(positions, target, rows, columns),
+            (clusters.distances_forward, (whitened, centroids, *target, rows, columns)),
         ]
 
-    step = Windowed(shape, output_shape, window, calls)
-    step.heavy = True
-    return step
-
-
-class Product:
-    """Rows times a matrix (in, out), plus a bias, by the register tile."""
-
-    def __init__(self, matrix: np.ndarray, bias: np.ndarray) -> None:
-        import numpy as np
-
-        self.inputs, self.outputs = matrix.shape
-        self.weight = kernels.convolution.pack_filters(np.asarray(matrix, np.float32)[None, None], 1)
-        self.bias = kernels.convolution.pack_bias(np.asarray(bias, np.float32), self.outputs, 1)
-
-    def call(self, x: Any, out: Any, out_row: int, out_column: int, rows: int, columns: int) -> Call:
-        convolution = kernels.convolution
-        return convolution.conv_direct_forward, (
-            x, 0, self.weight, self.bias, out, out_row, out_column, rows, columns,
-            1, 1, 1, 1, 1, 1, 1, self.inputs, self.outputs, convolution.NO_LIMIT, 0, convolution.ALL,
-            out, convolution.NONE,
-        )  # fmt: skip
+    return Windowed(shape, output_shape, window, calls, heavy=True)

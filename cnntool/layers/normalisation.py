@@ -16,7 +16,7 @@ from cnntool.steps.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 
 @dataclass(frozen=True)

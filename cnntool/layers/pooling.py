@@ -10,12 +10,12 @@ from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
 from cnntool.kernels import RANGE
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps.geometry import Shape, Sides, Window, counted_sizes, output_size, place_window
-from cnntool.steps.step import AnyStep, Parallel, Whole, Windowed, row_blocks
+from cnntool.steps.step import AnyStep, Band, Call, Corner, Parallel, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
 INFINITY = float("inf")
 
@@ -54,11 +54,10 @@ class Pool(Layer):
 
         columns = output_shape[1]
 
-        def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
-            counted = () if sizes is None else (sizes[0][first : first + rows], sizes[1])
-            return [
-                (forward, (x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, *counted))
-            ]  # fmt: skip
+        def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+            counted = () if sizes is None else (sizes[0][band.first : band.first + band.rows], sizes[1])
+            where = source.array, source.row, *target, band.rows, columns
+            return [(forward, (*where, kh, kw, sy, sx, dy, dx, *counted))]
 
         overread = max(0, kernels.pooling.PIXELS - columns) * sx * shape[2]
         return Windowed(shape, output_shape, window, calls, pad_value=self.pad_value, overread=overread)
@@ -208,12 +207,11 @@ class GlobalPool(Layer):
         operation = {"max": pooling.MAXIMUM, "avg": pooling.SCALED_SUM, "l2": pooling.ROOT_OF_SQUARES}[self.how]
         factor = np.array([1 / (shape[0] * shape[1])], np.float32)
 
-        def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch):
-            return [(pooling.globalpool_forward, (x, x_row, shape[0], out, out_row, out_column, factor, operation))]
+        def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+            x, x_row, _ = source
+            return [(pooling.globalpool_forward, (x, x_row, shape[0], *target, factor, operation))]
 
-        step = Windowed(shape, self.output_shape(shape), self.window(shape), calls)
-        step.alone = True
-        return step
+        return Windowed(shape, self.output_shape(shape), self.window(shape), calls, alone=True)
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training

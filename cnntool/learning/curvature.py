@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.threads import parallel
+from cnntool.steps.blas import one_blas_thread
 
 BLOCK = 4096  # rows that go through BLAS together
 AXES = 256

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnntool.banks.learned import Learned
-from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.plans import PlanCache
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.bank import Bank
@@ -22,6 +21,7 @@ from cnntool.learning.patches import Sample, sample_size, sampled, share
 from cnntool.learning.statistics import StreamedMoments, piece_of
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters
+from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.geometry import Shape
 
 

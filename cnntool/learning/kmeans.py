@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from cnntool import kernels
+from cnntool.algorithms.direct import Product
 from cnntool.engine.threads import parallel
-from cnntool.layers.learned import Product
 from cnntool.learning.patches import different
-from cnntool.steps.step import run_calls
+from cnntool.steps.step import Corner, run_calls
 
 SCORES = 2**17  # float32 of products that are looked at while they are in the cache
 SAMPLE = 1024  # points among which one is sought to start again from
@@ -83,7 +83,7 @@ def assigned(room: np.ndarray, count: int, centroids: np.ndarray, spherical: boo
         scores = np.empty((1, rows, number), np.float32)
         for first in range(*span, rows):
             here = min(rows, span[1] - first)
-            run_calls([product.call(room[None, first:], scores, 0, 0, 1, here)])
+            run_calls([product.call(room[None, first:], Corner(scores, 0, 0), 1, here)])
             kernels.clusters.nearest_forward(scores[0], first, here, nearest)
 
     each = -(-count // PIECES)

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnntool import kernels
+from cnntool.algorithms.direct import Product
 from cnntool.arrays import open_arrays, telling
-from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.threads import available_threads, parallel
 from cnntool.errors import CnntoolError
-from cnntool.layers.learned import Product
 from cnntool.learning.curvature import Curvature
 from cnntool.learning.minimise import minimise
 from cnntool.limits import memory_limit
-from cnntool.steps.step import run_calls
+from cnntool.steps.blas import one_blas_thread
+from cnntool.steps.step import Corner, run_calls
 
 ROWS = 256  # that go through the weights together, forth and back while they are near
 PIECES = 8  # of a table, whose gradients are added in order: the result does not depend on threads
@@ -87,7 +87,7 @@ def summed(
             if first + rows == count:
                 end[:rows] = features[first:]
                 x = end
-            run_calls([product.call(x[None], scores, 0, 0, 1, rows)])
+            run_calls([product.call(x[None], Corner(scores, 0, 0), 1, rows)])
             value, d_scores = loss(scores[0, :rows], labels[first : first + rows])
             total += value
             kernels.convolution_backward.dense_weight_backward(x, d_scores, rows, 0, length, weights)

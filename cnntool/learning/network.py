@@ -12,11 +12,11 @@ import numpy as np
 from cnntool.engine.threads import parallel
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.training import Training
 from cnntool.learning.losses import Loss, cross_entropy
 from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.steps.geometry import Shape
+from cnntool.steps.training import Training
 
 
 class Network:

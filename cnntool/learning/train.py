@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cnntool.engine.blas import one_blas_thread
 from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays
@@ -25,6 +24,7 @@ from cnntool.learning.network import Network, scores_of
 from cnntool.learning.optimisers import SCHEDULES, optimiser_of
 from cnntool.network.graph import Graph
 from cnntool.network.parameters import Parameters
+from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.geometry import Shape
 
 DEFAULT_RATES = {"sgd": 0.05, "adam": 0.003}

@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from cnntool import kernels
 from cnntool.steps.memory import Scratch
-from cnntool.steps.step import WHOLE, Call, InPlace, Joined, Part, PixelInPlace, Step, Windowed
+from cnntool.steps.step import WHOLE, Band, Call, Corner, Part, Step, copied
 
 # Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few. Of rows so wide that only a
 # few fit, as many as stay in the third cache, for each band has its cost: 3x3 convolution to 8 maps of 8192x8192, relu
@@ -42,10 +42,6 @@ class RowSource(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, rows: slice, /) -> np.ndarray: ...
-
-
-Place = tuple[np.ndarray, int, int]
-"""An array, and the row and column in it where the rows of a band begin."""
 
 
 def needed_rows(step: Step, first: int, last: int) -> Rows:
@@ -77,7 +73,7 @@ def scratch_bytes(steps: list[Step], rows: int) -> int:
     spans = [Rows(0, span.last - span.first) for span in spans]
     height, width, channels = steps[-1].output_shape
     # final rows count where more than one step goes over them
-    final = 4 * min(rows, height) * width * channels if len(steps) > 1 and works_in_place(steps[-1]) else 0
+    final = 4 * min(rows, height) * width * channels if len(steps) > 1 and steps[-1].in_place else 0
     return final + sum(
         4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
         * (step.input_shape[1] + step.window.padding[1] + step.window.padding[3]) * step.input_shape[2]
@@ -131,7 +127,7 @@ def reads_and_writes(steps: list[Step]) -> bool:
 
     In bands of 9 rows ReLU of 224x224x64 took 0.48 ms, in one band 0.465.
     """
-    return len(steps) == 1 and isinstance(steps[0], InPlace)
+    return len(steps) == 1 and steps[0].elementwise
 
 
 def row_group(steps: list[Step]) -> int:
@@ -150,7 +146,7 @@ def band_calls(
     steps: list[Step],
     source: RowSource,
     seconds: Iterable[np.ndarray | None],
-    out: Place,
+    out: Corner,
     first: int,
     last: int,
     scratch: Scratch,
@@ -163,43 +159,33 @@ def band_calls(
     scratch.reset()
     spans = rows_of_steps(steps, first, last)
     calls: list[Call] = []
-    place: Place | None = None  # of the input of the present step, once a step before has written it
+    corner: Corner | None = None  # of the input of the present step, once a step before has written it
     framed: dict[int, np.ndarray] = {}  # the padded inputs of steps
     behind = steps_behind(steps)
     for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
         rows = span.last - span.first
         if not rows:  # all that the next step sees is padding
             if spans[number + 1].first < spans[number + 1].last:
-                place = padded_input(steps, number + 1, spans, framed, scratch), 0, 0
-                calls += frame(steps[number + 1], place[0], Rows(0, 0), 0)
+                corner = Corner(padded_input(steps, number + 1, spans, framed, scratch), 0, 0)
+                calls += frame(steps[number + 1], corner.array, Rows(0, 0), 0)
             continue
         target = out
         later = behind[number]
         if later is not None:
             needed = needed_rows(steps[later], *spans[later])
             array = padded_input(steps, later, spans, framed, scratch)
-            target = array, span.first - needed.first, steps[later].window.padding[1]
-        if isinstance(step, InPlace):
-            calls += step.calls(*(place_of(source, span) if place is None else target), *target, rows)
-        elif works_in_place(step):
-            if place is None:
-                calls += [copy(*place_of(source, span), target, rows)]
-            calls += calls_in_place(step, target, rows, second, span.first)
-        else:
-            if place is None:
-                place, more = rows_of_source(steps, source, spans, framed, scratch)
-                calls += more
-            if isinstance(step, Windowed):
-                asked: dict[str, Any] = {} if second is None else {"other": (second, span.first)}
-                asked |= {} if part == WHOLE else {"part": part}
-                calls += step.calls(*place, *target, span.first, rows, scratch, **asked)
-            else:
-                calls += [copy(*place, target, rows)]
-                calls += calls_in_place(step, target, rows, second, span.first)
-        place = target
+            target = Corner(array, span.first - needed.first, steps[later].window.padding[1])
+        if corner is None:
+            corner, more = rows_of_source(steps, source, spans, framed, scratch)
+            calls += more
+        elif step.in_place:
+            corner = target  # where the step before has written it
+        other = None if second is None else Corner(second, span.first, 0)
+        calls += step.calls(corner, target, Band(span.first, rows, scratch, part, other))
+        corner = target
         if later == number + 1:
-            calls += frame(steps[later], target[0], Rows(target[1], target[1] + rows), target[2])
-            place = target[0], 0, 0
+            calls += frame(steps[later], target.array, Rows(target.row, target.row + rows), target.column)
+            corner = Corner(target.array, 0, 0)
     return [*spoiling(scratch.given), *calls]
 
 
@@ -215,36 +201,8 @@ def steps_behind(steps: list[Step]) -> list[int | None]:
     behind = None
     for number in range(len(steps) - 1, -1, -1):
         found.append(behind)
-        behind = behind if works_in_place(steps[number]) else number
+        behind = behind if steps[number].in_place else number
     return found[::-1]
-
-
-def place_of(source: RowSource, span: Rows) -> Place:
-    """Rows of the source as an array to read from."""
-    if isinstance(source, np.ndarray):
-        return source, span.first, 0
-    return np.ascontiguousarray(source[span.first : span.last], np.float32), 0, 0
-
-
-def works_in_place(step: Step) -> bool:
-    return isinstance(step, (InPlace, PixelInPlace)) or (
-        isinstance(step, Joined) and step.input_shape == step.output_shape
-    )
-
-
-def calls_in_place(step: Step, target: Place, rows: int, second: np.ndarray | None, first: int) -> list[Call]:
-    """Of a step on rows that are already where they belong; `first` is their number in the whole volume."""
-    if isinstance(step, Joined):
-        assert second is not None
-        return step.calls(*target, second, first, rows)
-    assert isinstance(step, PixelInPlace)
-    return step.calls(*target, rows)
-
-
-def copy(x: np.ndarray, row: int, column: int, target: Place, rows: int) -> Call:
-    """Copies whole rows into the first channels of the target's."""
-    assert column == 0
-    return kernels.pointwise.copy_forward, (*target, x, row, rows, x.shape[1], 0)
 
 
 def frame(step: Step, array: np.ndarray, present: Rows, left: int) -> list[Call]:
@@ -258,21 +216,25 @@ def frame(step: Step, array: np.ndarray, present: Rows, left: int) -> list[Call]
 
 def rows_of_source(
     steps: list[Step], source: RowSource, spans: list[Rows], framed: dict[int, np.ndarray], scratch: Scratch
-) -> tuple[Place, list[Call]]:
+) -> tuple[Corner, list[Call]]:
     """The input of the first step: the volume itself where nothing is missing, else its rows with a border."""
     step = steps[0]
     needed = needed_rows(step, *spans[0])
-    _, left, _, right = step.window.padding
-    if step.crosses_border and isinstance(source, np.ndarray):
-        return (source, needed.first, -left), []
     present = inside(needed, step.input_shape[0])
+    _, left, _, right = step.window.padding
     complete = present == needed and left == right == 0 and step.overread == 0
-    if complete and isinstance(source, np.ndarray):
-        return (source, needed.first, 0), []
+    if isinstance(source, np.ndarray):
+        if complete or step.crosses_border:
+            return Corner(source, needed.first, -left), []
+        given = Corner(source, present.first, 0)
+    else:
+        given = Corner(np.ascontiguousarray(source[present.first : present.last], np.float32), 0, 0)
+        if complete:
+            return given, []
     array = padded_input(steps, 0, spans, framed, scratch)
     top, rows = present.first - needed.first, present.last - present.first
-    calls = [copy(*place_of(source, present), (array, top, left), rows)] if rows else []
-    return (array, 0, 0), calls + frame(step, array, Rows(top, top + rows), left)
+    calls = [copied(given, Corner(array, top, left), rows)] if rows else []
+    return Corner(array, 0, 0), calls + frame(step, array, Rows(top, top + rows), left)
 
 
 def padded_input(

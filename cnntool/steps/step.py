@@ -1,14 +1,16 @@
 """What a layer asks the plan to compute: passes over a volume, most of them a band of rows at a time.
 
-A step says which kernels to call with what, and computes nothing itself: the plan may call them from Python, or keep
-the list and have it worked off without Python.
+A step says which kernels to call with what, and computes nothing itself: the plan may call them from Python, or record
+them as a program that runs without Python.
 
 A layer makes its steps once for an input shape. A row step reads and writes pieces of larger arrays, so that the plan
-can run several steps on a band that stays in the processor's cache:
+can run several steps on a band that stays in the processor's cache. All have one contract, `calls(source, target,
+band)`:
 
-- `InPlace`, `PixelInPlace`: each position by itself, over the values that are there.
-- `Windowed`: output rows from the padded input rows that their windows cover; `Convolution` is one of them.
+- `InPlace`, `PixelInPlace`: each position by itself.
 - `Joined`: a position of this volume with the same position of another.
+- `Windowed`: output rows from the padded input rows that their windows cover.
+- `Convolution` says what is to be computed; an algorithm answers with the `Windowed` step that says how.
 
 A whole step needs the entire batch before it can answer: `Whole` gives a new batch, `Adaptive` gives the row steps that
 depend on what it saw. A `View` computes nothing.
@@ -16,13 +18,16 @@ depend on what it saw. A `View` computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cnntool import kernels
 from cnntool.steps.geometry import POINT, Shape, Window, output_size
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cnntool.steps.memory import Scratch
 
 
 Parallel = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
@@ -43,11 +48,33 @@ class Part(NamedTuple):
 WHOLE = Part(0, 1)
 
 
-WindowCalls = Callable[..., list[Call]]
-"""`calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch)`: rows `first` on of the output.
+class Corner(NamedTuple):
+    """An array, and the row and column in it where the rows of a band begin."""
 
-The first of their windows begins at (x_row, x_column). A step with `filter_bytes` also takes the `part` of its filters
-that is to be computed, and a convolution that `adds` takes `other`, the volume and its row.
+    array: np.ndarray
+    row: int
+    column: int
+
+
+class Band(NamedTuple):
+    """Output rows of a step: `rows` of them, from number `first` of the whole output on.
+
+    `scratch` is memory until the band is done, `part` the part of the step's filters that is to be computed, `second`
+    the same rows of the other volume where the step takes one in.
+    """
+
+    first: int
+    rows: int
+    scratch: Scratch
+    part: Part = WHOLE
+    second: Corner | None = None
+
+
+Calls = Callable[[Corner, Corner, Band], list[Call]]
+"""`calls(source, target, band)`: what computes a band into the rows from `target` on.
+
+`source` is where the first of the band's windows begins, padding included. It is `target` itself where a step that
+works in place finds its input there already.
 """
 
 
@@ -56,12 +83,21 @@ def run_calls(calls: Iterable[Call]) -> None:
         function(*arguments)
 
 
+def copied(source: Corner, target: Corner, rows: int, channel: int = 0) -> Call:
+    """Copies whole rows into the target's channels from number `channel` on."""
+    assert source.column == 0
+    array, row, _ = source
+    return kernels.pointwise.copy_forward, (*target, array, row, rows, array.shape[1], channel)
+
+
 class Step:
     """Base of the row steps. `pad_value` fills the border that the window needs around its input."""
 
     window: Window = POINT
     pad_value = 0.0
     filter_bytes = 0  # of filters that the kernel reads, where it can compute a part of them
+    in_place = False  # the input rows may lie where the output rows will
+    elementwise = False  # in place, and channels do not mix either
     alone = False  # has a run of its own
     heavy = False  # so much work a row that computing rows twice costs more than storing them
     overread = 0  # float32 that may be read beyond the last window
@@ -69,29 +105,30 @@ class Step:
     is_native = True  # whether its calls are of kernels alone, and none of a function of Python
     fair_rows = 1  # with fewer rows in a band the kernel is much slower
     row_multiple = 1  # rows come in groups of so many, counted from the first row of the volume
+    algorithm = ""  # of a convolution
+    costs: Mapping[str, float] = {}  # of all algorithms that the convolution could be computed by
 
     def __init__(self, input_shape: Shape, output_shape: Shape) -> None:
         self.input_shape, self.output_shape = input_shape, output_shape
 
+    def calls(self, source: Corner, target: Corner, band: Band) -> list[Call]:
+        """See `Calls`."""
+        raise NotImplementedError
+
 
 class InPlace(Step):
-    """`kernel(x, x_row, x_start, out, out_row, out_start, rows, length, *arguments)` over flat rows.
+    """`kernel(x, x_row, x_start, out, out_row, out_start, rows, length, *arguments)` over flat rows."""
 
-    Channels do not mix, and `x` and `out` may be the same rows.
-    """
+    in_place = elementwise = True
 
     def __init__(self, shape: Shape, kernel: Callable, *arguments: Any) -> None:
         super().__init__(shape, shape)
         self.kernel, self.arguments = kernel, arguments
 
-    def calls(
-        self, x: np.ndarray, x_row: int, x_column: int, out: np.ndarray, out_row: int, out_column: int, rows: int
-    ) -> list[Call]:
+    def calls(self, source: Corner, target: Corner, band: Band) -> list[Call]:
         _, width, channels = self.input_shape
-        length = width * channels
-        flat, flat_out = x.reshape(x.shape[0], -1), out.reshape(out.shape[0], -1)
-        x_start, out_start = x_column * channels, out_column * channels
-        return [(self.kernel, (flat, x_row, x_start, flat_out, out_row, out_start, rows, length, *self.arguments))]
+        flat = [(array.reshape(len(array), -1), row, column * channels) for array, row, column in (source, target)]
+        return [(self.kernel, (*flat[0], *flat[1], band.rows, width * channels, *self.arguments))]
 
 
 class Rectifier(InPlace):
@@ -119,59 +156,67 @@ class Affine(InPlace):
 class PixelInPlace(Step):
     """`kernel(v, row, column, rows, columns, *arguments)` over pixels, where the channels of each mix."""
 
+    in_place = True
+
     def __init__(self, shape: Shape, kernel: Callable, *arguments: Any) -> None:
         super().__init__(shape, shape)
         self.kernel, self.arguments = kernel, arguments
 
-    def calls(self, v: np.ndarray, row: int, column: int, rows: int) -> list[Call]:
-        return [(self.kernel, (v, row, column, rows, self.input_shape[1], *self.arguments))]
-
-
-class Windowed(Step):
-    """Output rows from the padded input rows that their windows cover."""
-
-    calls: WindowCalls
-
-    def __init__(
-        self, input_shape: Shape, output_shape: Shape, window: Window, calls: WindowCalls | None = None, *,
-        pad_value: float = 0.0, overread: int = 0,
-    ) -> None:  # fmt: skip
-        super().__init__(input_shape, output_shape)
-        self.window, self.pad_value, self.overread = window, pad_value, overread
-        if calls is not None:
-            self.calls = calls
-
-
-class Convolution(Windowed):
-    """A convolution with `weight` (kh, kw, in // groups, out); the plan chooses the algorithm that gives its calls."""
-
-    algorithm = ""
-    adds = False  # another volume to what comes out
-    rectified = False  # max(0, x) of that
-    costs: dict[str, float]  # of each algorithm that fits: what was weighed
-
-    def __init__(
-        self, shape: Shape, window: Window, weight: np.ndarray, bias: np.ndarray | None, groups: int = 1
-    ) -> None:
-        super().__init__(shape, (*output_size(window, shape[:2]), weight.shape[3]), window)
-        self.weight, self.bias, self.groups = weight, bias, groups
-        # a few channels of a pixel cost less than a volume written and read again
-        self.heavy = weight.size > 1024 or not window.is_point
+    def calls(self, source: Corner, target: Corner, band: Band) -> list[Call]:
+        before = [] if source is target else [copied(source, target, band.rows)]
+        return [*before, (self.kernel, (*target, band.rows, self.input_shape[1], *self.arguments))]
 
 
 class Joined(Step):
-    """`kernel(out, row, column, other, other_row, rows, columns, *arguments)`: `other` joins rows that are there."""
+    """`kernel(out, row, column, other, other_row, rows, columns, *arguments)`: the second volume joins the first."""
 
     def __init__(self, input_shape: Shape, output_shape: Shape, kernel: Callable, *arguments: Any) -> None:
         super().__init__(input_shape, output_shape)
+        self.in_place = input_shape == output_shape
         self.kernel, self.arguments = kernel, arguments
 
-    def calls(self, out: np.ndarray, row: int, column: int, other: np.ndarray, other_row: int, rows: int) -> list[Call]:
-        return [(self.kernel, (out, row, column, other, other_row, rows, self.output_shape[1], *self.arguments))]
+    def calls(self, source: Corner, target: Corner, band: Band) -> list[Call]:
+        assert band.second is not None
+        before = [] if source is target else [copied(source, target, band.rows)]
+        other, other_row, _ = band.second
+        call = self.kernel, (*target, other, other_row, band.rows, self.output_shape[1], *self.arguments)
+        return [*before, call]
 
 
 class Added(Joined):
     """The sum of both, which a convolution before it may do at little cost."""
+
+
+class Windowed(Step):
+    """Output rows from the padded input rows that their windows cover; `properties` are those of `Step`."""
+
+    def __init__(
+        self, input_shape: Shape, output_shape: Shape, window: Window, calls: Calls, **properties: Any
+    ) -> None:
+        super().__init__(input_shape, output_shape)
+        self.window = window
+        self.calls = calls  # type: ignore[method-assign,assignment]
+        for name, value in properties.items():
+            assert hasattr(Step, name)
+            setattr(self, name, value)
+
+
+class Convolution(Step):
+    """What a convolution with `weight` (kh, kw, in // groups, out) gives. How it is computed is the answer of an
+    algorithm, which is another step.
+
+    `adds`: the second volume is added to the result; `rectified`: max(0, x) of that.
+    """
+
+    def __init__(
+        self, shape: Shape, window: Window, weight: np.ndarray, bias: np.ndarray | None, groups: int = 1, *,
+        adds: bool = False, rectified: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(shape, (*output_size(window, shape[:2]), weight.shape[3]))
+        self.window, self.weight, self.bias, self.groups = window, weight, bias, groups
+        self.adds, self.rectified = adds, rectified
+        # a few channels of a pixel cost less than a volume written and read again
+        self.heavy = weight.size > 1024 or not window.is_point
 
 
 class Whole:

@@ -8,7 +8,7 @@ import pytest
 from cnntool import Pipeline
 from cnntool.engine import plan
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.steps.step import Convolution
+from cnntool.steps.step import Step
 from tests.kernels.volumes import assert_near, noise
 from tests.naive import twins
 
@@ -197,7 +197,7 @@ def test_a_plan_goes_with_its_last_user(algorithm):
     made = plan.Plan(pipeline.graph, pipeline.parameters, batch.shape[1:], algorithm)
     for _ in range(3):
         made.run(batch, 1)
-    step = next(s for run in made.runs for s in run.steps if isinstance(s, Convolution) and s.algorithm == algorithm)
+    step = next(s for run in made.runs for s in run.steps if isinstance(s, Step) and s.algorithm == algorithm)
     gone = weakref.ref(step)
     del made, step
     assert gone() is None

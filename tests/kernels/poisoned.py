@@ -54,7 +54,7 @@ def convolutions() -> Iterator[Result]:
 
 
 def convolution_gradients() -> Iterator[Result]:
-    from cnntool.layers.training import Training
+    from cnntool.steps.training import Training
 
     for shape, size, outputs, groups in (((9, 10, 3), 3, 20, 1), ((9, 10, 20), 3, 40, 1), ((9, 10, 20), 5, 40, 2),
                                          ((9, 10, 20), 3, 20, 20)):  # fmt: skip

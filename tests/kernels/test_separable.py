@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntool.engine.algorithms.separable import pack_columns, pack_rows, padding, starts
+from cnntool.algorithms.separable import pack_columns, pack_rows, padding, starts
 from cnntool.kernels import separable
 from cnntool.kernels.convolution import NO_LIMIT, pack_bias, pack_filters
 from cnntool.kernels.separable import ROWS, STRIP

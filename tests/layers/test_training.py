@@ -10,7 +10,7 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.engine.threads import parallel
-from cnntool.layers.training import Training
+from cnntool.steps.training import Training
 from tests.cases.gradients import LAYERS, arrays_of, backward, batch_of, configurations, forward
 from tests.oracles.registry import installed
 

@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnntool.engine.algorithms import choose
-from cnntool.engine.blas import one_blas_thread
 from cnntool.steps.bands import Rows, band_calls, bands_of
+from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import Scratch, aligned, taken
-from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Convolution, Part, Step, View, Whole, run_calls
+from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Corner, Part, Step, View, Whole, run_calls
 
 FEWEST_CHANNELS = 64  # of a part of the filters
 
@@ -50,11 +49,23 @@ def shares_filters(chain: list[Step], threads: int) -> bool:
     return step.filter_bytes > 2 * 4 * (math.prod(step.input_shape) + math.prod(step.output_shape))
 
 
-class Run:
-    """Steps in a row whose intermediate volumes nobody else looks at."""
+def algorithm_and_others(step: Step) -> str:
+    """The algorithm of a convolution, and what the others would cost in units of the best."""
+    best = min(step.costs.values())
+    others = ", ".join(
+        f"{name} {cost / best:.1f}" for name, cost in step.costs.items() if name != step.algorithm and cost < math.inf
+    )
+    return step.algorithm + (f" ({others})" if others else "")
 
-    def __init__(self, source: int, algorithm: str) -> None:
-        self.source, self.algorithm = source, algorithm
+
+class Run:
+    """Steps in a row whose intermediate volumes nobody else looks at.
+
+    `choose` gives the steps that an adaptive one finds their algorithm.
+    """
+
+    def __init__(self, source: int, choose: Callable[[Step], Step]) -> None:
+        self.source, self._choose = source, choose
         self.steps: list[AnyStep] = []
         self.words: list[str] = []
         self.seconds: list[int | None] = []
@@ -103,9 +114,7 @@ class Run:
         if isinstance(first, Adaptive):
             with one_blas_thread():
                 found = first.resolve(batch, spread)
-            chains = [steps + self.row_steps() for steps in found]
-            for step in (step for chain in chains for step in chain if isinstance(step, Convolution)):
-                choose(step, self.algorithm)
+            chains = [[self._choose(step) for step in steps] + self.row_steps() for steps in found]
         shape = len(batch), *chains[0][-1].output_shape
         out = aligned(*shape) if take is None else take(shape)
         idle = [] if free is None else free
@@ -129,8 +138,8 @@ class Run:
             if isinstance(step, Step)
         ]
         seconds = [None] * (len(chain) - len(seconds)) + seconds  # of steps that an adaptive one found
-        place = out[image], first, 0
-        return band_calls(chain, values[self.source][image], seconds, place, first, last, scratch, part)
+        target = Corner(out[image], first, 0)
+        return band_calls(chain, values[self.source][image], seconds, target, first, last, scratch, part)
 
     def phase(self, values: dict[int, np.ndarray], scratches: list[Scratch]) -> Phase:
         """The calls for the whole batch, in as many shares as there are scratches; `values` has room for the result."""
@@ -150,16 +159,7 @@ class Run:
         """What the run computes and how, for people."""
         first, last = self.steps[0], self.steps[-1]
         row_steps = self.row_steps()
-        convolutions = [step for step in row_steps if isinstance(step, Convolution)]
-        chosen = []
-        for step in convolutions:
-            least = min(step.costs.values())
-            others = ", ".join(
-                f"{name} {cost / least:.1f}"
-                for name, cost in step.costs.items()
-                if name != step.algorithm and cost < math.inf
-            )
-            chosen.append(step.algorithm + (f" ({others})" if others else ""))
+        chosen = [algorithm_and_others(step) for step in row_steps if step.algorithm]
         if isinstance(first, View):
             how = "the same memory"
         elif isinstance(first, Whole):

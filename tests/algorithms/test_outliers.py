@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.engine.algorithms.fourier import window_peaks
+from cnntool.algorithms.fourier import window_peaks
 from tests.kernels.volumes import noise
 
 PLACES = {

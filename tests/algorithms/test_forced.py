@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.engine.algorithms import winograd
+from cnntool.algorithms import winograd
 from cnntool.errors import CnntoolError
 from cnntool.steps import bands
 from tests.kernels.volumes import assert_near, noise

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.engine.algorithms import choose
-from cnntool.engine.algorithms.separable import LARGEST_EXACT, factors_of, separable_cost, separable_fits, terms_of
+from cnntool.algorithms import choose
+from cnntool.algorithms.separable import LARGEST_EXACT, factors_of, separable_cost, separable_fits, terms_of
 from cnntool.kernels.separable import ROWS
 from cnntool.steps.geometry import Window
 from cnntool.steps.memory import Scratch
-from cnntool.steps.step import Convolution, run_calls
+from cnntool.steps.step import Band, Convolution, Corner, run_calls
 from tests.kernels.volumes import assert_near, noise
 from tests.naive import twins
 
@@ -24,10 +24,10 @@ def bank(words: str) -> np.ndarray:
 
 
 def computed(step: Convolution, x: np.ndarray) -> np.ndarray:
-    choose(step, "separable")
-    assert step.algorithm == "separable"
+    chosen = choose(step, "separable")
+    assert chosen.algorithm == "separable"
     out = np.empty(step.output_shape, np.float32)
-    run_calls(step.calls(x, 0, 0, out, 0, 0, 0, step.output_shape[0], Scratch()))
+    run_calls(chosen.calls(Corner(x, 0, 0), Corner(out, 0, 0), Band(0, len(out), Scratch())))
     return out
 
 
@@ -103,9 +103,7 @@ def test_what_it_can_compute():
     ],
 )
 def test_it_is_chosen_where_it_is_fastest(words, algorithm):
-    step = step_of(bank(words), (256, 256))
-    choose(step)
-    assert step.algorithm == algorithm
+    assert choose(step_of(bank(words), (256, 256))).algorithm == algorithm
 
 
 def test_the_cost_grows_with_the_number_of_terms():

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnntool import kernels
-from cnntool.engine.algorithms.direct import finish, least, spare_pixels
-from cnntool.steps.step import Convolution
+from cnntool.algorithms.direct import epilogue, lower_bound, spare_pixels
+from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
 # Bands of so many tiles, for neighbouring bands both go along the rows that they share: 8 filters 15x15 of 8192x8192
@@ -78,10 +78,10 @@ class Directions:
         return self._count - 1, norm
 
 
-def factors_of(step: Convolution) -> Factors | None:
+def factors_of(convolution: Convolution) -> Factors | None:
     """The factors of a step's filters; None for large ones that have many terms."""
-    filters = np.ascontiguousarray(step.weight[:, :, 0].transpose(2, 0, 1), np.float32)
-    return _factors(filters.shape, step.window.stride[0], filters.tobytes())
+    filters = np.ascontiguousarray(convolution.weight[:, :, 0].transpose(2, 0, 1), np.float32)
+    return _factors(filters.shape, convolution.window.stride[0], filters.tobytes())
 
 
 @functools.lru_cache(maxsize=4)  # weighing an algorithm and preparing it need the same
@@ -236,20 +236,20 @@ def padding(filters: int) -> int:
     return -filters % kernels.vectors.LANES
 
 
-def separable_fits(step: Convolution) -> bool:
+def separable_fits(convolution: Convolution) -> bool:
     """One channel and no dilation; a large kernel of few terms."""
-    (kh, kw), (sy, _), dilation, _ = step.window
-    one_channel = step.groups == 1 and step.input_shape[2] == 1
+    (kh, kw), (sy, _), dilation, _ = convolution.window
+    one_channel = convolution.groups == 1 and convolution.input_shape[2] == 1
     large = min(kh // sy, kw) >= kernels.separable.ROWS and kh * kw >= SMALLEST_KERNEL
-    fits = one_channel and dilation == (1, 1) and large and bool(np.isfinite(step.weight).all())
-    return fits and factors_of(step) is not None
+    fits = one_channel and dilation == (1, 1) and large and bool(np.isfinite(convolution.weight).all())
+    return fits and factors_of(convolution) is not None
 
 
-def separable_cost(step: Convolution) -> float:
+def separable_cost(convolution: Convolution) -> float:
     """Whole tiles of both passes. Folding is bound by reading, mixing by turning planes into channels."""
-    (kh, kw), (sy, _), _, _ = step.window
-    height, width, filters = step.output_shape
-    factors = factors_of(step)
+    (kh, kw), (sy, _), _, _ = convolution.window
+    height, width, filters = convolution.output_shape
+    factors = factors_of(convolution)
     assert factors is not None
     rows, strip = kernels.separable.ROWS, kernels.separable.STRIP
     along_rows = rows * float(factors.blocks[:, 1].sum()) + 5 * kw
@@ -259,26 +259,29 @@ def separable_cost(step: Convolution) -> float:
     return pixels * (lines * along_rows + -(-height // rows) * rows * along_columns) / 0.9
 
 
-def prepare_separable(step: Convolution) -> None:
-    """Packs the filters' factors, and gives the step the kernel that goes along rows, then along columns."""
-    (kh, kw), (sy, sx), _, _ = step.window
-    _, columns, filters = step.output_shape
-    separable, factors = kernels.separable, factors_of(step)
+def separable_step(convolution: Convolution) -> Windowed:
+    """By the filters' factors, along rows and then along columns."""
+    (kh, kw), (sy, sx), _, _ = convolution.window
+    _, columns, filters = convolution.output_shape
+    separable, factors = kernels.separable, factors_of(convolution)
     assert factors is not None
     shapes = separable.scratch_shapes(
         kh, kw, sy, sx, int(factors.blocks[:, 4].sum()), len(factors.first_term) - 1, filters
     )
-    convolution = kernels.convolution
-    bias, weight = convolution.pack_bias(step.bias, filters, 1), convolution.pack_filters(step.weight, 1)
-    low, forward = least(step), separable.conv_separable_forward
+    bias = kernels.convolution.pack_bias(convolution.bias, filters, 1)
+    weight = kernels.convolution.pack_filters(convolution.weight, 1)
+    low, forward = lower_bound(convolution), separable.conv_separable_forward
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, other=None):
-        arrays = [scratch.array(*shape) for shape in shapes]
-        image = x.reshape(x.shape[:2])
-        places = x, image, x_row, kh, kw, sy, sx, *factors, bias, weight, out, out_row, out_column, rows, columns, low
-        return [(forward, (*places, *arrays)), *finish(step, out, out_row, out_column, rows, other, clamps=True)]
+    def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+        arrays = [band.scratch.array(*shape) for shape in shapes]
+        x, x_row, _ = source
+        where = x, x.reshape(x.shape[:2]), x_row, kh, kw, sy, sx
+        call = forward, (*where, *factors, bias, weight, *target, band.rows, columns, low, *arrays)
+        return [call, *epilogue(convolution, target, band, clamps=True)]
 
-    step.calls = calls
-    step.overread = spare_pixels(step)
     rows = separable.ROWS
-    step.fair_rows = max(rows, min(FAIR_TILES * rows, FAIR_BYTES // (4 * columns * filters)))
+    fair_rows = max(rows, min(FAIR_TILES * rows, FAIR_BYTES // (4 * columns * filters)))
+    return Windowed(
+        convolution.input_shape, convolution.output_shape, convolution.window, calls,
+        overread=spare_pixels(convolution), fair_rows=fair_rows,
+    )  # fmt: skip

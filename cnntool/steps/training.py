@@ -1,4 +1,4 @@
-"""What a layer may use while it trains, and its forward steps over whole images.
+"""What a layer may use while it trains: memory that stays, and work cut into blocks of images.
 
 A layer's `train` takes batches N x H x W x C and gives its output with whatever its `gradient` will need of it. Work is
 cut into blocks of images that do not depend on the number of threads, and sums over blocks are added in their order: a
@@ -11,10 +11,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cnntool.steps.memory import aligned
-from cnntool.steps.step import (
-    Parallel,
-)
+from cnntool.steps.memory import Scratch, aligned
+from cnntool.steps.step import Parallel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +33,7 @@ class Training:
     def __init__(self, parallel: Parallel, seed: int = 0, *, needs_input: bool = True, slope: float = 1.0) -> None:
         self.parallel, self.seed, self.needs_input, self.slope = parallel, seed, needs_input, slope
         self.step = 0
+        self.scratches: list[Scratch] = []  # that no thread uses at present
         self._kept: dict[str, np.ndarray] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = "float32") -> np.ndarray:

@@ -7,9 +7,9 @@ import pytest
 import threadpoolctl
 
 from cnntool import Pipeline
-from cnntool.engine import blas
-from cnntool.engine.blas import one_blas_thread
 from cnntool.layers import affine
+from cnntool.steps import blas
+from cnntool.steps.blas import one_blas_thread
 
 
 def blas_threads() -> int:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from cnntool import kernels
-from cnntool.engine.algorithms.direct import finish, float_bias, prepare_direct
-from cnntool.steps.step import Convolution, run_calls
+from cnntool.algorithms.direct import direct_step, epilogue, float_bias
+from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed, run_calls
 
 LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
 FEW_ROWS = 40  # of a tile, from which none is spared
@@ -19,9 +19,9 @@ LARGEST_RMS, LARGEST_PEAK = 8, 256
 LARGEST = 2.0**60  # of the values that are transformed, far from overflow
 
 
-def fourier_fits(step: Convolution) -> bool:
-    _, stride, dilation, _ = step.window
-    return stride == (1, 1) and dilation == (1, 1) and max(step.window.kernel_size) < max(SIZES)
+def fourier_fits(convolution: Convolution) -> bool:
+    _, stride, dilation, _ = convolution.window
+    return stride == (1, 1) and dilation == (1, 1) and max(convolution.window.kernel_size) < max(SIZES)
 
 
 def tile_rows(size: int, kernel_height: int) -> int:
@@ -33,32 +33,32 @@ def tile_rows(size: int, kernel_height: int) -> int:
     return rows - rows % 4 if rows > FEW_ROWS else rows
 
 
-def fourier_cost_of(step: Convolution, size: int) -> float:
+def fourier_cost_of(convolution: Convolution, size: int) -> float:
     """5 n log n operations for a transform of n; the spectra of the filters are read from the third cache."""
-    (kh, kw), (height, width, out_channels) = step.window.kernel_size, step.output_shape
+    (kh, kw), (height, width, out_channels) = convolution.window.kernel_size, convolution.output_shape
     rows, columns = tile_rows(size, kh), size - kw + 1
     if rows < 1 or columns < 1 or (4 * min(rows, height) * width * out_channels > LARGEST_BAND and size > min(SIZES)):
         return math.inf
-    lanes, in_channels = kernels.vectors.LANES, step.input_shape[2]
-    blocks = step.groups * -(-out_channels // step.groups // lanes)
+    lanes, in_channels = kernels.vectors.LANES, convolution.input_shape[2]
+    blocks = convolution.groups * -(-out_channels // convolution.groups // lanes)
     half, log = size // 2 + 1, math.log2(size)
-    products = 8 * half * size * in_channels // step.groups
+    products = 8 * half * size * in_channels // convolution.groups
     inverse = 5 * half * size * log + min(rows, height) * (2.5 * size * (log - 1) + 5 * size)
     forward = 60 * size * size * log * in_channels
-    spectra_bytes = 8 * half * size * lanes * blocks * in_channels // step.groups
+    spectra_bytes = 8 * half * size * lanes * blocks * in_channels // convolution.groups
     tiles = -(-height // rows) * -(-width // columns)
     return tiles * (1.15 * blocks * lanes * (products + inverse) + forward + 2.5 * spectra_bytes)
 
 
-def fourier_size(step: Convolution) -> int:
-    return min(SIZES, key=lambda size: fourier_cost_of(step, size))
+def fourier_size(convolution: Convolution) -> int:
+    return min(SIZES, key=lambda size: fourier_cost_of(convolution, size))
 
 
-def fourier_cost(step: Convolution) -> float:
+def fourier_cost(convolution: Convolution) -> float:
     """A single row of tiles leaves nothing to do for a second thread."""
-    size = fourier_size(step)
-    one_row = step.output_shape[0] <= size - step.window.kernel_size[0] + 1
-    return fourier_cost_of(step, size) * (2 if one_row else 1)
+    size = fourier_size(convolution)
+    one_row = convolution.output_shape[0] <= size - convolution.window.kernel_size[0] + 1
+    return fourier_cost_of(convolution, size) * (2 if one_row else 1)
 
 
 def _sliding_maximum(values: np.ndarray, count: int) -> np.ndarray:
@@ -118,36 +118,38 @@ def window_peaks(
     return peaks
 
 
-def prepare_fourier(step: Convolution) -> None:
-    """Transforms the filters, and gives the step the kernel that multiplies spectra of tiles."""
-    fourier, size = kernels.fourier, fourier_size(step)
-    (kh, kw), (_, width, out_channels) = step.window.kernel_size, step.output_shape
+def fourier_step(convolution: Convolution) -> Windowed:
+    """By the product of the spectra of filters and of tiles."""
+    fourier, size = kernels.fourier, fourier_size(convolution)
+    (kh, kw), (_, width, out_channels) = convolution.window.kernel_size, convolution.output_shape
     tall, wide = tile_rows(size, kh), size - kw + 1  # outputs of a tile
-    groups, per_group, in_group = step.groups, out_channels // step.groups, step.weight.shape[2]
+    groups, per_group, in_group = convolution.groups, out_channels // convolution.groups, convolution.weight.shape[2]
     lanes = kernels.vectors.LANES
     blocks = -(-per_group // lanes)
     spectra = [
-        fourier.transform_filters(step.weight[..., group * per_group : (group + 1) * per_group], size)
+        fourier.transform_filters(convolution.weight[..., group * per_group : (group + 1) * per_group], size)
         for group in range(groups)
     ]
     bias = np.zeros((groups, blocks * lanes), np.float32)
-    bias[:, :per_group] = float_bias(step).reshape(groups, per_group)
+    bias[:, :per_group] = float_bias(convolution).reshape(groups, per_group)
     table = fourier.twiddles(size)
     forward = fourier.conv_fourier_forward
-    direct = Convolution(step.input_shape, step.window, step.weight, step.bias, groups)
-    prepare_direct(direct)
+    shapes = convolution.input_shape, convolution.output_shape
+    direct = direct_step(Convolution(shapes[0], convolution.window, convolution.weight, convolution.bias, groups))
 
-    def compute(x, x_row, out, out_row, out_column, first, rows, columns, scratch):
-        shapes = (size, 2, lanes), (size, 2, lanes), (tall, size // 2 + 1, 2, lanes)
-        a, b, lines = (scratch.array(*shape) for shape in shapes)
-        for y in range(0, rows, tall):
-            count = min(tall, rows - y)
+    def compute(source: Corner, target: Corner, band: Band) -> None:
+        (x, x_row, _), (out, out_row, out_column), scratch = source, target, band.scratch
+        scratch_shapes = (size, 2, lanes), (size, 2, lanes), (tall, size // 2 + 1, 2, lanes)
+        a, b, lines = (scratch.array(*shape) for shape in scratch_shapes)
+        for y in range(0, band.rows, tall):
+            count = min(tall, band.rows - y)
             line = x[x_row + y : x_row + y + count + kh - 1]  # no row more, which a band may hold or not
-            peaks = [window_peaks(line, group * in_group, in_group, (kh, kw), size, columns) for group in range(groups)]
+            peaks = [window_peaks(line, group * in_group, in_group, (kh, kw), size, width) for group in range(groups)]
             if any(group_peaks is None for group_peaks in peaks):
-                run_calls(direct.calls(x, x_row + y, 0, out, out_row + y, out_column, first + y, count, scratch))
+                rows = Band(band.first + y, count, scratch)
+                run_calls(direct.calls(Corner(x, x_row + y, 0), Corner(out, out_row + y, out_column), rows))
                 continue
-            for left in range(0, columns, wide):
+            for left in range(0, width, wide):
                 spectrum = fourier.transform_image(line[:, left : left + size], size)
                 for group in range(groups):
                     part = spectrum[group * in_group : (group + 1) * in_group]
@@ -155,7 +157,7 @@ def prepare_fourier(step: Convolution) -> None:
                         channel = group * per_group + block * lanes
                         forward(
                             part, spectra[group], block, bias[group], out, out_row + y, out_column + left, channel,
-                            min(lanes, per_group - block * lanes), count, min(wide, columns - left), table, a, b, lines,
+                            min(lanes, per_group - block * lanes), count, min(wide, width - left), table, a, b, lines,
                         )  # fmt: skip
             for group in range(groups):
                 fill_empty(peaks[group], group, out[out_row + y : out_row + y + count, out_column:])
@@ -167,13 +169,9 @@ def prepare_fourier(step: Convolution) -> None:
             channels = slice(group * per_group, (group + 1) * per_group)
             out[:, :width, channels][empty] = bias[group, :per_group]
 
-    def calls(x, x_row, x_column, out, out_row, out_column, first, rows, scratch, other=None):
-        places = x, x_row, out, out_row, out_column, first, rows, step.output_shape[1]
-        return [(compute, (*places, scratch)), *finish(step, out, out_row, out_column, rows, other)]
+    def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+        return [(compute, (source, target, band)), *epilogue(convolution, target, band)]
 
-    step.calls = calls
-    step.is_native = False
-    step.row_multiple = tall
-    top, left, bottom, right = step.window.padding
-    step.window = step.window._replace(padding=(top, left, bottom, right + -width % wide))
-    step.overread = direct.overread
+    top, left, bottom, right = convolution.window.padding
+    window = convolution.window._replace(padding=(top, left, bottom, right + -width % wide))
+    return Windowed(*shapes, window, calls, is_native=False, row_multiple=tall, overread=direct.overread)

@@ -1,0 +1,134 @@
+"""Convolution of whole batches in training, and its gradients: each image is laid on a canvas with its border.
+
+The algorithm of all three is the cheapest of those that have kernels for batches.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cnntool import kernels
+from cnntool.algorithms import costs_of
+from cnntool.algorithms.direct import float_bias
+from cnntool.algorithms.winograd_few import few_fits
+from cnntool.kernels import RANGE
+from cnntool.steps.geometry import Pair, Window
+from cnntool.steps.step import Convolution
+from cnntool.steps.training import Training
+
+WITH_BATCHES = ("direct", "depthwise", "winograd")
+
+
+class Canvas(NamedTuple):
+    """Zeros of `size`, on which the pixels of an image lie `spread` apart, from `corner` on."""
+
+    size: Pair
+    corner: Pair
+    spread: Pair = (1, 1)
+
+
+def by_tiles(convolution: Convolution) -> bool:
+    """Whether Winograd's algorithm is the cheapest; its kernels for batches know 3x3 filters of many channels only."""
+    costs = costs_of(convolution, WITH_BATCHES)
+    plain = (convolution.window.kernel_size, convolution.window.stride) == ((3, 3), (1, 1))
+    return plain and not few_fits(convolution) and min(costs, key=costs.__getitem__) == "winograd"
+
+
+def convolved(batch: np.ndarray, convolution: Convolution, training: Training, name: str = "output") -> np.ndarray:
+    """The convolution of a batch N x H x W x C."""
+    out = training.array(name, (len(batch), *convolution.output_shape))
+    forward = on_tiles if by_tiles(convolution) else on_canvas
+    forward(batch, bordered(convolution), convolution, out, training)
+    return out
+
+
+def bordered(convolution: Convolution) -> Canvas:
+    """The canvas of the input with its padding."""
+    top, left, bottom, right = convolution.window.padding
+    height, width, _ = convolution.input_shape
+    return Canvas((height + top + bottom, width + left + right), (top, left))
+
+
+def input_gradient(d_output: np.ndarray, convolution: Convolution, training: Training) -> np.ndarray:
+    """d_output, its pixels a stride apart on a canvas, convolved with the turned filters."""
+    (kh, kw), stride, (dy, dx), (top, left, _, _) = convolution.window
+    height, width, _ = convolution.input_shape
+    d_input = training.array("d_input", (len(d_output), *convolution.input_shape))
+    reach = (dy * (kh - 1), dx * (kw - 1))
+    canvas = Canvas((height + reach[0], width + reach[1]), (reach[0] - top, reach[1] - left), stride)
+    turned = Convolution(
+        (*canvas.size, convolution.output_shape[2]), Window((kh, kw), dilation=(dy, dx)),
+        kernels.convolution_backward.turned(convolution.weight, convolution.groups), None, convolution.groups,
+    )  # fmt: skip
+    backward = on_tiles if by_tiles(convolution) else on_canvas
+    backward(d_output, canvas, turned, d_input, training)
+    return d_input
+
+
+def on_tiles(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: np.ndarray, training: Training) -> None:
+    """`out`: the 3x3 convolution of the canvases, by Winograd's algorithm."""
+    winograd = kernels.winograd_backward
+    filters = winograd.transform_filters_together(convolution.weight)
+    bias = float_bias(convolution)
+    forward = winograd.conv_winograd_images_forward.over(batch, RANGE, filters, bias, out, *canvas.corner)
+    training.over_images(len(batch), forward)
+
+
+def on_canvas(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: np.ndarray, training: Training) -> None:
+    """`out`: the convolution of the canvases, directly."""
+    (kh, kw), stride, dilation, _ = convolution.window
+    groups, channels = convolution.groups, out.shape[3]
+    depthwise = groups == batch.shape[3] == channels
+    if depthwise:
+        packed, offset = np.array(convolution.weight, np.float32).reshape(-1), float_bias(convolution)
+    else:
+        packed = kernels.convolution.pack_filters(convolution.weight, groups)
+        offset = kernels.convolution.pack_bias(convolution.bias, channels, groups)
+    where = *canvas.size, *canvas.corner, *canvas.spread, kh, kw, *stride, *dilation
+    forward = kernels.convolution_backward.conv_images_forward.over(
+        batch, RANGE, packed, offset, out, *where, groups, depthwise
+    )
+    training.over_images(len(batch), forward)
+
+
+def weight_gradient(
+    batch: np.ndarray, d_output: np.ndarray, convolution: Convolution, training: Training
+) -> np.ndarray:
+    """Each thread sums over blocks of images of its own; the sums are added in order."""
+    canvas, shape, groups = bordered(convolution), convolution.weight.shape, convolution.groups
+    if by_tiles(convolution):
+        return tiles_gradient(batch, d_output, canvas, shape, training)
+    where = *canvas.size, *canvas.corner, *convolution.window.stride, *convolution.window.dilation
+    backward = kernels.convolution_backward
+
+    def block(first: int, last: int, total: np.ndarray) -> None:
+        if groups == batch.shape[3] == shape[3]:
+            backward.conv_depthwise_weight_backward(batch, d_output, first, last, total, *where)
+        else:
+            backward.conv_weight_backward(batch, d_output, first, last, total, *where, groups)
+
+    return training.summed(len(batch), shape, block)
+
+
+def tiles_gradient(
+    batch: np.ndarray, d_output: np.ndarray, canvas: Canvas, shape: tuple[int, ...], training: Training
+) -> np.ndarray:
+    """The gradient of 3x3 filters by Winograd's algorithm: sums over all tiles, transformed once at the end."""
+    winograd = kernels.winograd_backward
+
+    def block(first: int, last: int, total: np.ndarray) -> None:
+        winograd.conv_winograd_weight_backward(batch, d_output, first, last, *canvas.corner, total)
+
+    return winograd.gradient_of_filters(training.summed(len(batch), (winograd.PLACES, *shape[2:]), block))
+
+
+def bias_gradient(d_output: np.ndarray, training: Training) -> np.ndarray:
+    """The sum of `d_output` (N, H, W, C) over all positions of the batch: C numbers."""
+    backward = kernels.convolution_backward.conv_bias_backward
+
+    def block(first: int, last: int, total: np.ndarray) -> None:
+        backward(d_output, first, last, total)
+
+    return training.summed(len(d_output), d_output.shape[3:], block, "float64")

@@ -1,0 +1,44 @@
+"""Convolution with one filter a channel, vectorised over channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnntool import kernels
+from cnntool.algorithms.direct import epilogue, float_bias, macs
+from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
+
+
+def is_depthwise(convolution: Convolution) -> bool:
+    return convolution.groups == convolution.input_shape[2] == convolution.output_shape[2] and convolution.groups > 1
+
+
+def depthwise_cost(convolution: Convolution) -> float:
+    """Bound by reading the input from the first cache, two reads for a multiply-add."""
+    channels, lanes = convolution.output_shape[2], kernels.vectors.LANES
+    return macs(convolution) * -(-channels // lanes) * lanes / channels / 0.4
+
+
+def depthwise_step(convolution: Convolution) -> Windowed:
+    """Directly; 3x3 filters by a kernel of their own, which needs no copy with a border."""
+    (kh, kw), (sy, sx), (dy, dx), _ = convolution.window
+    _, columns, channels = convolution.output_shape
+    packed = np.ascontiguousarray(convolution.weight.reshape(kh, kw, channels), np.float32)
+    offset = float_bias(convolution)
+    of_3x3 = (kh, kw) == (3, 3) and (dy, dx) == (1, 1) and (sy, sx) in ((1, 1), (2, 2))
+
+    def calls_3x3(source: Corner, target: Corner, band: Band) -> list[Call]:
+        forward = kernels.convolution.conv_depthwise_3x3_forward
+        call = forward, (*source, packed, offset, *target, band.rows, columns, sy)
+        return [call, *epilogue(convolution, target, band)]
+
+    def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
+        forward = kernels.convolution.conv_depthwise_forward
+        window = kh, kw, sy, sx, dy, dx
+        call = forward, (source.array, source.row, packed, offset, *target, band.rows, columns, *window)
+        return [call, *epilogue(convolution, target, band)]
+
+    shapes = convolution.input_shape, convolution.output_shape, convolution.window
+    if of_3x3:
+        return Windowed(*shapes, calls_3x3, crosses_border=True)
+    return Windowed(*shapes, calls, overread=max(0, kernels.convolution.CHANNEL_PIXELS - columns) * sx * channels)
