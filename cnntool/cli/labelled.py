@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.cli.work import AHEAD, Notices, Progress
+from cnntool.engine.threads import look_ahead
 from cnntool.errors import BadInput, CnntoolError
 
 if TYPE_CHECKING:
@@ -84,20 +83,8 @@ def decoded(source: Source, preparation: Preparation, threads: int, notices: Not
         except CnntoolError as error:
             return error
 
-    waiting: deque[tuple[Item, Any]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
-        try:
-            for item in source:
-                waiting.append((item, pool.submit(read, item)))
-                if len(waiting) > 8 * AHEAD * threads:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            for item, future in waiting:
-                yield item, future.result()
-        except BaseException:
-            for _, future in waiting:
-                future.cancel()
-            raise
+    for item, future in look_ahead(read, source, threads, 8 * AHEAD * threads, "image"):
+        yield item, future.result()
 
 
 def check_room(count: int, shape: tuple[int, int, int]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnntool.cli.streams import printable, tell, telling
+from cnntool.engine.threads import look_ahead
 from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.pipeline import Pipeline
 
@@ -114,44 +113,30 @@ def volumes(
             failed(source[0], error)
         return
 
-    def compute_named(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
+    def compute_named(following: tuple[int, Item]) -> tuple[Any, tuple[int, ...]]:
+        number, item = following
         volume = item.read(preparation, notices.say, resizer)
         try:
             return finish(number, pipeline.run(volume, threads=spread)), volume.shape
         except CnntoolError as error:
             raise Unfit(f"{item.where}: {error}") from None
 
-    waiting: deque[tuple[int, Item, Future]] = deque()
     seen_to_fit = False
-    with ThreadPoolExecutor(threads, thread_name_prefix="image") as pool:
+    for (number, item), future in look_ahead(compute_named, enumerate(source), threads, AHEAD * threads, "image"):
         try:
-            upcoming = enumerate(source)
-            while True:
-                while len(waiting) < AHEAD * threads and (following := next(upcoming, None)) is not None:
-                    waiting.append((*following, pool.submit(compute_named, *following)))
-                if not waiting:
-                    break
-                number, item, future = waiting.popleft()
-                try:
-                    result, shape = future.result()
-                except CnntoolError as error:
-                    if not seen_to_fit and isinstance(error, Unfit):
-                        if not any_fits(source, preparation, compute_named):
-                            raise CnntoolError(
-                                f"{error} (nor does any other of the {len(source)} inputs fit)"
-                            ) from None
-                        seen_to_fit = True
-                    failed(item, error)
-                    continue
+            result, shape = future.result()
+        except CnntoolError as error:
+            if not seen_to_fit and isinstance(error, Unfit):
+                if not any_fits(source, preparation, compute_named):
+                    raise CnntoolError(f"{error} (nor does any other of the {len(source)} inputs fit)") from None
                 seen_to_fit = True
-                yield number, item, result, shape
-        except BaseException:
-            for _, _, future in waiting:
-                future.cancel()
-            raise
+            failed(item, error)
+            continue
+        seen_to_fit = True
+        yield number, item, result, shape
 
 
-def any_fits(source: Source, preparation: Preparation, compute: Callable[[int, Item], Any]) -> bool:
+def any_fits(source: Source, preparation: Preparation, compute: Callable[[tuple[int, Item]], Any]) -> bool:
     """Whether an input can be computed, by one of each shape among the first."""
     shapes: set[tuple[int, ...]] = set()
     for number, item in enumerate(source[:LOOKED_AT]):
@@ -159,7 +144,7 @@ def any_fits(source: Source, preparation: Preparation, compute: Callable[[int, I
             shape = item.shape(preparation)
             if shape not in shapes:
                 shapes.add(shape)
-                compute(number, item)
+                compute((number, item))
                 return True
         except CnntoolError:
             if len(shapes) == TRIED:

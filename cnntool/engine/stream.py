@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from cnntool.engine.plan import Plan
+from cnntool.engine.threads import look_ahead
 from cnntool.steps.bands import RowSource, band_calls, band_rows
 from cnntool.steps.memory import Scratch, taken
 from cnntool.steps.step import Corner, Step, run_calls
@@ -39,16 +38,5 @@ def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], 
         free.append(scratch)
         return out
 
-    waiting: deque[Future[np.ndarray]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="cnntool-stream") as pool:
-        try:
-            for first in range(0, height, rows):
-                if len(waiting) > threads:
-                    append(waiting.popleft().result())
-                waiting.append(pool.submit(band, first))
-            while waiting:
-                append(waiting.popleft().result())
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
+    for _, future in look_ahead(band, range(0, height, rows), threads, threads + 1, "cnntool-stream"):
+        append(future.result())

@@ -6,13 +6,17 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 from cnntool import container
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MOST_THREADS = 1024  # more than processors have
 
@@ -33,6 +37,30 @@ def _pool() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
+
+
+def look_ahead(
+    function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int, name: str
+) -> Iterator[tuple[T, Future[R]]]:
+    """Each item with the future of `function(item)`, in order; at most `ahead` of them are not yet asked for.
+
+    The threads are this call's own, called `name`. Where it ends early, what has not begun is cancelled.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    waiting: deque[tuple[T, Future[R]]] = deque()
+    upcoming = iter(items)
+    with ThreadPoolExecutor(threads, thread_name_prefix=name) as pool:
+        try:
+            while True:
+                for item in itertools.islice(upcoming, ahead - len(waiting)):
+                    waiting.append((item, pool.submit(function, item)))
+                if not waiting:
+                    return
+                yield waiting.popleft()
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
 def parallel(threads: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:

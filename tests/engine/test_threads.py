@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline, kernels
-from cnntool.engine.threads import available_threads, parallel
+from cnntool.engine.threads import available_threads, look_ahead, parallel
 from tests.kernels.volumes import noise
 
 
@@ -156,3 +156,39 @@ assert pickle.loads(pickle.dumps(pipeline)).run(small).shape == (15, 20, 8)
 def test_forks_copies_and_the_end_of_python() -> None:
     found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
     assert (found.returncode, found.stdout) == (0, "0\n(15, 20, 8)\n"), found.stderr
+
+
+def test_looking_ahead_keeps_the_order_and_the_bound():
+    begun = []
+
+    def slow(item):
+        begun.append(item)
+        time.sleep(0.002 * (item % 3))
+        return -item
+
+    seen = []
+    for item, future in look_ahead(slow, range(40), 4, 6, "test"):
+        assert future.result() == -item
+        seen.append(item)
+        assert len(begun) <= len(seen) + 6
+    assert seen == list(range(40))
+
+
+def test_what_looked_ahead_ends_with_its_reader():
+    begun = []
+
+    def function(item):
+        begun.append(item)
+        time.sleep(0.01)
+
+    def reader():
+        for _, future in look_ahead(function, range(1000), 2, 50, "test"):
+            future.result()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        reader()
+    count = len(begun)
+    assert count < 50
+    time.sleep(0.05)
+    assert len(begun) == count, "a thread went on"
