@@ -337,9 +337,9 @@ class _Tensors:
         self._metadata = index.pop("__metadata__", {})
         if not isinstance(self._metadata, dict) or not all(isinstance(v, str) for v in self._metadata.values()):
             raise ValueError("its metadata are no texts")
-        places = sorted(self._add(name, entry, 8 + size) for name, entry in index.items())
+        ranges = sorted(self._add(name, entry, 8 + size) for name, entry in index.items())
         end = 0
-        for first, last in places:
+        for first, last in ranges:
             if first != end:
                 raise ValueError("its arrays overlap, or leave gaps")
             end = last

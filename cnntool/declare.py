@@ -209,8 +209,8 @@ class Nested(Kind):
         return getattr(importlib.import_module(module), class_name)
 
     def name_of(self, value: Any) -> str:
-        place = (type(value).__module__, type(value).__name__)
-        return next(name for name, known in self.table.items() if known == place)
+        class_path = (type(value).__module__, type(value).__name__)
+        return next(name for name, known in self.table.items() if known == class_path)
 
     def words(self, value: Any) -> list[str]:
         return [self.name_of(value), *words_of(value)]

@@ -59,7 +59,7 @@ def as_text(file: IO[bytes]) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def finish(file: IO[Any], output: PathLike, synchronise: bool = True) -> None:
+def flush_and_close(file: IO[Any], output: PathLike, synchronise: bool = True) -> None:
     """Closes a file on the way to `output` after all of it has been written, and brought to disk if `synchronise`."""
     file.flush()
     if synchronise:
@@ -106,7 +106,7 @@ class Replacement:
     def commit(self) -> None:
         """Makes the file appear under its name, or leaves the old one and raises CnntoolError."""
         try:
-            finish(self.file, self._path, self._synchronise)
+            flush_and_close(self.file, self._path, self._synchronise)
             if self._temporary is not None:
                 if os.name == "nt":  # where open files cannot be renamed
                     self._unlock()
@@ -204,8 +204,8 @@ def outputs(*paths: PathLike | None, overwrite: bool) -> Iterator[None]:
     for path in given:
         check_free(path, overwrite)
     real = [os.path.realpath(path) for path in given]
-    for place, path in enumerate(given):
-        if real[place] in real[:place]:
+    for index, path in enumerate(given):
+        if real[index] in real[:index]:
             raise CnntoolError(f"{os.fspath(path)}: two outputs would be written to it: give them two names")
     with contextlib.ExitStack() as stack:
         for path in given:

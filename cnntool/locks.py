@@ -30,7 +30,7 @@ NOT_SUPPORTED = {
 ATTEMPTS = 100  # to create a file that others remove as abandoned at the same time
 # Locks of some network file systems are not seen by other hosts: their files are left alone until they are old.
 SECONDS_OF_OTHER_HOSTS = 86_400
-PLACE_OF_LOCK = 2**30  # Windows locks a range, which then nobody else can read; here nothing is ever written
+LOCK_OFFSET = 2**30  # Windows locks a range, which then nobody else can read; here nothing is ever written
 HOST = re.sub(r"[^A-Za-z0-9.]", "_", os.uname().nodename if hasattr(os, "uname") else os.getenv("COMPUTERNAME", ""))[
     :60
 ]
@@ -194,7 +194,7 @@ def lock(descriptor: int) -> bool | None:
         if os.name == "nt":
             import msvcrt
 
-            os.lseek(descriptor, PLACE_OF_LOCK, os.SEEK_SET)
+            os.lseek(descriptor, LOCK_OFFSET, os.SEEK_SET)
             try:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
             except PermissionError:

@@ -35,7 +35,7 @@ class Reduction:
     how: tuple[str, ...]
 
 
-class Bank(ABC):
+class FilterBank(ABC):
     """Base of the filter banks, which are frozen dataclasses; their fields are checked when one is made.
 
     Filters are correlated with the image, not convolved: they are not turned by 180 degrees.
@@ -76,7 +76,7 @@ class Bank(ABC):
         """The number of output maps."""
         return len(self.reduce.groups) if self.reduce else self.count
 
-    def without_files(self) -> Bank:
+    def without_files(self) -> FilterBank:
         """The bank that stands for this one in a model, which holds the filters."""
         return self
 
@@ -90,7 +90,7 @@ class Bank(ABC):
         return filters
 
 
-def check_fields(bank: Bank) -> None:
+def check_fields(bank: FilterBank) -> None:
     """Holds values given from Python to the same limits as words: each must survive being written and read again."""
     for field in fields_of(bank):
         value = getattr(bank, field.name)
@@ -119,7 +119,7 @@ def default_of(field: Any) -> str:
     return "worked out" if field.default is None else field.metadata["kind"].word(field.default)
 
 
-def check_extent(bank: Bank) -> None:
+def check_extent(bank: FilterBank) -> None:
     """Refuses, before anything is allocated, filters that are too large or too many."""
     height, width = bank.kernel_size
     if max(height, width) > LARGEST_SIDE:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntool.banks.base import SIZE, Bank
+from cnntool.banks.base import SIZE, FilterBank
 from cnntool.declare import Flag, option
 from cnntool.errors import CnntoolError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cosine(Bank):
+class Cosine(FilterBank):
     """Discrete cosine transform: all height x width functions of the DCT-II; JPEG's with `--stride 8 --padding 0`.
 
     `c_v c_u cos(pi (2y + 1) v / (2 height)) cos(pi (2x + 1) u / (2 width))` with `c_0 = sqrt(1/n)`, else `sqrt(2/n)`, n

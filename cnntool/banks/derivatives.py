@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from cnntool.banks.base import SIZE_OF_BALANCED, Bank, Reduction
+from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned, unit
 from cnntool.declare import Choice, Flag, Integer, Real, option
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GaussianDerivatives(Bank):
+class GaussianDerivatives(FilterBank):
     """Derivatives of a Gaussian: edges (order 1), lines (order 2) and finer detail at one scale, in several directions.
 
     `(-1)^n d^n/du^n exp(-(u^2 + v^2) / (2 sigma^2))`, u running along the direction `180 o / orientations` degrees: 0
@@ -55,7 +55,7 @@ class GaussianDerivatives(Bank):
 
 
 @dataclass(frozen=True)
-class Gradient(Bank):
+class Gradient(FilterBank):
     """Base of the 3x3 gradients: a central difference along one axis, a smoothing of sum 1 along the other."""
 
     smoothing: ClassVar[tuple[int, int, int]]
@@ -124,7 +124,7 @@ class Scharr(Gradient):
 
 
 @dataclass(frozen=True)
-class Laplacian(Bank):
+class Laplacian(FilterBank):
     """The Laplacian: 1 filter of 3x3, d2/dx2 + d2/dy2, which answers to spots, lines and corners of a pixel's scale.
 
     Centre -4 with the 4 neighbours 1 (as SciPy and OpenCV have it; scikit-image's has the other sign), or, with

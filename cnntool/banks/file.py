@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntool.arrays import Header, npy_array, npy_header, telling
-from cnntool.banks.base import Bank
+from cnntool.banks.base import FilterBank
 from cnntool.banks.learned import Stored
 from cnntool.declare import File, argument
 from cnntool.errors import CnntoolError
@@ -24,7 +24,7 @@ TROUBLE = "not a whole .npy array"
 
 
 @dataclass(frozen=True)
-class FileBank(Bank):
+class FileBank(FilterBank):
     """Filters of your own, from a .npy array of height x width x count (or height x width x 1 x count).
 
     The numbers are taken as they are, as float32, and must be real and finite. The header is read at once, the

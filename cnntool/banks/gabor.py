@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntool.banks.base import SIZE_OF_BALANCED, Bank, Reduction
+from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned, unit
 from cnntool.declare import Flag, Integer, Real, option
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Gabor(Bank):
+class Gabor(FilterBank):
     """Gabor filters: waves under a Gaussian, which answer to edges, lines and texture of one scale and direction.
 
     `exp(-(u^2 + gamma^2 v^2) / (2 sigma^2)) * cos(2 pi u / wavelength + phase)`, where u runs along the direction

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from typing import TYPE_CHECKING
 
-from cnntool.banks.base import Bank, Reduction
+from cnntool.banks.base import FilterBank, Reduction
 from cnntool.banks.plane import unit
 from cnntool.declare import Choice, Flag, option
 
@@ -27,7 +27,7 @@ VECTORS: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Laws(Bank):
+class Laws(FilterBank):
     """Laws' texture filters: 25 of 5x5 (or 9 of 3x3), outer products of vectors for level, edge, spot, wave, ripple.
 
     L5 1 4 6 4 1; E5 -1 -2 0 2 1; S5 -1 0 2 0 -1; W5 -1 2 0 -2 1; R5 1 -4 6 -4 1; L3 1 2 1; E3 -1 0 1; S3 -1 2 -1. L5E5
@@ -63,9 +63,9 @@ class Laws(Bank):
     def reduce(self) -> Reduction | None:
         if not self.pairs:
             return None
-        place = {member: index for index, member in enumerate(self.members)}
-        pairs = [pair for pair in combinations_with_replacement(VECTORS[self.size], 2) if pair in place]
-        groups = [tuple(sorted({place[a, b], place[b, a]})) for a, b in pairs]
+        index_of = {member: index for index, member in enumerate(self.members)}
+        pairs = [pair for pair in combinations_with_replacement(VECTORS[self.size], 2) if pair in index_of]
+        groups = [tuple(sorted({index_of[a, b], index_of[b, a]})) for a, b in pairs]
         return Reduction(tuple(groups), ("modulus",) * len(groups))
 
     def names(self) -> list[str]:

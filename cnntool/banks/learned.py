@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnntool.banks.base import SIZE, Bank
+from cnntool.banks.base import SIZE, FilterBank
 from cnntool.declare import Flag, Integer, Real, argument, option
 from cnntool.errors import CnntoolError
 
@@ -22,7 +22,7 @@ LEVEL = 1 / 255  # of an 8-bit image whose pixels are in [0, 1]
 
 
 @dataclass(frozen=True)
-class Given(Bank):
+class Given(FilterBank):
     """A bank of K filters whose numbers come from elsewhere."""
 
     number: int = argument(NUMBER, "Number of filters.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntool.banks.base import SIZE_OF_BALANCED, Bank, Reduction
+from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned
 from cnntool.declare import Flag, Integer, option
 
@@ -19,7 +19,7 @@ SMALLEST_FREQUENCY = 3 * math.pi / 4
 
 
 @dataclass(frozen=True)
-class Morlet(Bank):
+class Morlet(FilterBank):
     """Morlet wavelets: an octave apart, each a real and an imaginary filter, and a low-pass; first order of scattering.
 
     `slant / (2 pi sigma^2) * exp(-(u^2 + slant^2 v^2) / (2 sigma^2)) * (exp(i xi u) - K)` with `sigma = 0.8 * 2^j`,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnntool.banks.base import LARGEST_SIDE, Bank
+from cnntool.banks.base import LARGEST_SIDE, FilterBank
 from cnntool.banks.plane import balanced, unit
 from cnntool.declare import Flag, Integer, Pair, option
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Random(Bank):
+class Random(FilterBank):
     """Random filters: independent normal numbers, the baseline that every other bank has to beat.
 
     Each filter's mean is removed, and it is divided by its sum of absolute values. A seed gives the same filters on

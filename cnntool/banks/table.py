@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from cnntool.banks.base import Bank
+from cnntool.banks.base import FilterBank
 from cnntool.declare import did_you_mean
 from cnntool.errors import CnntoolError
 
@@ -35,7 +35,7 @@ LEARNED = {
 }
 
 
-def load(word: str) -> type[Bank]:
+def load(word: str) -> type[FilterBank]:
     """The class of the bank called `word`."""
     if word not in BANKS:
         raise CnntoolError(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnntool.banks.base import SIZE_OF_BALANCED, Bank, Reduction
+from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned, unit
 from cnntool.declare import option
 
@@ -27,7 +27,7 @@ HIGHEST_TAU = {2: 1, 4: 2, 6: 3, 8: 3, 10: 4}
 SCHMID_RINGS = tuple((sigma, tau) for sigma, highest in HIGHEST_TAU.items() for tau in range(1, highest + 1))
 
 
-class Part(NamedTuple):
+class TextureFilter(NamedTuple):
     """One filter: `edge` and `bar` are turned by `orientation` sixths of half a turn, `spot` and `log` are round."""
 
     shape: str
@@ -47,18 +47,18 @@ class Part(NamedTuple):
         return spot if self.shape == "spot" else (u**2 + v**2 - 2) * spot
 
 
-def oriented(sigmas: tuple[float, ...]) -> list[Part]:
-    return [Part(shape, sigma, o) for shape in DERIVATIVE for sigma in sigmas for o in range(ORIENTATIONS)]
+def oriented(sigmas: tuple[float, ...]) -> list[TextureFilter]:
+    return [TextureFilter(shape, sigma, o) for shape in DERIVATIVE for sigma in sigmas for o in range(ORIENTATIONS)]
 
 
-class PartsBank(Bank):
-    """A bank that is a list of parts of one size."""
+class TextureBank(FilterBank):
+    """A bank that is a list of filters of one size."""
 
     size: tuple[int, int]
     prefix: str
 
     @abstractmethod
-    def parts(self) -> list[Part]:
+    def members(self) -> list[TextureFilter]:
         """The filters in order."""
 
     @property
@@ -67,18 +67,18 @@ class PartsBank(Bank):
 
     @property
     def count(self) -> int:
-        return len(self.parts())
+        return len(self.members())
 
     def names(self) -> list[str]:
-        return [f"{self.prefix} {part.name()}" for part in self.parts()]
+        return [f"{self.prefix} {member.name()}" for member in self.members()]
 
     def planes(self) -> Iterator[Plane]:
-        for part in self.parts():
-            yield unit(balanced(part.draw(self.size)))
+        for member in self.members():
+            yield unit(balanced(member.draw(self.size)))
 
 
 @dataclass(frozen=True)
-class LeungMalik(PartsBank):
+class LeungMalik(TextureBank):
     """Leung-Malik: 48 filters, oriented edges and bars at 3 scales, and round spots.
 
     The large variant: with sigma in sqrt(2), 2, 2 sqrt(2) and 6 orientations, 18 first then 18 second derivatives
@@ -91,15 +91,17 @@ class LeungMalik(PartsBank):
     prefix = "lm"
     size: tuple[int, int] = option((49, 49), SIZE_OF_BALANCED, "Height and width of the filters.")
 
-    def parts(self) -> list[Part]:
+    def members(self) -> list[TextureFilter]:
         spots = [
-            part for sigma in LM_SIGMAS for part in (Part("spot", sigma), Part("log", sigma), Part("log", 3 * sigma))
+            member
+            for sigma in LM_SIGMAS
+            for member in (TextureFilter("spot", sigma), TextureFilter("log", sigma), TextureFilter("log", 3 * sigma))
         ]
         return oriented(LM_SIGMAS[:3]) + spots
 
 
 @dataclass(frozen=True)
-class RootFilterSet(PartsBank):
+class RootFilterSet(TextureBank):
     """Root filter set (RFS): 38 filters, edges and bars at 3 scales and 6 orientations, a Gaussian and its Laplacian.
 
     18 first then 18 second derivatives, with sigma in 1, 2, 4, across a Gaussian three times as long; then a Gaussian
@@ -110,8 +112,8 @@ class RootFilterSet(PartsBank):
     prefix = "rfs"
     size: tuple[int, int] = option((49, 49), SIZE_OF_BALANCED, "Height and width of the filters.")
 
-    def parts(self) -> list[Part]:
-        return [*oriented(RFS_SIGMAS), Part("spot", 10.0), Part("log", 10.0)]
+    def members(self) -> list[TextureFilter]:
+        return [*oriented(RFS_SIGMAS), TextureFilter("spot", 10.0), TextureFilter("log", 10.0)]
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class MaximumResponse(RootFilterSet):
 
 
 @dataclass(frozen=True)
-class Schmid(Bank):
+class Schmid(FilterBank):
     """Schmid: 13 rings, which answer to texture of one scale whatever its direction.
 
     `cos(pi tau r / sigma) * exp(-r^2 / (2 sigma^2))`, (sigma, tau) = (2,1) (4,1) (4,2) (6,1) (6,2) (6,3) (8,1) (8,2)

@@ -24,18 +24,18 @@ def parse_words(words: Sequence[str], base: str | None = "", strangers: Sequence
     `strangers` are options that belong before the chain, for the message when one stands in it.
     """
     layers: list[Layer] = []
-    place = 0
-    while place < len(words):
-        layer, place = _next_layer(words, place, base, len(layers) + 1, strangers)
+    position = 0
+    while position < len(words):
+        layer, position = _next_layer(words, position, base, len(layers) + 1, strangers)
         layers.append(layer)
     return layers
 
 
 def _next_layer(
-    words: Sequence[str], place: int, base: str | None, number: int, strangers: Sequence[str]
+    words: Sequence[str], position: int, base: str | None, number: int, strangers: Sequence[str]
 ) -> tuple[Layer, int]:
-    word = words[place]
-    before = f" after `{words[place - 1]}`" if place else ""
+    word = words[position]
+    before = f" after `{words[position - 1]}`" if position else ""
     if word.startswith("-"):
         raise CnntoolError(
             f"layer {number}: expected a layer{before}, got the option {word}{_stranger(word, strangers)}"
@@ -44,22 +44,22 @@ def _next_layer(
         group = group_of(load(word))
     except CnntoolError as error:
         raise CnntoolError(f"layer {number}{before}: {error}") from None
-    place += 1
+    position += 1
     nested = ""
     if group is not None:
-        if place == len(words):
+        if position == len(words):
             names = ", ".join(group.table)
             raise CnntoolError(f"{word} (layer {number}): missing argument {group.metavar}: expected one of {names}")
-        if words[place] in group.table:
-            nested = words[place]
-            place += 1
-        elif not words[place].lower().endswith(".npy"):
-            near = did_you_mean(words[place], group.table) or f"; expected {', '.join(group.table)}, or a .npy file"
-            raise CnntoolError(f"{word} (layer {number}): {words[place]!r} is no {word}{near}")
+        if words[position] in group.table:
+            nested = words[position]
+            position += 1
+        elif not words[position].lower().endswith(".npy"):
+            near = did_you_mean(words[position], group.table) or f"; expected {', '.join(group.table)}, or a .npy file"
+            raise CnntoolError(f"{word} (layer {number}): {words[position]!r} is no {word}{near}")
     command = command_of(word, nested, base)
-    end = cut(command.params, words, place)
+    end = cut(command.params, words, position)
     try:
-        return command.make(list(words[place:end])), end
+        return command.make(list(words[position:end])), end
     except click.UsageError as error:
         message = _usage(error, words, end)
         if isinstance(error, click.NoSuchOption):
@@ -69,7 +69,7 @@ def _next_layer(
     raise CnntoolError(f"{command.name} (layer {number}): {message}")
 
 
-def cut(parameters: Sequence[click.Parameter], words: Sequence[str], place: int) -> int:
+def cut(parameters: Sequence[click.Parameter], words: Sequence[str], position: int) -> int:
     """Where the words of a command with these parameters end: after its arguments and the options around them.
 
     An option that it does not know is left in its piece, so that click can complain of it.
@@ -77,22 +77,22 @@ def cut(parameters: Sequence[click.Parameter], words: Sequence[str], place: int)
     options = {name: p for p in parameters if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)}
     arguments = [p for p in parameters if isinstance(p, click.Argument)]
     ended = False  # by `--`: what follows is an argument, whatever it begins with
-    while place < len(words):
-        word = words[place]
+    while position < len(words):
+        word = words[position]
         if word == "--" and not ended:
             ended = True
-            place += 1
+            position += 1
         elif not ended and word.startswith("-") and len(word) > 1 and not (arguments and _is_number(word)):
             name, equals, _ = word.partition("=")
             known = options.get(name)
             takes_value = known is not None and not known.is_flag and not known.count and not equals
-            place += 2 if takes_value else 1
+            position += 2 if takes_value else 1
         elif arguments and (not is_optional_choice(arguments[0]) or word in arguments[0].type.kind.values):  # type: ignore[attr-defined]
             arguments.pop(0)
-            place += 1
+            position += 1
         else:
             break
-    return min(place, len(words))
+    return min(position, len(words))
 
 
 def _is_number(word: str) -> bool:

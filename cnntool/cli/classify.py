@@ -65,10 +65,10 @@ def classified(
                 progress.advance()
                 failed()
 
-            def finish(number: int, volume: np.ndarray) -> np.ndarray:
+            def of_classes(number: int, volume: np.ndarray) -> np.ndarray:
                 return probabilities(pipeline, volume.reshape(1, -1))[0]
 
-            for _, item, found, _ in volumes(source, pipeline, preparation, threads, notices, finish, complain):
+            for _, item, found, _ in volumes(source, pipeline, preparation, threads, notices, of_classes, complain):
                 progress.advance()
                 yield Classified(item.name, item.label, found)
         notices.source(source, labels)
@@ -89,8 +89,8 @@ def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Class
     for first in range(0, len(table.features), ROWS):
         rows = table.features[first : first + ROWS]
         found = probabilities(pipeline, pipeline.run(rows[:, None, None], threads).reshape(len(rows), -1))
-        for place, row in enumerate(found, first):
-            yield Classified(table.paths[place], composed(table.labels[place]) or None, row)
+        for index, row in enumerate(found, first):
+            yield Classified(table.paths[index], composed(table.labels[index]) or None, row)
 
 
 def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:

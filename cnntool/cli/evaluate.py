@@ -95,12 +95,12 @@ def summary_of(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
     """What --json prints; a share of nothing is 0."""
     right, true, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
 
-    def share(part: int, whole: int) -> float:
-        return part / whole if whole else 0.0
+    def share(part: int, total: int) -> float:
+        return part / total if total else 0.0
 
     rows = []
-    for place, name in enumerate(classes):
-        hits, has, got = int(right[place]), int(true[place]), int(given[place])
+    for index, name in enumerate(classes):
+        hits, has, got = int(right[index]), int(true[index]), int(given[index])
         rows.append({
             "class": name, "images": has, "precision": share(hits, got), "recall": share(hits, has),
             "f1": share(2 * hits, has + got),

@@ -28,7 +28,7 @@ from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from cnntool.cli.work import Notices
-    from cnntool.images.items import Item, Source
+    from cnntool.images.items import Inputs, Item
     from cnntool.images.preparation import Preparation
 
 
@@ -77,7 +77,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
         ) as source,
     ):
         notices.source(source)
-        images = Images(source, preparation, threads, notices)
+        images = ImageData(source, preparation, threads, notices)
         pipeline.input_shape = images.first_shape()
         if not jobs(pipeline.graph, pipeline.input_shape):
             notices.say("no layer learns from data: the model holds the layers as they are")
@@ -108,10 +108,10 @@ def check_picture(path: str) -> None:
         raise CnntoolError(f"--show-filters {path}: expected the name of a picture, such as filters.png")
 
 
-class Images:
+class ImageData:
     """The inputs as data to learn from; one that fails is named once and then left out."""
 
-    def __init__(self, source: Source, preparation: Preparation, threads: int, notices: Notices) -> None:
+    def __init__(self, source: Inputs, preparation: Preparation, threads: int, notices: Notices) -> None:
         self._source, self._preparation = source, preparation
         self._threads, self._notices = threads, notices
         self.failures = 0
@@ -132,11 +132,11 @@ class Images:
         assert trouble is not None
         raise trouble
 
-    def each(
+    def for_each(
         self, prefix: Any, look: Callable[[int, Any], Any], add: Callable[[Any], None], doing: str
     ) -> None:  # fmt: skip
         from cnntool.cli.work import Progress, volumes
-        from cnntool.images.items import Source
+        from cnntool.images.items import Inputs
 
         failed: set[Item] = set()
         with Progress(len(self._source), self._notices, doing) as progress:
@@ -160,7 +160,7 @@ class Images:
         if len(failed) == len(self._source):
             raise BadInput("there is nothing to learn from: no image could be used")
         left = [item for item in self._source if item not in failed]
-        self._source = Source(left, self._source.text, single=self._source.single)
+        self._source = Inputs(left, self._source.text, single=self._source.single)
 
     @cached_property
     def _are_mixed(self) -> bool:

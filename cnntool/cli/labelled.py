@@ -12,9 +12,9 @@ from cnntool.errors import BadInput, CnntoolError
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.images.items import Item, Source
+    from cnntool.images.items import Inputs, Item
     from cnntool.images.preparation import Preparation
-    from cnntool.learning.data import Images
+    from cnntool.learning.data import ImageStore
 
 SHARE_OF_MEMORY = 0.5
 
@@ -22,12 +22,12 @@ SHARE_OF_MEMORY = 0.5
 class Labelled(NamedTuple):
     """Images with the numbers of their classes, and how many more could not be read."""
 
-    images: Images
+    images: ImageStore
     labels: np.ndarray
     failures: int
 
 
-def first_shape(source: Source, preparation: Preparation) -> tuple[int, int, int]:
+def first_shape(source: Inputs, preparation: Preparation) -> tuple[int, int, int]:
     """The shape of the first image that has one."""
     trouble: CnntoolError | None = None
     for item in source:
@@ -40,16 +40,16 @@ def first_shape(source: Source, preparation: Preparation) -> tuple[int, int, int
 
 
 def read_labelled(
-    source: Source, classes: list[str], shape: tuple[int, int, int], preparation: Preparation, threads: int,
+    source: Inputs, classes: list[str], shape: tuple[int, int, int], preparation: Preparation, threads: int,
     notices: Notices,
 ) -> Labelled:  # fmt: skip
     """Decodes all images, by threads. One that is broken is named and left out; one of another size is an error."""
     import numpy as np
 
-    from cnntool.learning.data import Images
+    from cnntool.learning.data import ImageStore
 
     check_room(len(source), shape)
-    images = Images(len(source), shape)
+    images = ImageStore(len(source), shape)
     numbers = {name: number for number, name in enumerate(classes)}
     labels: list[int] = []
     failures = 0
@@ -74,7 +74,7 @@ def read_labelled(
     return Labelled(images, np.array(labels), failures)
 
 
-def decoded(source: Source, preparation: Preparation, threads: int, notices: Notices) -> Iterator[tuple[Item, Any]]:
+def decoded(source: Inputs, preparation: Preparation, threads: int, notices: Notices) -> Iterator[tuple[Item, Any]]:
     """Each item with its volume, or with the error that it gave, in order."""
 
     def read(item: Item) -> Any:

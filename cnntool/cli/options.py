@@ -30,10 +30,10 @@ class ChainCommand(click.Command):
     """A command whose own arguments and options are followed by the words of a chain, which end in `words`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        place = cut(self.get_params(ctx), args, 0)
-        refuse_files_as_layers(args, place, ctx)
-        rest = super().parse_args(ctx, list(args[:place]))
-        ctx.params["words"] = tuple(args[place:])
+        start = cut(self.get_params(ctx), args, 0)
+        refuse_files_as_layers(args, start, ctx)
+        rest = super().parse_args(ctx, list(args[:start]))
+        ctx.params["words"] = tuple(args[start:])
         return rest
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
@@ -52,20 +52,20 @@ class InputCommand(click.Command):
     """A command without layers; a file too many is explained."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        place = cut(self.get_params(ctx), args, 0)
-        refuse_files_as_layers(args, place, ctx)
+        start = cut(self.get_params(ctx), args, 0)
+        refuse_files_as_layers(args, start, ctx)
         return super().parse_args(ctx, args)
 
 
-def refuse_files_as_layers(args: Sequence[str], place: int, ctx: click.Context) -> None:
+def refuse_files_as_layers(args: Sequence[str], start: int, ctx: click.Context) -> None:
     """A shell expands a pattern that is not quoted: from its second file on they stand where they do not belong.
 
-    `place` is the first word after the command's own.
+    `start` is the first word after the command's own.
     """
-    if place >= len(args) or args[place] in LAYERS:
+    if start >= len(args) or args[start] in LAYERS:
         return
-    looks_like_file = bool(os.path.splitext(args[place])[1])
-    found = next((w for w in (args[place], args[place - 1]) if looks_like_file and os.path.isfile(w)), None)
+    looks_like_file = bool(os.path.splitext(args[start])[1])
+    found = next((w for w in (args[start], args[start - 1]) if looks_like_file and os.path.isfile(w)), None)
     if found is not None:
         pattern = os.path.join(os.path.dirname(found), f"*{os.path.splitext(found)[1]}")
         raise click.UsageError(f"{found} is one file too many: a pattern is quoted, such as '{pattern}'", ctx)

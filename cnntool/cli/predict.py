@@ -68,7 +68,7 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
 
 def best_of(found: Classified, classes: list[str], top: int) -> Top:
     order = (-found.probabilities).argsort(kind="stable")[:top]
-    return [(classes[place], float(found.probabilities[place])) for place in order]
+    return [(classes[index], float(found.probabilities[index])) for index in order]
 
 
 @contextlib.contextmanager
@@ -94,7 +94,7 @@ def table_writer(stream: IO[str] | Results, top: int) -> Callable[[str, Top], An
 def csv_writer(stream: IO[str] | Results, top: int) -> Callable[[str, Top], Any]:
     """A row an image: its path, then classes and scores in turn."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["path", *(f"{what}{place}" for place in range(1, top + 1) for what in ("class", "score"))])
+    writer.writerow(["path", *(f"{what}{rank}" for rank in range(1, top + 1) for what in ("class", "score"))])
 
     def write(name: str, best: Top) -> None:
         writer.writerow([name, *(value for label, score in best for value in (label, f"{score:.6f}"))])

@@ -125,31 +125,31 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
     names = [shown_words_of_row(pipeline, row) for row in rows]
     digits = len(str(len(pipeline.graph.nodes)))
 
-    def room() -> int:
+    def words_width() -> int:
         """What is left for the layer's words."""
         return width - 2 - digits - sum(3 + max(map(len, cells[column.title])) for column in columns) - 3
 
     longest = max([5, *map(len, names)])
-    while room() < min(longest, 28) and (least := max(columns, key=lambda column: column.rank)).rank > 0:
-        columns.remove(least)
-    layer_width = max(5, min(longest, room()))
+    while words_width() < min(longest, 28) and (lowest := max(columns, key=lambda column: column.rank)).rank > 0:
+        columns.remove(lowest)
+    layer_width = max(5, min(longest, words_width()))
     widths = [max(map(len, cells[column.title])) for column in columns]
 
-    def line(row: str, layer: Line, place: int, style: str = "") -> Line:
+    def line(row: str, layer: Line, index: int, style: str = "") -> Line:
         pieces = [(f" {row:>{digits}}", "dim"), ("   ", ""), *layer]
         pieces.append((" " * (layer_width - sum(len(text) for text, _ in layer)), ""))
         for column, wide in zip(columns, widths, strict=True):
-            text = cells[column.title][place]
+            text = cells[column.title][index]
             pieces.append((f"   {text:<{wide}}" if column.title == "output" else f"   {text:>{wide}}", style))
         return pieces
 
     rule = " " + "\u2500" * (digits + layer_width + 3 + sum(3 + wide for wide in widths))
     table: list[Line] = [[], line("", [("layer", "bold")], 0, "bold"), [(rule, "")]]
     table.append(line("", [("input", "dim")], 1, "dim"))
-    for place, (row, name) in enumerate(zip(rows, names, strict=True), 2):
+    for index, (row, name) in enumerate(zip(rows, names, strict=True), 2):
         first, *rest = textwrap.wrap(name, layer_width, break_on_hyphens=False) or [""]
         word, space, options = first.partition(" ")
-        table.append(line(str(row["row"]), [(word, "bold cyan"), (space + options, "")], place))
+        table.append(line(str(row["row"]), [(word, "bold cyan"), (space + options, "")], index))
         table.extend([(" " * (digits + 4) + words, "")] for words in rest)
     return [*table, [], line("", [("total", "bold")], -1, "bold"), []]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.cli.work import Notices
-    from cnntool.images.items import Source
+    from cnntool.images.items import Inputs
     from cnntool.images.preparation import Preparation
     from cnntool.pipeline import Pipeline
 
@@ -125,7 +125,7 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
 
 
 def large_into_file(
-    pipeline: Pipeline, source: Source, preparation: Preparation, targets: list[Path] | IO[bytes]
+    pipeline: Pipeline, source: Inputs, preparation: Preparation, targets: list[Path] | IO[bytes]
 ) -> tuple[str, Path] | None:
     """The input's and the output's file, where volumes so large lie between them that rows should be streamed."""
     from cnntool.images.write import output_format
@@ -161,7 +161,7 @@ def run_large(
         return rows.shape
 
 
-def targets_of(source: Source, output: str, form: str | None, overwrite: bool) -> list[Path] | IO[bytes]:
+def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -> list[Path] | IO[bytes]:
     """Where each result goes, with everything checked that can be checked before any work."""
     from cnntool.images.names import is_for_many, output_paths
     from cnntool.images.write import FORMATS, output_format

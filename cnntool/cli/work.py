@@ -15,7 +15,7 @@ from cnntool.pipeline import Pipeline
 if TYPE_CHECKING:
     import numpy as np
 
-    from cnntool.images.items import Item, Source
+    from cnntool.images.items import Inputs, Item
     from cnntool.images.preparation import Preparation
     from cnntool.images.printed import Failures
     from cnntool.images.resizing import Resizer
@@ -56,7 +56,7 @@ class Notices:
         listed = f"; they are listed in {errors.path}" if errors.path else ""
         self.say(f"{errors.count} of {total} images failed{listed}")
 
-    def source(self, source: Source, labels: bool = False) -> None:
+    def source(self, source: Inputs, labels: bool = False) -> None:
         """What a folder or an archive held and was not read; with `labels`, also classes without an image."""
         for line in source.notes(labels):
             self.say(line)
@@ -83,15 +83,15 @@ class Runner(Protocol):
 
 
 def volumes(
-    source: Source,
+    source: Inputs,
     pipeline: Runner,
     preparation: Preparation,
     threads: int,
     notices: Notices,
-    finish: Callable[[int, np.ndarray], Any],
+    result_of: Callable[[int, np.ndarray], Any],
     failed: Callable[[Item, CnntoolError], None],
 ) -> Iterator[tuple[int, Item, Any, tuple[int, ...]]]:
-    """Runs all inputs; yields (number, item, result of `finish(number, volume)`, input's shape) in their order.
+    """Runs all inputs; yields (number, item, result of `result_of(number, volume)`, input's shape) in their order.
 
     Several images: each thread reads, computes and finishes one image at a time. One image: its bands are spread over
     the threads. An input that fails goes to `failed` and the work goes on; a single input raises. So does a mistake in
@@ -102,7 +102,7 @@ def volumes(
 
     def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
         volume = item.read(preparation, notices.say, resizer)
-        return finish(number, pipeline.run(volume, threads=spread)), volume.shape
+        return result_of(number, pipeline.run(volume, threads=spread)), volume.shape
 
     if len(source) == 1:
         try:
@@ -117,7 +117,7 @@ def volumes(
         number, item = following
         volume = item.read(preparation, notices.say, resizer)
         try:
-            return finish(number, pipeline.run(volume, threads=spread)), volume.shape
+            return result_of(number, pipeline.run(volume, threads=spread)), volume.shape
         except CnntoolError as error:
             raise Unfit(f"{item.where}: {error}") from None
 
@@ -136,7 +136,7 @@ def volumes(
         yield number, item, result, shape
 
 
-def any_fits(source: Source, preparation: Preparation, compute: Callable[[tuple[int, Item]], Any]) -> bool:
+def any_fits(source: Inputs, preparation: Preparation, compute: Callable[[tuple[int, Item]], Any]) -> bool:
     """Whether an input can be computed, by one of each shape among the first."""
     shapes: set[tuple[int, ...]] = set()
     for number, item in enumerate(source[:LOOKED_AT]):

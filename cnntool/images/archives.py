@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cnntool.errors import BadInput
 from cnntool.images import formats
-from cnntool.images.items import Item, Source
+from cnntool.images.items import Inputs, Item
 from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOut, is_side_file
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 from cnntool.images.names import clean_name, composed
@@ -28,7 +28,7 @@ class Archive(Protocol):
     def close(self) -> None: ...
 
 
-def open_archive(path: str) -> Source:
+def open_archive(path: str) -> Inputs:
     """The images and volumes of a `.zip` or `.tar` (also `.gz`, `.bz2`, `.xz`, `.zst`), in the archive's order.
 
     Hidden files are skipped; folders, devices, links that lead out and other suffixes are counted. A link to a file of
@@ -53,7 +53,7 @@ def open_archive(path: str) -> Source:
         Item(name, content=functools.partial(_content, archive, member, f"{path}/{name}"), where=f"{path}/{name}")
         for name, member in wanted.items()
     ]
-    return Source(items, path, close=archive.close, left_out=left_out, folders=_set_labels(items, named))
+    return Inputs(items, path, close=archive.close, left_out=left_out, folders=_set_labels(items, named))
 
 
 def _opened(path: str) -> Archive:

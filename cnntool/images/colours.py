@@ -20,9 +20,9 @@ def rgb(text: str) -> tuple[int, int, int]:
 
 def table(anchors: tuple[str, ...]) -> np.ndarray:
     """uint8 257 x 3: the map in 256 steps, and the colour of NaN as the last."""
-    places = np.linspace(0, len(anchors) - 1, STEPS)
+    positions = np.linspace(0, len(anchors) - 1, STEPS)
     colours = np.array([rgb(anchor) for anchor in anchors], np.float64)
-    steps = [np.interp(places, np.arange(len(anchors)), colours[:, part]) for part in range(3)]
+    steps = [np.interp(positions, np.arange(len(anchors)), colours[:, part]) for part in range(3)]
     return np.vstack([np.rint(np.stack(steps, axis=1)), rgb(NOT_A_NUMBER)]).astype(np.uint8)
 
 

@@ -119,10 +119,10 @@ def register_heif() -> None:
 def _cut_to_8(head: bytes) -> list[str]:
     """A note when the file has more than 8 bits a channel where Pillow keeps 8."""
     bits = 8
-    if head[4:8] == b"ftyp" and (place := head.find(b"pixi")) > 0 and len(head) > place + 9:
-        bits = head[place + 9]
-    elif (place := head.find(b"\xff\x4f\xff\x51")) >= 0 and len(head) > place + 42:
-        components, depth = head[place + 41], (head[place + 42] & 127) + 1
+    if head[4:8] == b"ftyp" and (offset := head.find(b"pixi")) > 0 and len(head) > offset + 9:
+        bits = head[offset + 9]
+    elif (offset := head.find(b"\xff\x4f\xff\x51")) >= 0 and len(head) > offset + 42:
+        components, depth = head[offset + 41], (head[offset + 42] & 127) + 1
         bits = depth if components > 2 else 8
     elif head[:2] == b"\x01\xda" and head[3:4] == b"\x02":
         bits = 16

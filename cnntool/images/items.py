@@ -71,7 +71,7 @@ class Item:
         return self.path
 
 
-class Source(Sequence[Item]):
+class Inputs(Sequence[Item]):
     """The inputs in their order. `single` tells one image by form: a file or standard input, never a folder of one.
 
     `left_out` is what was there and is not read, `empty` the folders that would be classes and hold no input. A context
@@ -107,7 +107,7 @@ class Source(Sequence[Item]):
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> Inputs:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -66,7 +66,7 @@ def turned_size(image: Any) -> tuple[int, int]:
 
 def _png_tells_late(file: Any) -> bool:
     """Whether chunks that may hold an orientation follow the pixels; the file is left where it was."""
-    place = file.tell()
+    position = file.tell()
     try:
         file.seek(8)
         pixels_seen = False
@@ -80,4 +80,4 @@ def _png_tells_late(file: Any) -> bool:
             file.seek(length + 4, os.SEEK_CUR)
         return False
     finally:
-        file.seek(place)
+        file.seek(position)

@@ -18,7 +18,7 @@ import numpy as np
 from cnntool.images.orientation import turned_array
 from cnntool.images.samples import Meaning, meaning_of, to_volume
 from cnntool.images.segments import PLAIN, Segments, can_read, check_segments
-from cnntool.images.tiff import File, Page, Tags, Unsupported, page_of
+from cnntool.images.tiff import Page, RandomAccess, Tags, Unsupported, page_of
 
 CCITT, JPEG = (2, 3, 4), 7
 YCBCR, LAB = 6, 8
@@ -104,7 +104,7 @@ class Decoded:
         return numbers
 
 
-def open_page(tags: Tags, file: File, source: str | bytes) -> tuple[Page, Pixels | None]:
+def open_page(tags: Tags, file: RandomAccess, source: str | bytes) -> tuple[Page, Pixels | None]:
     """A page, and what reads it; None where Pillow does. Unsupported for what nothing here reads."""
     page = page_of(tags)
     if page.has_larger:

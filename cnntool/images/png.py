@@ -53,12 +53,12 @@ def chunks_of(file: IO[bytes]) -> list[Chunk]:
     """
     chunks: list[Chunk] = []
     end = file.seek(0, io.SEEK_END)
-    place = file.seek(len(MAGIC))
+    offset = file.seek(len(MAGIC))
     while len(head := file.read(8)) == 8:
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
-        broken = place + 12 + length > end
+        broken = offset + 12 + length > end
         if not kind[0] & 32 or broken:
-            file.seek(place + 12 + length)
+            file.seek(offset + 12 + length)
         elif length > LARGEST_NOTE and kind not in ANIMATION:
             broken = True  # larger than what is kept
             file.seek(length + 4, io.SEEK_CUR)
@@ -67,10 +67,10 @@ def chunks_of(file: IO[bytes]) -> list[Chunk]:
             broken = zlib.crc32(kind + content) != int.from_bytes(file.read(4), "big")
         if broken and kind == b"tRNS":
             raise ValueError("its transparency (tRNS) is broken")
-        chunks.append(Chunk(kind, place + 8, length, broken))
+        chunks.append(Chunk(kind, offset + 8, length, broken))
         if kind == b"IEND":
             break
-        place += 12 + length
+        offset += 12 + length
     return chunks
 
 

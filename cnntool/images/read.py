@@ -42,7 +42,7 @@ __all__ = [
     "read_volume",
 ]
 
-Source = str | os.PathLike[str] | bytes | IO[bytes]
+Readable = str | os.PathLike[str] | bytes | IO[bytes]
 Notice = Callable[[str], None]
 
 EXPECTED = "expected a whole PNG, JPEG, TIFF, WebP, BMP, GIF or PPM file"
@@ -61,7 +61,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def read_image(
-    source: Source,
+    source: Readable,
     preparation: Preparation = AS_IT_IS,
     *,
     name: str | None = None,
@@ -128,7 +128,7 @@ def tell(found: Found, name: str, notice: Notice | None) -> None:
 
 
 def read_volume(
-    source: Source,
+    source: Readable,
     preparation: Preparation = AS_IT_IS,
     notice: Notice | None = None,
     *,
@@ -156,7 +156,7 @@ def read_volume(
 
 
 def image_shape(
-    source: Source, preparation: Preparation = AS_IT_IS, *, name: str | None = None
+    source: Readable, preparation: Preparation = AS_IT_IS, *, name: str | None = None
 ) -> tuple[int, int, int]:
     """(height, width, channels) that `read_volume` would give, from the header alone. Raises as that does."""
     name = name or name_of(source)
@@ -292,7 +292,7 @@ def volume_size(preparation: Preparation, height: int, width: int) -> tuple[int,
     return preparation.cropped(height, width)
 
 
-def looked_at(source: Source, name: str) -> tuple[Source, bool]:
+def looked_at(source: Readable, name: str) -> tuple[Readable, bool]:
     """The source, a stream as its bytes, and whether it begins as a `.npy` file or is called one."""
     if not isinstance(source, str | bytes | os.PathLike):
         with decoding(name):
@@ -305,7 +305,7 @@ def looked_at(source: Source, name: str) -> tuple[Source, bool]:
         return source, file.read(len(volumes.MAGIC)) == volumes.MAGIC
 
 
-def name_of(source: Source) -> str:
+def name_of(source: Readable) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     stream_name = getattr(source, "name", None)

@@ -15,7 +15,7 @@ from cnntool.images.pages import Pixels
 from cnntool.images.preparation import AS_IT_IS, Preparation
 from cnntool.images.read import (
     Notice,
-    Source,
+    Readable,
     decoding,
     finished,
     looked_at,
@@ -32,8 +32,8 @@ from cnntool.images.strips import RandomFile, Strip, strips_of
 
 
 def open_rows(
-    source: Source, preparation: Preparation = AS_IT_IS, notice: Notice | None = None, *, name: str | None = None
-) -> Rows:
+    source: Readable, preparation: Preparation = AS_IT_IS, notice: Notice | None = None, *, name: str | None = None
+) -> RowReader:
     """The rows of an image or a `.npy` volume, prepared: `rows[a:b]` is exactly `read_volume(...)[a:b]`.
 
     What stays in memory between two reads:
@@ -56,7 +56,7 @@ def open_rows(
     return _image_rows(content, preparation, notice, name)
 
 
-class Rows(abc.ABC):
+class RowReader(abc.ABC):
     """The rows of one input: `shape` is (height, width, channels), `rows[a:b]` is float32 (b - a) x width x channels.
 
     Each slice is a new C-contiguous array. Several threads may read. A context manager; leaving it closes the file.
@@ -83,7 +83,7 @@ class Rows(abc.ABC):
         with decoding(self.name):
             return self._read(first, last)
 
-    def __enter__(self) -> Rows:
+    def __enter__(self) -> RowReader:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,7 +104,7 @@ class Rows(abc.ABC):
         return slice(self._left, self._left + self.shape[1])
 
 
-class _Whole(Rows):
+class _InMemory(RowReader):
     """A volume that had to be read whole, prepared already."""
 
     def __init__(self, volume: np.ndarray, name: str) -> None:
@@ -115,7 +115,7 @@ class _Whole(Rows):
         return self._volume[first:last].copy()
 
 
-class _OfVolume(Rows):
+class _VolumeRows(RowReader):
     """A `.npy` file in C order. Its rows are read, not mapped: pages of a mapping would count as this process's."""
 
     def __init__(self, file: RandomFile, header: Header, *rows: Any) -> None:
@@ -136,7 +136,7 @@ class _OfVolume(Rows):
         self._file.close()
 
 
-class _OfPage(Rows):
+class _PageRows(RowReader):
     """A page of a TIFF that Pillow is not asked for."""
 
     def __init__(self, file: RandomFile | None, pixels: Pixels, *rows: Any) -> None:
@@ -152,7 +152,7 @@ class _OfPage(Rows):
             self._file.close()
 
 
-class _OfStrips(Rows):
+class _StripRows(RowReader):
     """An image file of plain pixels."""
 
     def __init__(self, file: RandomFile, strips: list[Strip], image: Any, *rows: Any) -> None:
@@ -180,7 +180,7 @@ class _OfStrips(Rows):
         self._file.close()
 
 
-class _OfPixels(Rows):
+class _PixelRows(RowReader):
     """An image that Pillow holds, in the mode of its file or flat already; floats are made of single bands."""
 
     def __init__(self, image: Any, raw: str, *rows: Any) -> None:
@@ -198,13 +198,13 @@ class _OfPixels(Rows):
         self._image = None
 
 
-def _volume_rows(source: Source, preparation: Preparation, notice: Notice | None, name: str) -> Rows:
+def _volume_rows(source: Readable, preparation: Preparation, notice: Notice | None, name: str) -> RowReader:
     header = volumes.header(source, name)
     shape = header.shape
     if header.fortran or isinstance(source, bytes):
         if header.fortran and notice is not None:
             notice(f"{name}: columns first (Fortran order), so the whole volume is held in memory")
-        return _Whole(read_volume(source, preparation, notice, name=name), name)
+        return _InMemory(read_volume(source, preparation, notice, name=name), name)
     with naming(name):
         size = volume_size(preparation, *shape[:2])
         corner = preparation.corner(*shape[:2])
@@ -212,30 +212,30 @@ def _volume_rows(source: Source, preparation: Preparation, notice: Notice | None
     volumes.tell_type(header.dtype, name, notice)
     with decoding(name):
         file = RandomFile(source, name)
-    return _OfVolume(file, header, (*size, channels), corner, preparation, name)
+    return _VolumeRows(file, header, (*size, channels), corner, preparation, name)
 
 
-def _image_rows(source: Source, preparation: Preparation, notice: Notice | None, name: str) -> Rows:
+def _image_rows(source: Readable, preparation: Preparation, notice: Notice | None, name: str) -> RowReader:
     with decoding(name), inspected(source, name, preparation.page) as found:
         tell(found, name, notice)
         if found.pixels is not None and found.pixels.page.orientation == 1 and preparation.resize is None:
             return _tiff_rows(found, preparation, name)
         if found.pixels is not None or found.stack or found.deep is not None:
-            return _Whole(finished(volume_of(found, preparation, name), preparation, name), name)
+            return _InMemory(finished(volume_of(found, preparation, name), preparation, name), name)
         return _pillow_rows(found, preparation, name)
 
 
-def _tiff_rows(found: Found, preparation: Preparation, name: str) -> Rows:
+def _tiff_rows(found: Found, preparation: Preparation, name: str) -> RowReader:
     assert found.pixels is not None
     height, width, channels = found.pixels.shape
     with naming(name):
         shape = (*preparation.size(height, width), preparation.channels(channels))
         corner = preparation.corner(height, width)
     file, found.file = found.file, None  # the rows close it
-    return _OfPage(file, found.pixels, shape, corner, preparation, name)
+    return _PageRows(file, found.pixels, shape, corner, preparation, name)
 
 
-def _pillow_rows(found: Found, preparation: Preparation, name: str) -> Rows:
+def _pillow_rows(found: Found, preparation: Preparation, name: str) -> RowReader:
     source = found.source
     with opened(source, name, found.frame) as image:
         raw = decode.raw_mode(image)
@@ -249,9 +249,9 @@ def _pillow_rows(found: Found, preparation: Preparation, name: str) -> Rows:
             pixels, corner = prepared(image, preparation, name), (0, 0)
         elif not isinstance(source, bytes) and (strips := strips_of(image)) is not None:
             file = RandomFile(source, name)
-            return _OfStrips(file, strips, image, (*size, channels), corner, preparation, name)
+            return _StripRows(file, strips, image, (*size, channels), corner, preparation, name)
         pixels.load()
         with naming(name):
             # The picture in an icon may have other channels than the icon's header tells.
             channels = preparation.channels(decode.channels_of(pixels.mode))
-        return _OfPixels(pixels, raw, (*size, channels), corner, preparation, name)
+        return _PixelRows(pixels, raw, (*size, channels), corner, preparation, name)

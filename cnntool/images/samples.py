@@ -48,7 +48,7 @@ def meaning_of(page: Page) -> Meaning:
     needed = {RGB: 3, CMYK: 4}.get(page.photometric, 1)
     if page.samples < needed:
         raise ValueError(f"{page.samples} samples a pixel where its colours need {needed}")
-    alphas = [place for place, kind in enumerate(page.extra) if kind in (PREMULTIPLIED, STRAIGHT)]
+    alphas = [index for index, kind in enumerate(page.extra) if kind in (PREMULTIPLIED, STRAIGHT)]
     beyond = page.samples - needed
     if len(page.extra) > beyond or len(alphas) > 1:
         raise ValueError(
@@ -109,7 +109,7 @@ def over_white(volume: np.ndarray, opacity: np.ndarray, premultiplied: bool = Fa
     return np.asarray(volume * opacity + (1 - opacity), np.float32)
 
 
-def _looked_up(places: np.ndarray, page: Page) -> np.ndarray:
+def _looked_up(indices: np.ndarray, page: Page) -> np.ndarray:
     if page.colour_map is None or page.kind != "u" or len(page.colour_map) != 3 * 2**page.bits:
         raise ValueError("a palette that is missing, or has another length than its bits tell")
     colours = page.colour_map.reshape(3, -1).T
@@ -120,4 +120,4 @@ def _looked_up(places: np.ndarray, page: Page) -> np.ndarray:
         table = (colours >> 8) / np.float32(255)
     else:
         table = colours / np.float32(65535)
-    return table.astype(np.float32)[places]
+    return table.astype(np.float32)[indices]

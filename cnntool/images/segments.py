@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cnntool.images.tiff import File, Page
+from cnntool.images.tiff import Page, RandomAccess
 
 PLAIN = 1
 # Compressions that know bytes and no pixels -> how many bytes one packed byte may become, at most.
@@ -47,7 +47,7 @@ class Segments:
     The packed segments of the last row that was asked for are kept, for the next rows begin there.
     """
 
-    def __init__(self, page: Page, file: File) -> None:
+    def __init__(self, page: Page, file: RandomAccess) -> None:
         """A ValueError when strips or tiles are missing, or lie beyond the end of the file."""
         self.page, self._file = page, file
         self._samples = 1 if page.planar else page.samples
@@ -85,12 +85,12 @@ class Segments:
                     if page.compression == PLAIN:
                         values = self._unpacked(self._plain(number, begin, end), end - begin)
                     else:
-                        whole = before.get(number)
-                        if whole is None:
-                            whole = self._packed(number)
+                        segment = before.get(number)
+                        if segment is None:
+                            segment = self._packed(number)
                         if top + height >= last:
-                            kept[number] = whole
-                        values = whole[begin:end]
+                            kept[number] = segment
+                        values = segment[begin:end]
                     numbers[top + begin - first : top + end - first, left:right, part] = values[:, : right - left]
         self._kept = kept
         return numbers
@@ -150,9 +150,9 @@ def _from_bits(content: np.ndarray, bits: int, shape: tuple[int, int, int]) -> n
     rows, columns, samples = shape
     numbers = np.zeros((rows, columns * samples), np.uint16)
     for row in range(rows):  # one by one, since each bit becomes a byte
-        each = np.unpackbits(content[row])[: columns * samples * bits].reshape(-1, bits)
+        row_bits = np.unpackbits(content[row])[: columns * samples * bits].reshape(-1, bits)
         for bit in range(bits):
-            numbers[row] = numbers[row] << 1 | each[:, bit]
+            numbers[row] = numbers[row] << 1 | row_bits[:, bit]
     return numbers.reshape(shape)
 
 

@@ -13,7 +13,7 @@ from typing import IO
 from cnntool.errors import CnntoolError
 from cnntool.images import formats
 from cnntool.images.folders import Walk, matching
-from cnntool.images.items import Item, Source
+from cnntool.images.items import Inputs, Item
 from cnntool.images.leftout import LeftOut
 from cnntool.images.listing import listed, listed_file
 from cnntool.images.names import composed, on_disk
@@ -30,7 +30,7 @@ def open_source(
     stdin: IO[bytes] | None = None,
     labels: bool = False,
     outputs: Sequence[str] = (),
-) -> Source:
+) -> Inputs:
     """The inputs that INPUT names.
 
     An image or `.npy` file; a folder (recursive, sorted by path, hidden files skipped, only suffixes that can be read);
@@ -69,10 +69,10 @@ def open_source(
     return source
 
 
-def _source_of(text: str, stdin: IO[bytes] | None, outputs: Sequence[str]) -> Source:
+def _source_of(text: str, stdin: IO[bytes] | None, outputs: Sequence[str]) -> Inputs:
     if text == STDIN:
         once = stream_once(stdin or sys.stdin.buffer, "stdin")
-        return Source([Item("stdin", content=once)], text, single=True)
+        return Inputs([Item("stdin", content=once)], text, single=True)
     if not text or "\0" in text:
         raise CnntoolError(f"{text!r}: {EXPECTED}")
     path = on_disk(text)
@@ -86,33 +86,33 @@ def _source_of(text: str, stdin: IO[bytes] | None, outputs: Sequence[str]) -> So
         if not os.path.isfile(path):
             if formats.is_archive(text):
                 raise CnntoolError(f"{text}: a pipe: an archive is read from a plain file")
-            return Source([Item(name, content=pipe_once(path), where=text)], text, single=True)
+            return Inputs([Item(name, content=pipe_once(path), where=text)], text, single=True)
         if formats.is_archive(text):
             from cnntool.images.archives import open_archive
 
             return open_archive(path)
-        return Source([Item(name, path)], text, single=True)
+        return Inputs([Item(name, path)], text, single=True)
     if glob.has_magic(text):
         return _of_pattern(text, outputs)
     raise CnntoolError(f"{text}: no such file or folder: {EXPECTED}")
 
 
-def _of_folder(folder: str, text: str, outputs: Sequence[str]) -> Source:
+def _of_folder(folder: str, text: str, outputs: Sequence[str]) -> Inputs:
     walk = Walk(LeftOut(), outputs)
     items = []
     for name, raw in _distinct((raw, raw) for raw in walk.names(folder)):
         label = name.split("/")[0] if "/" in name else None
         items.append(Item(name, os.path.join(folder, *raw.split("/")), label=label))
-    return Source(items, text, left_out=walk.left_out, folders=walk.folders(folder))
+    return Inputs(items, text, left_out=walk.left_out, folders=walk.folders(folder))
 
 
-def _of_pattern(pattern: str, outputs: Sequence[str]) -> Source:
+def _of_pattern(pattern: str, outputs: Sequence[str]) -> Inputs:
     for form in dict.fromkeys((pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD")))):
         walk = Walk(LeftOut(), outputs)
         items = [Item(name, path, label=_holder(path)) for name, path in _distinct(matching(form, walk))]
         if items:
             break
-    return Source(items, pattern, left_out=walk.left_out)
+    return Inputs(items, pattern, left_out=walk.left_out)
 
 
 def _distinct(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -124,12 +124,12 @@ def _distinct(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         taken.add(name)
 
 
-def _of_list(names: list[str], folder: str, text: str) -> Source:
+def _of_list(names: list[str], folder: str, text: str) -> Inputs:
     items = []
     for name in names:
         path = on_disk(name if folder in ("", os.curdir) else os.path.join(folder, name))
         items.append(Item(composed(name), path, label=_holder(path)))
-    return Source(items, text)
+    return Inputs(items, text)
 
 
 def _holder(path: str) -> str | None:

@@ -45,7 +45,7 @@ DEFAULTS = ("", 0, 1)
 
 
 class RandomFile:
-    """A file, or the bytes of one, that several threads may read at any place."""
+    """A file, or the bytes of one, that several threads may read at any offset."""
 
     def __init__(self, source: Any, name: str) -> None:
         self._file: Any
@@ -95,7 +95,7 @@ class Strip:
     def row_bytes(self) -> int:
         return ((self.right - self.left) * BITS[self.raw] + 7) // 8
 
-    def place(self, top: int, bottom: int) -> tuple[int, int]:
+    def byte_range(self, top: int, bottom: int) -> tuple[int, int]:
         """(offset, length) in the file of the image's rows `top` to `bottom`, which lie in the strip."""
         before = top - self.top if self.step > 0 else self.bottom - bottom
         return self.offset + before * self.stride, (bottom - top - 1) * self.stride + self.row_bytes
@@ -103,7 +103,7 @@ class Strip:
     def pixels(self, file: RandomFile, mode: str, top: int, bottom: int) -> Image.Image:
         """The image's rows `top` to `bottom` in Pillow's `mode`, as its own decoder unpacks them."""
         size = self.right - self.left, bottom - top
-        content = file.read(*self.place(top, bottom))
+        content = file.read(*self.byte_range(top, bottom))
         return Image.frombytes(mode, size, content, "raw", self.raw, self.stride, self.step)
 
 
@@ -127,7 +127,7 @@ def strips_of(image: Any) -> list[Strip] | None:
         strips.append(strip)
     if not _cover(strips, *image.size):
         return None
-    end = max(sum(strip.place(strip.top, strip.bottom)) for strip in strips)
+    end = max(sum(strip.byte_range(strip.top, strip.bottom)) for strip in strips)
     missing = end - Path(image.filename).stat().st_size
     if missing > 0:
         raise ValueError(f"truncated, {missing} bytes are missing")

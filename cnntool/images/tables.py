@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.files import PathLike, Replacement, as_text, close_quietly, finish, new_file, removed, writing
+from cnntool.files import PathLike, Replacement, as_text, close_quietly, flush_and_close, new_file, removed, writing
 from cnntool.locks import Claim
 
 
@@ -146,7 +146,7 @@ class CsvTable(Table):
     def _finish(self) -> Path:
         if not self.rows:
             self._head(0)
-        finish(self._file, self.path)
+        flush_and_close(self._file, self.path)
         return self.parts / "table.csv"
 
 
@@ -167,7 +167,7 @@ class JsonLinesTable(Table):
         self._file.write(f'{json.dumps(head)[:-1]}, "features": [{", ".join(texts)}]}}\n')
 
     def _finish(self) -> Path:
-        finish(self._file, self.path)
+        flush_and_close(self._file, self.path)
         return self.parts / "table.jsonl"
 
 
@@ -190,9 +190,9 @@ class NpzTable(Table):
             self._texts[array].write(json.dumps(text) + "\n")
 
     def _finish(self) -> Path:
-        finish(self._features, self.path, synchronise=False)
+        flush_and_close(self._features, self.path, synchronise=False)
         for texts in self._texts.values():
-            finish(texts, self.path, synchronise=False)
+            flush_and_close(texts, self.path, synchronise=False)
         table = self._open("table.npz")
         with zipfile.ZipFile(table, "w", zipfile.ZIP_STORED) as archive:
             with (
@@ -210,7 +210,7 @@ class NpzTable(Table):
                     for line in lines:
                         text = json.loads(line).encode("utf-32-le", "surrogatepass")
                         member.write(text.ljust(4 * longest, b"\0"))
-        finish(table, self.path)
+        flush_and_close(table, self.path)
         return self.parts / "table.npz"
 
 

@@ -65,9 +65,9 @@ class Tar:
             raise BadInput(f"damaged after {found[-1].name}" if found else "damaged")
 
     def expect(self, members: Sequence[Member]) -> None:
-        by_place = {member.raw.offset: member.raw for member in members}
-        self._wanted = [by_place[offset] for offset in sorted(by_place)]
-        self._places = {raw.offset: place for place, raw in enumerate(self._wanted)}
+        by_offset = {member.raw.offset: member.raw for member in members}
+        self._wanted = [by_offset[offset] for offset in sorted(by_offset)]
+        self._indices = {raw.offset: index for index, raw in enumerate(self._wanted)}
         seen: set[int] = set()
         for member in members:
             (self._shared if member.raw.offset in seen else seen).add(member.raw.offset)
@@ -78,13 +78,13 @@ class Tar:
         with self._lock:
             if raw.offset in self._kept:
                 return self._kept[raw.offset] if raw.offset in self._shared else self._kept.pop(raw.offset)
-            place = self._places[raw.offset]
+            index = self._indices[raw.offset]
             if self._keeps:
-                for passed in self._wanted[self._next : place][-KEPT_MEMBERS:]:
+                for passed in self._wanted[self._next : index][-KEPT_MEMBERS:]:
                     if passed.size <= KEPT_BYTES and not passed.issparse():
                         with contextlib.suppress(BadInput):  # told when it is asked for
                             self._keep(passed, self._content(passed))
-                self._next = place + 1
+                self._next = index + 1
             content = self._content(raw)
             if self._keeps and raw.offset in self._shared:
                 self._keep(raw, content)
@@ -184,11 +184,11 @@ class _Rewinding(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
-        if place < self._at:
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if offset < self._at:
             self._reader.close()
             self._begin()
-        while self._at < place and self.read(min(limits.CHUNK, place - self._at)):
+        while self._at < offset and self.read(min(limits.CHUNK, offset - self._at)):
             pass
         return self._at
 

@@ -37,8 +37,8 @@ FORMATS = {1: "u", 2: "i", 3: "f"}
 Tags = dict[int, np.ndarray]
 
 
-class File(Protocol):
-    """What is read at any place."""
+class RandomAccess(Protocol):
+    """Bytes that can be read from any offset."""
 
     size: int
 
@@ -54,7 +54,7 @@ class Unsupported(ValueError):
 class Page:
     """One image of a file.
 
-    `index` is its place among all of the file, `order` "<" or ">", `kind` "u", "i" or "f" for unsigned, signed and
+    `index` is its number among all of the file, `order` "<" or ">", `kind` "u", "i" or "f" for unsigned, signed and
     floating numbers, `extra` the meaning of samples beyond the colours. A segment is a strip or a tile: `segment` is
     its (height, width). With `planar` each sample has segments of its own.
     """
@@ -93,15 +93,15 @@ class Page:
         return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
-def pages_of(file: File) -> list[Tags]:
-    """The tags of all pages but reduced copies and masks, each with its place in the file as `INDEX`."""
-    order, big, place = _header(file)
+def pages_of(file: RandomAccess) -> list[Tags]:
+    """The tags of all pages but reduced copies and masks, each with its number in the file as `INDEX`."""
+    order, big, offset = _header(file)
     pages: list[tuple[int, Tags]] = []
     seen: set[int] = set()
-    while place and place not in seen and len(seen) < MAX_PAGES:
-        seen.add(place)
+    while offset and offset not in seen and len(seen) < MAX_PAGES:
+        seen.add(offset)
         try:
-            tags, place = _directory(file, place, order, big)
+            tags, offset = _directory(file, offset, order, big)
         except ValueError:
             if not pages:
                 raise
@@ -159,8 +159,8 @@ def page_of(tags: Tags) -> Page:
     )
 
 
-def _header(file: File) -> tuple[str, bool, int]:
-    """Byte order, whether it is a BigTIFF, and the place of the first directory."""
+def _header(file: RandomAccess) -> tuple[str, bool, int]:
+    """Byte order, whether it is a BigTIFF, and the offset of the first directory."""
     head = file.read(0, 8).tobytes()
     order = "<" if head[:2] == b"II" else ">"
     big = head[:4] in MAGICS[2:]
@@ -171,14 +171,14 @@ def _header(file: File) -> tuple[str, bool, int]:
     return order, True, struct.unpack(f"{order}Q", file.read(8, 8).tobytes())[0]
 
 
-def _directory(file: File, place: int, order: str, big: bool) -> tuple[Tags, int]:
-    """The tags of one page that are wanted, and the place of the next."""
+def _directory(file: RandomAccess, offset: int, order: str, big: bool) -> tuple[Tags, int]:
+    """The tags of one page that are wanted, and the offset of the next."""
     head, entry, link = (8, "HHQ8s", "Q") if big else (2, "HHI4s", "I")
-    count = int.from_bytes(_read(file, place, head), "little" if order == "<" else "big")
+    count = int.from_bytes(_read(file, offset, head), "little" if order == "<" else "big")
     if not 0 < count <= MAX_TAGS:
         raise ValueError(f"a directory of {count} tags")
     size = struct.calcsize(f"{order}{entry}")
-    content = _read(file, place + head, count * size + struct.calcsize(f"{order}{link}"))
+    content = _read(file, offset + head, count * size + struct.calcsize(f"{order}{link}"))
     tags: Tags = {}
     for at in range(0, count * size, size):
         tag, kind, number, value = struct.unpack_from(f"{order}{entry}", content, at)
@@ -191,7 +191,7 @@ def _directory(file: File, place: int, order: str, big: bool) -> tuple[Tags, int
     return tags, struct.unpack_from(f"{order}{link}", content, count * size)[0]
 
 
-def _read(file: File, offset: int, length: int) -> bytes:
+def _read(file: RandomAccess, offset: int, length: int) -> bytes:
     if offset + length > file.size:
         raise ValueError("truncated: a tag lies beyond the end of the file")
     return file.read(offset, length).tobytes()

@@ -19,7 +19,7 @@ from cnntool.kernels.common import RANGE, SOURCES, compile_listeners, on_compile
 __all__ = ["RANGE", "SOURCES", "compile_listeners", "kernels_of", "on_compile"]
 
 
-class Source:
+class KernelModule:
     """The kernels of a module of `sources` that has nothing else for Python."""
 
     def __init__(self, module: str) -> None:
@@ -49,4 +49,4 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"{__name__}.{name}")
     if not (SOURCES / f"{name}.py").is_file():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, Source(name))
+    return globals().setdefault(name, KernelModule(name))

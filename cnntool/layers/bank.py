@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
-from cnntool.banks.base import Bank as Filters
+from cnntool.banks.base import FilterBank
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.banks.table import BANKS, LEARNED
 from cnntool.declare import Flag, Nested, Padding, Pair, argument, option
@@ -33,7 +33,9 @@ class Bank(Layer):
 
     word: ClassVar[str] = "bank"
 
-    bank: Filters = argument(Nested("NAME|FILE.npy", BANKS | LEARNED, "file"), "The bank's name, or a file of filters.")
+    bank: FilterBank = argument(
+        Nested("NAME|FILE.npy", BANKS | LEARNED, "file"), "The bank's name, or a file of filters."
+    )
     stride: tuple[int, int] = option((1, 1), Pair(), "Step between positions.")
     padding: Sides | str | None = option(
         None, Padding(), "Border of zeros around the input: `same` when not given, of a learned bank `valid`."

@@ -69,8 +69,8 @@ def parse_augmentation(text: str) -> tuple[str, ...]:
 def augmented(batch: np.ndarray, names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
     """A new batch N x H x W x C of changed pictures."""
     out = np.empty_like(batch)
-    for place, image in enumerate(batch):
+    for index, image in enumerate(batch):
         for name in names:
             image = AUGMENTATIONS[name](image, rng)
-        out[place] = image
+        out[index] = image
     return out

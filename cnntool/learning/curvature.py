@@ -44,6 +44,6 @@ class Curvature:
 def each_block(features: np.ndarray, threads: int, work: Callable[[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
     """`work` of all blocks of rows in order, of as many at a time as there are threads."""
     starts = range(0, len(features), BLOCK)
-    for place in range(0, len(starts), threads):
-        together = starts[place : place + threads]
+    for start in range(0, len(starts), threads):
+        together = starts[start : start + threads]
         yield from parallel(threads, lambda first: work(features[first : first + BLOCK]), together)

@@ -12,7 +12,7 @@ from cnntool.steps.geometry import Shape
 LEVELS = np.float32(255)
 
 
-class Images(Sequence[np.ndarray]):
+class ImageStore(Sequence[np.ndarray]):
     """Volumes of one shape that fill up one after the other; as bytes while every value is a byte / 255.
 
     Indexing with an array of numbers gives a float32 batch N x H x W x C. Only one thread may `put`.
@@ -22,16 +22,16 @@ class Images(Sequence[np.ndarray]):
         self.shape = shape
         self._values: np.ndarray = np.empty((count, *shape), np.uint8)
 
-    def put(self, place: int, volume: np.ndarray) -> None:
+    def put(self, index: int, volume: np.ndarray) -> None:
         if self._values.dtype == np.uint8:
             with np.errstate(invalid="ignore"):
                 levels = np.rint(volume * LEVELS)
                 bytes_ = levels.astype(np.uint8)
             if (bytes_.astype(np.float32) / LEVELS == volume).all():
-                self._values[place] = bytes_
+                self._values[index] = bytes_
                 return
             self._values = self._values.astype(np.float32) / LEVELS
-        self._values[place] = volume
+        self._values[index] = volume
 
     def shorten(self, count: int) -> None:
         """Drops all but the first images."""
@@ -44,8 +44,8 @@ class Images(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def __getitem__(self, places: int | slice | np.ndarray) -> np.ndarray:  # type: ignore[override]
-        chosen = self._values[places]
+    def __getitem__(self, indices: int | slice | np.ndarray) -> np.ndarray:  # type: ignore[override]
+        chosen = self._values[indices]
         return chosen.astype(np.float32) / LEVELS if chosen.dtype == np.uint8 else chosen
 
 
@@ -54,22 +54,22 @@ def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.n
     rng = np.random.default_rng([seed, 0x5B11])
     held: list[np.ndarray] = []
     for label in np.unique(labels):
-        places = rng.permutation(np.flatnonzero(labels == label))
-        count = min(max(round(share * len(places)), 1), len(places) - 1) if share else 0
-        held.append(places[:count])
+        indices = rng.permutation(np.flatnonzero(labels == label))
+        count = min(max(round(share * len(indices)), 1), len(indices) - 1) if share else 0
+        held.append(indices[:count])
     back = np.sort(np.concatenate(held)).astype(np.int64)
     return np.setdiff1d(np.arange(len(labels)), back), back
 
 
-def batches(places: np.ndarray, size: int) -> list[np.ndarray]:
-    """`places` in order, in batches of nearly equal length: at most `size`, or one more rather than an image by itself.
+def batches(indices: np.ndarray, size: int) -> list[np.ndarray]:
+    """`indices` in order, in batches of nearly equal length: at most `size`, or one more to avoid a batch of one.
 
-    So no batch is much smaller than the others: its statistics would count as much as theirs.
+    A much smaller batch would have noisier statistics that count as much as the others'.
     """
-    count = -(-len(places) // size)
+    count = -(-len(indices) // size)
     if size > 1:
-        count = max(1, min(count, len(places) // 2))
-    return np.array_split(places, count)
+        count = max(1, min(count, len(indices) // 2))
+    return np.array_split(indices, count)
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:

@@ -13,7 +13,7 @@ from cnntool.errors import CnntoolError
 from cnntool.layers.affine import principal_axes
 from cnntool.learning import patches as samples
 from cnntool.learning.kmeans import kmeans
-from cnntool.learning.statistics import part_of
+from cnntool.learning.statistics import partial_moments
 
 if TYPE_CHECKING:
     from cnntool.layers.base import Arrays
@@ -38,7 +38,7 @@ def learn_bank(
     if isinstance(bank, PrincipalComponents):
         remove_mean(patches)
         require_different(bank, patches)
-        part = part_of(patches[None], "covariance")
+        part = partial_moments(patches[None], "covariance")
         _, axes = principal_axes(part.second / part.positions + np.outer(part.mean, part.mean))
         return {"weight": as_filters(axes.T[: bank.number], shape)}
     assert isinstance(bank, Patches)
@@ -48,7 +48,7 @@ def learn_bank(
     samples.whiten(chosen, mean, whitening)
     lengths = np.sqrt(np.square(chosen, dtype=np.float64).sum(axis=1))
     long = lengths > 1e-6 * lengths.max(initial=0)
-    found = (place for place in samples.different(patches, order) if long[place])
+    found = (index for index in samples.different(patches, order) if long[index])
     there = list(itertools.islice(found, bank.number))
     require_patches(bank, len(there))
     filters = whitening @ (chosen[there] / lengths[there, None]).T

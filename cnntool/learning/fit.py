@@ -42,11 +42,11 @@ class Prefix:
 
 
 class Data(Protocol):
-    """Images that can be gone through again and again."""
+    """Images that can be iterated over many times."""
 
     def __len__(self) -> int: ...
 
-    def each(
+    def for_each(
         self, prefix: Prefix, look: Callable[[int, np.ndarray], Any], add: Callable[[Any], None], doing: str
     ) -> None:
         """`add(look(number, prefix.run(volume)))` for all of them: `add` in their order, `look` by several threads."""
@@ -97,7 +97,7 @@ def learned(job: Job, prefix: Prefix, data: Data, seed: int, threads: int) -> Ar
     layer = job.layer
     if layer.statistics:
         moments = StreamedMoments()
-        data.each(prefix, lambda number, volume: piece_of(volume, layer.statistics), moments.add, job.name)
+        data.for_each(prefix, lambda number, volume: piece_of(volume, layer.statistics), moments.add, job.name)
         return layer.learn(moments)  # type: ignore[attr-defined]
     if not isinstance(layer, Bank) or not isinstance(layer.bank, Learned):
         raise CnntoolError(layer.needs_data)
@@ -109,7 +109,7 @@ def learned(job: Job, prefix: Prefix, data: Data, seed: int, threads: int) -> Ar
         rng = np.random.default_rng([seed, job.number, number])
         return sampled(volume, bank.size, share(number, len(data), total), rng)
 
-    data.each(prefix, look, sample.add, job.name)
+    data.for_each(prefix, look, sample.add, job.name)
     with data.rounds(rounds(bank), job.name) as advance:
         rng = np.random.default_rng([seed, job.number])
         return learn_bank(bank, sample.taken(), channels, rng, threads, advance)
@@ -125,14 +125,14 @@ class Volumes:
         return len(self._volumes)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for place, volume in enumerate(self._volumes):
+        for index, volume in enumerate(self._volumes):
             array = np.asarray(volume)
             array = array[:, :, None] if array.ndim == 2 else array
             if array.ndim != 3 or array.dtype.kind not in "fiub" or not array.size:
-                raise BadInput(f"volume {place}: expected real numbers H x W x C, got {array.dtype} of {array.shape}")
+                raise BadInput(f"volume {index}: expected real numbers H x W x C, got {array.dtype} of {array.shape}")
             yield np.ascontiguousarray(array, np.float32)
 
-    def each(
+    def for_each(
         self, prefix: Prefix, look: Callable[[int, np.ndarray], Any], add: Callable[[Any], None], doing: str
     ) -> None:
         for number, volume in enumerate(self):

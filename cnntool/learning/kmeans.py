@@ -86,6 +86,6 @@ def assigned(room: np.ndarray, count: int, centroids: np.ndarray, spherical: boo
             run_calls([product.call(room[None, first:], Corner(scores, 0, 0), 1, here)])
             kernels.clusters.nearest_forward(scores[0], first, here, nearest)
 
-    each = -(-count // PIECES)
-    parallel(threads, piece, [(first, min(first + each, count)) for first in range(0, count, each)])
+    size = -(-count // PIECES)
+    parallel(threads, piece, [(first, min(first + size, count)) for first in range(0, count, size)])
     return nearest

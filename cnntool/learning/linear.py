@@ -24,7 +24,7 @@ Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 """The sum over the rows of scores (N, K) with labels (N,), and its gradient by the scores."""
 
 
-class Table(NamedTuple):
+class FeatureTable(NamedTuple):
     """A table of features: float32 (N, D), N paths, and N labels, empty where there is none."""
 
     features: np.ndarray
@@ -95,8 +95,8 @@ def summed(
         gradient[:-1] = weights
         return total, gradient
 
-    each = -(-count // PIECES)
-    found = parallel(threads, piece, [(first, min(first + each, count)) for first in range(0, count, each)])
+    size = -(-count // PIECES)
+    found = parallel(threads, piece, [(first, min(first + size, count)) for first in range(0, count, size)])
     return sum(total for total, _ in found), np.sum([gradient for _, gradient in found], axis=0)
 
 
@@ -185,7 +185,7 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     return float((scores.argmax(axis=1) == labels).mean())
 
 
-def read_table(path: str) -> Table:
+def read_table(path: str) -> FeatureTable:
     """The table of a `.npz` that `extract` wrote; a CnntoolError for anything else. Nothing in it can run code."""
     expected = "expected a table that `cnntool extract` wrote as .npz"
     with telling(path, expected, "not a table that can be read"), open_arrays(path, inflate=memory_limit()) as file:
@@ -202,4 +202,4 @@ def read_table(path: str) -> Table:
         features = file.read("features")
     if not all(np.isfinite(features[first : first + ROWS]).all() for first in range(0, len(features), ROWS)):
         raise CnntoolError(f"{path}: some features are not finite: expected numbers that can be learned from")
-    return Table(features, paths, labels)
+    return FeatureTable(features, paths, labels)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntool.errors import BadInput
 from cnntool.layers.affine import ROUNDING, principal_axes
-from cnntool.learning.statistics import StreamedMoments, part_of
+from cnntool.learning.statistics import StreamedMoments, partial_moments
 
 LARGEST_SAMPLE = 2**28  # numbers of all patches together: 1 GiB
 ROWS = 2**14  # patches that are looked at together
@@ -30,9 +30,9 @@ def sampled(volume: np.ndarray, size: tuple[int, int], count: int, rng: np.rando
     height, width = volume.shape[0] - size[0] + 1, volume.shape[1] - size[1] + 1
     if height < 1 or width < 1:
         raise BadInput(f"a volume of {volume.shape[0]}x{volume.shape[1]} has no patch of {size[0]}x{size[1]}")
-    places = rng.choice(height * width, min(count, height * width), replace=False)
+    indices = rng.choice(height * width, min(count, height * width), replace=False)
     windows = np.lib.stride_tricks.sliding_window_view(volume, size, axis=(0, 1))  # H', W', C, height, width
-    patches = windows[places // width, places % width]
+    patches = windows[indices // width, indices % width]
     return np.ascontiguousarray(patches.transpose(0, 2, 3, 1), np.float32).reshape(len(patches), -1)
 
 
@@ -57,13 +57,13 @@ class Sample:
 
 
 def different(patches: np.ndarray, order: Sequence[int] | np.ndarray | None = None) -> Iterator[int]:
-    """The places in `order` of the patches (N, D) that none before them in it equals."""
+    """The indices into `order` of the patches (N, D) that none before them in it equals."""
     seen: set[bytes] = set()
-    for place, number in enumerate(range(len(patches)) if order is None else order):
+    for index, number in enumerate(range(len(patches)) if order is None else order):
         content = hashlib.blake2b((patches[number] + np.float32(0)).data, digest_size=16).digest()  # -0 is 0
         if content not in seen:
             seen.add(content)
-            yield place
+            yield index
 
 
 def normalise_contrast(patches: np.ndarray, eps: float) -> None:
@@ -81,7 +81,7 @@ def zca(patches: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
     """mean (D,) and W (D, D), float64: (p - mean) W has variance v / (v + eps) along an axis of variance v."""
     moments = StreamedMoments()
     for first in range(0, len(patches), ROWS):
-        moments.add(part_of(patches[None, first : first + ROWS], "covariance"))
+        moments.add(partial_moments(patches[None, first : first + ROWS], "covariance"))
     variances, axes = principal_axes(moments.covariance())
     there = variances + eps > ROUNDING * variances.max(initial=0)
     scale = np.where(there, 1 / np.sqrt(np.where(there, variances + eps, 1)), 0)

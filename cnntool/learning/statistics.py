@@ -9,7 +9,7 @@ import numpy as np
 PIECE = 2**20  # float64 numbers of a volume that are looked at together
 
 
-class Part(NamedTuple):
+class PartialMoments(NamedTuple):
     """`positions`, their number, the mean of each channel, and the sums of products of the differences from it.
 
     `second` is (C, C) for a covariance, (C,) for variances, and zeros where only the mean is wanted.
@@ -19,38 +19,38 @@ class Part(NamedTuple):
     mean: np.ndarray
     second: np.ndarray
 
-    def merged(self, other: Part) -> Part:
+    def merged(self, other: PartialMoments) -> PartialMoments:
         """T. Chan, G. Golub, R. LeVeque 1983: no digits are lost, however far the mean is from zero."""
         count = self.positions + other.positions
         apart = other.mean - self.mean
         products = np.outer(apart, apart) if self.second.ndim == 2 else apart * apart
         second = self.second + other.second + products * (self.positions * other.positions / count)
-        return Part(count, self.mean + apart * (other.positions / count), second)
+        return PartialMoments(count, self.mean + apart * (other.positions / count), second)
 
 
-def part_of(volume: np.ndarray, order: str) -> Part:
+def partial_moments(volume: np.ndarray, order: str) -> PartialMoments:
     """The moments of a volume H x W x C up to `order`: `mean`, `variance` or `covariance`. In float64."""
     channels = volume.shape[2]
     rows = volume.reshape(-1, channels)
     step = max(1, PIECE // channels)
     if order == "covariance":
         step = max(step, channels)  # else adding up matrices takes longer than their products
-    total: Part | None = None
+    total: PartialMoments | None = None
     for first in range(0, len(rows), step):
         piece = rows[first : first + step].astype(np.float64)
         mean = piece.mean(axis=0)
         piece -= mean
         second = piece.T @ piece if order == "covariance" else np.einsum("pc,pc->c", piece, piece)
-        part = Part(len(piece), mean, second)
-        total = part if total is None else total.merged(part)
+        partial = PartialMoments(len(piece), mean, second)
+        total = partial if total is None else total.merged(partial)
     assert total is not None
     return total
 
 
-def piece_of(volume: np.ndarray, order: str) -> Part | np.ndarray:
+def piece_of(volume: np.ndarray, order: str) -> PartialMoments | np.ndarray:
     """What `StreamedMoments.add` takes of a volume: its moments, or the volume itself where that is the smaller."""
     height, width, channels = volume.shape
-    return volume.copy() if order == "covariance" and height * width < channels else part_of(volume, order)
+    return volume.copy() if order == "covariance" and height * width < channels else partial_moments(volume, order)
 
 
 class StreamedMoments:
@@ -60,17 +60,17 @@ class StreamedMoments:
     """
 
     def __init__(self) -> None:
-        self._total: Part | None = None
+        self._total: PartialMoments | None = None
         self._waiting: list[np.ndarray] = []
         self._channels: int | None = None
 
-    def add(self, piece: Part | np.ndarray) -> None:
+    def add(self, piece: PartialMoments | np.ndarray) -> None:
         """Pieces are added in one order, so that the result does not depend on who computed them when."""
-        channels = len(piece.mean) if isinstance(piece, Part) else piece.shape[2]
+        channels = len(piece.mean) if isinstance(piece, PartialMoments) else piece.shape[2]
         if self._channels not in (None, channels):
             raise ValueError(f"{channels} channels, and the images before have {self._channels}")
         self._channels = channels
-        if isinstance(piece, Part):
+        if isinstance(piece, PartialMoments):
             self._merge(piece)
             return
         self._waiting.append(piece.reshape(-1, channels))
@@ -81,13 +81,13 @@ class StreamedMoments:
         if self._waiting:
             rows = np.concatenate(self._waiting)
             self._waiting.clear()
-            self._merge(part_of(rows[None], "covariance"))
+            self._merge(partial_moments(rows[None], "covariance"))
 
-    def _merge(self, part: Part) -> None:
-        self._total = part if self._total is None else self._total.merged(part)
+    def _merge(self, partial: PartialMoments) -> None:
+        self._total = partial if self._total is None else self._total.merged(partial)
 
     @property
-    def total(self) -> Part:
+    def total(self) -> PartialMoments:
         self._gather()
         if self._total is None:
             raise ValueError("no image to learn from")

@@ -18,7 +18,7 @@ from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays
 from cnntool.learning.augmentation import augmented
-from cnntool.learning.data import Images, batches, digest_of, split
+from cnntool.learning.data import ImageStore, batches, digest_of, split
 from cnntool.learning.losses import cross_entropy
 from cnntool.learning.network import Network, scores_of
 from cnntool.learning.optimisers import SCHEDULES, optimiser_of
@@ -65,8 +65,8 @@ class Trainer:
     """
 
     def __init__(
-        self, graph: Graph, arrays: list[Arrays], images: Images, labels: np.ndarray, options: Options, threads: int,
-        classes: Sequence[str] = (),
+        self, graph: Graph, arrays: list[Arrays], images: ImageStore, labels: np.ndarray, options: Options,
+        threads: int, classes: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.images, self.labels, self.options, self.threads = images, labels, options, threads
         self.classes = list(classes)
@@ -124,17 +124,17 @@ class Trainer:
         order = np.random.default_rng([options.seed, number]).permutation(self.training)
         pieces = batches(order, options.batch_size)
         total, right, done, rate = 0.0, 0, 0, self.rate
-        for place, chosen in enumerate(pieces):
-            step = (number - 1) * len(pieces) + place
+        for index, chosen in enumerate(pieces):
+            step = (number - 1) * len(pieces) + index
             rate = self.rate * share_of_rate(options, step, options.epochs * len(pieces))
             batch = self.images[chosen]
             if options.augment:
-                batch = augmented(batch, options.augment, np.random.default_rng([options.seed, number, place]))
+                batch = augmented(batch, options.augment, np.random.default_rng([options.seed, number, index]))
             try:
                 loss, gradients = self.network.step(batch, self.labels[chosen], step)
             except BadInput as error:
                 raise BadInput(
-                    f"epoch {number}, step {place + 1} of {len(pieces)}, learning rate {rate:.3g}: the loss is not "
+                    f"epoch {number}, step {index + 1} of {len(pieces)}, learning rate {rate:.3g}: the loss is not "
                     f"finite, since {error}: expected finite images, and a smaller --lr than {self.rate:g}"
                 ) from None
             self.optimiser.step(self.network.parameters(), gradients, rate)
@@ -146,18 +146,18 @@ class Trainer:
             row["validation_loss"], row["validation_accuracy"] = self.evaluate(self.held)
         return row | {"seconds": seconds, "images_per_second": done / seconds}
 
-    def evaluate(self, places: np.ndarray) -> tuple[float, float]:
+    def evaluate(self, indices: np.ndarray) -> tuple[float, float]:
         """Mean loss and accuracy of some of the images, as the saved model would see them."""
         graph = self.network.graph
         scores = Graph(graph.nodes, graph.marks, scores_of(graph))
         plan = Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)
         total, right = 0.0, 0
-        for first in range(0, len(places), EVALUATED):
-            chosen = places[first : first + EVALUATED]
+        for first in range(0, len(indices), EVALUATED):
+            chosen = indices[first : first + EVALUATED]
             found = plan.run(self.images[chosen], self.threads).reshape(len(chosen), -1)
             loss = cross_entropy(found, self.labels[chosen])
             total, right = total + loss.total, right + loss.right
-        return total / len(places), right / len(places)
+        return total / len(indices), right / len(indices)
 
 
 def share_of_rate(options: Options, step: int, steps: int) -> float:

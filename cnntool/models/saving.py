@@ -155,8 +155,8 @@ def layers_of_rows(layers: Sequence[Layer], rows: int) -> list[Layer]:
     """The layers up to that row; `mark` and `from` have none."""
     from cnntool.layers.branches import From, Mark
 
-    places = [place for place, layer in enumerate(layers) if not isinstance(layer, Mark | From)]
-    return list(layers[: places[rows - 1] + 1]) if rows else []
+    indices = [index for index, layer in enumerate(layers) if not isinstance(layer, Mark | From)]
+    return list(layers[: indices[rows - 1] + 1]) if rows else []
 
 
 def words_without_files(layers: Sequence[Layer]) -> list[str]:

@@ -20,7 +20,7 @@ from fashion_mnist import SOURCE, read_idx
 from cnntool import Pipeline
 from cnntool.engine.threads import available_threads
 from cnntool.errors import BadInput
-from cnntool.learning.data import Images
+from cnntool.learning.data import ImageStore
 from cnntool.learning.network import Network
 from cnntool.learning.train import Options, Trainer
 
@@ -63,7 +63,7 @@ def load() -> Data:
 
 def train(words: str, data: Data, rate: float = 0.01, epochs: int = EPOCHS, seed: int = 1) -> Result:
     """SGD with momentum 0.9 at a constant rate, batches of 64. A training that diverges guesses: accuracy 10 %."""
-    images = Images(len(data.x), SHAPE)
+    images = ImageStore(len(data.x), SHAPE)
     for place, image in enumerate(data.x):
         images.put(place, image)
     pipeline = Pipeline.parse(words, seed=seed)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from cnntool.banks.base import LARGEST_BANK, Bank, Reduction
+from cnntool.banks.base import LARGEST_BANK, FilterBank, Reduction
 from cnntool.banks.dct import Cosine
 from cnntool.banks.derivatives import GaussianDerivatives, Laplacian, Sobel
 from cnntool.banks.file import FileBank
@@ -18,7 +18,7 @@ from cnntool.errors import CnntoolError
 
 
 @dataclass(frozen=True)
-class Steps(Bank):
+class Steps(FilterBank):
     """Three filters of 2x1, the k-th (k, -k)."""
 
     kernel_size = (2, 1)

@@ -22,7 +22,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from cnntool import Pipeline
-from cnntool.learning.data import Images
+from cnntool.learning.data import ImageStore
 from cnntool.learning.network import Network
 from cnntool.learning.optimisers import Adam
 from cnntool.learning.train import Options, Trainer
@@ -119,7 +119,7 @@ def fashion(part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def our_accuracy(seed: int, epochs: int) -> float:
     (x, labels), (x_test, labels_test) = fashion("train"), fashion("t10k")
-    images = Images(len(x), SHAPE)
+    images = ImageStore(len(x), SHAPE)
     for place, image in enumerate(x):
         images.put(place, image)
     pipeline = Pipeline.parse(WORDS, seed=seed)

@@ -21,7 +21,7 @@ COLOUR = Image.fromarray(PIXELS)
 GRAY = COLOUR.convert("L")
 FLOATS = Image.fromarray(RANDOM.normal(size=(HEIGHT, WIDTH)).astype(np.float32) * 100)
 STRIPS = {"tiffinfo": {278: 4}}  # rows a strip
-ON_DISK, IN_MEMORY, PAGE = "_OfStrips", "_OfPixels", "_OfPage"
+ON_DISK, IN_MEMORY, PAGE = "_StripRows", "_PixelRows", "_PageRows"
 
 # (file name, image, options of saving, where the pixels are kept)
 IMAGES = [
@@ -53,7 +53,7 @@ IMAGES = [
     ("palette_alpha.tif", COLOUR.quantize(16).convert("PA"), {}, PAGE),
     ("packed.tif", COLOUR, {"compression": "tiff_deflate"}, IN_MEMORY),
     ("turned.tif", COLOUR, {"tiffinfo": {274: 6}}, IN_MEMORY),
-    ("mirrored.tif", Image.fromarray(DEEP), {"tiffinfo": {274: 2}}, "_Whole"),
+    ("mirrored.tif", Image.fromarray(DEEP), {"tiffinfo": {274: 2}}, "_InMemory"),
     ("gray.png", GRAY, {}, IN_MEMORY),
     ("gray_key.png", GRAY, {"transparency": 7}, IN_MEMORY),
     ("bits_key.png", COLOUR.convert("1"), {"transparency": 0}, IN_MEMORY),
@@ -124,7 +124,7 @@ def test_volumes(tmp_path, dtype, channels):
         check(path, preparation)
     check(path.read_bytes(), name="a.npy")
     with open_rows(path, notice=notes.append, name="a.npy") as rows:
-        assert type(rows).__name__ == "_OfVolume"
+        assert type(rows).__name__ == "_VolumeRows"
         assert rows[3:5].any()
     assert notes == ([] if dtype.endswith("f4") else [f"a.npy: {np.dtype(dtype).name} converted to float32"])
 

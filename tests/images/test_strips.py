@@ -34,10 +34,10 @@ def test_rows_lie_where_the_format_has_them(tmp_path):
     COLOUR.save(tmp_path / "a.bmp")  # rows are filled up to 4 bytes, the lowest first
     (strip,) = opened_strips(tmp_path / "a.bmp")
     assert strip == Strip(0, 0, 7, 10, 54, 24, "BGR", -1)
-    assert strip.place(0, 1) == (54 + 9 * 24, 21)
-    assert strip.place(7, 10) == (54, 2 * 24 + 21)
+    assert strip.byte_range(0, 1) == (54 + 9 * 24, 21)
+    assert strip.byte_range(7, 10) == (54, 2 * 24 + 21)
     top_down = dataclasses.replace(strip, step=1)
-    assert top_down.place(7, 10) == (54 + 7 * 24, 2 * 24 + 21)
+    assert top_down.byte_range(7, 10) == (54 + 7 * 24, 2 * 24 + 21)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tga", "a.gif", "a.webp"])

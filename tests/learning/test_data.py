@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntool.learning.data import Images, batches, digest_of, split
+from cnntool.learning.data import ImageStore, batches, digest_of, split
 
 
 def test_bytes_stay_bytes_and_come_out_as_they_went_in():
     rng = np.random.default_rng(0)
     volumes = rng.integers(0, 256, (5, 4, 3, 2)).astype(np.float32) / 255
-    images = Images(5, (4, 3, 2))
+    images = ImageStore(5, (4, 3, 2))
     for place, volume in enumerate(volumes):
         images.put(place, volume)
     assert images._values.dtype == np.uint8
@@ -21,7 +21,7 @@ def test_other_values_make_them_float32():
     volumes = rng.integers(0, 256, (3, 4, 3, 1)).astype(np.float32) / 255
     volumes[1] -= 0.5
     volumes[2, 0, 0, 0] = np.nan
-    images = Images(4, (4, 3, 1))
+    images = ImageStore(4, (4, 3, 1))
     for place, volume in enumerate(volumes):
         images.put(place, volume)
     images.shorten(3)

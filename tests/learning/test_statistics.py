@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool.layers.affine import Moments
-from cnntool.learning.statistics import PIECE, StreamedMoments, part_of, piece_of
+from cnntool.learning.statistics import PIECE, StreamedMoments, partial_moments, piece_of
 
 ORDERS = ("mean", "variance", "covariance")
 
@@ -20,7 +20,7 @@ def volumes(channels: int = 4, offset: float = 0.0, count: int = 7) -> list[np.n
 def streamed(parts: list[np.ndarray], order: str) -> StreamedMoments:
     moments = StreamedMoments()
     for volume in parts:
-        moments.add(part_of(volume, order))
+        moments.add(partial_moments(volume, order))
     return moments
 
 
@@ -49,7 +49,7 @@ def test_the_same_as_those_of_a_batch():
 
 def test_a_large_volume_is_looked_at_in_pieces():
     large = np.random.default_rng(0).random((2 * PIECE // 500 + 3, 250, 2), np.float32)
-    part = part_of(large, "variance")
+    part = partial_moments(large, "variance")
     assert part.positions == large.shape[0] * 250
     np.testing.assert_allclose(part.second / part.positions, large.reshape(-1, 2).var(axis=0, dtype=np.float64))
 
@@ -57,7 +57,7 @@ def test_a_large_volume_is_looked_at_in_pieces():
 def test_other_channels_and_nothing_at_all():
     moments = streamed(volumes(3), "mean")
     with pytest.raises(ValueError, match="2 channels, and the images before have 3"):
-        moments.add(part_of(volumes(2)[0], "mean"))
+        moments.add(partial_moments(volumes(2)[0], "mean"))
     with pytest.raises(ValueError, match="no image"):
         StreamedMoments().variance()
 

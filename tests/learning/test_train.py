@@ -8,7 +8,7 @@ import pytest
 from cnntool import Pipeline
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.learning.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
-from cnntool.learning.data import Images
+from cnntool.learning.data import ImageStore
 from cnntool.learning.train import Options, Trainer, check_classes, merit, share_of_rate
 
 WORDS = "conv 6 3 --padding 1 --no-bias batchnorm relu maxpool 2 dropout 0.2 fc 3"
@@ -28,7 +28,7 @@ def trainer(options: Options, words: str = WORDS, threads: int = 1, noise: float
     """Three classes: a bright bar above, in the middle, below."""
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
-    images = Images(60, SHAPE)
+    images = ImageStore(60, SHAPE)
     for place, label in enumerate(labels):
         image = noise * rng.random(SHAPE, np.float32)
         image[3 * label : 3 * label + 2] += 0.5
