@@ -15,32 +15,15 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from cnntool.arrays import MAGIC
 from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.images import decode, formats, limits, volumes
 from cnntool.images.inspection import Found, inspected
 from cnntool.images.orientation import orientation_of, turned, turned_array, turned_size
-from cnntool.images.preparation import (
-    AS_IT_IS,
-    Preparation,
-    parse_crop,
-    parse_normalize,
-    parse_resize,
-)
+from cnntool.images.preparation import AS_IT_IS, Preparation
 from cnntool.images.resizing import Resizer
 from cnntool.images.tiff import MAX_SAMPLES, Unsupported
 from cnntool.limits import MAX_PIXELS
-
-__all__ = [
-    "AS_IT_IS",
-    "MAX_PIXELS",
-    "Preparation",
-    "image_shape",
-    "parse_crop",
-    "parse_normalize",
-    "parse_resize",
-    "read_image",
-    "read_volume",
-]
 
 Readable = str | os.PathLike[str] | bytes | IO[bytes]
 Notice = Callable[[str], None]
@@ -298,11 +281,11 @@ def looked_at(source: Readable, name: str) -> tuple[Readable, bool]:
         with decoding(name):
             source = limits.read_bounded(source.read)
     if isinstance(source, bytes):
-        return source, source.startswith(volumes.MAGIC)
+        return source, source.startswith(MAGIC)
     if formats.suffix_of(source) == formats.VOLUME_SUFFIX:
         return source, True
     with decoding(name), open(source, "rb") as file:
-        return source, file.read(len(volumes.MAGIC)) == volumes.MAGIC
+        return source, file.read(len(MAGIC)) == MAGIC
 
 
 def name_of(source: Readable) -> str:

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cnntool.arrays import MAGIC, Header, npy_array, npy_header, telling
+from cnntool.arrays import Header, npy_array, npy_header, telling
 from cnntool.errors import BadInput
 from cnntool.limits import check_memory
-
-__all__ = ["MAGIC", "header", "load", "tell_type", "to_float32", "volume_shape"]
 
 EXPECTED = "expected a .npy file of H x W or H x W x C real numbers"
 TROUBLE = "not a volume that can be read"

@@ -1,16 +1,17 @@
-"""Kernels: arrays and numbers in, `out` filled. No layer, no file and no message is known here.
+"""Kernels: functions of arrays and numbers that fill `out`. They know no layers, files or messages.
 
-`kernels.activations.relu_forward(...)` calls a kernel that Numba has compiled from `sources/activations.py`. Machine
-code is kept on disk and runs without Numba (`code`), which is imported where something has to be compiled
-(`compiler`). Modules beside a source of their name hold what Python needs of it: constants, packed filters.
+`kernels.activations.relu_forward(...)` calls the kernel that Numba compiled from `sources/activations.py`. Machine code
+is cached on disk and runs without Numba (`code`), which is imported only to compile (`compiler`). A module here with
+the name of a source holds what Python needs beside the kernels: constants, packing of filters.
 
-Modules load on first use, so that importing this package costs nothing.
+Modules load on first use, so importing this package costs nothing.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -19,29 +20,22 @@ from cnntool.kernels.common import RANGE, SOURCES, compile_listeners, on_compile
 __all__ = ["RANGE", "SOURCES", "compile_listeners", "kernels_of", "on_compile"]
 
 
-class KernelModule:
-    """The kernels of a module of `sources` that has nothing else for Python."""
-
-    def __init__(self, module: str) -> None:
-        self._find = kernels_of(module)
-
-    def __getattr__(self, name: str) -> Any:
-        return self._find(name)
-
-
 def kernels_of(module: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module: each name that it does not define itself is a kernel in the source of its name."""
-    source = SOURCES / f"{module.rpartition('.')[2]}.py"
+    """A module's `__getattr__`: every name that it does not define is a kernel of the source with the module's name.
+
+    A kernel that does not exist is an AttributeError when it is called.
+    """
+    source = module.rpartition(".")[2]
 
     @functools.cache
-    def find(name: str) -> Any:
-        if f"\ndef {name}(" not in source.read_text(encoding="utf-8"):
-            raise AttributeError(f"no kernel {name!r} in {source.name}")
+    def kernel(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
         from cnntool.kernels.code import Kernel
 
-        return Kernel(source.stem, name)
+        return Kernel(source, name)
 
-    return find
+    return kernel
 
 
 def __getattr__(name: str) -> Any:
@@ -49,4 +43,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"{__name__}.{name}")
     if not (SOURCES / f"{name}.py").is_file():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, KernelModule(name))
+    module = types.ModuleType(name)
+    module.__getattr__ = kernels_of(name)  # type: ignore[method-assign]
+    return globals().setdefault(name, module)

@@ -13,6 +13,7 @@ from cnntool.arrays import open_arrays, telling
 from cnntool.engine.threads import available_threads, parallel
 from cnntool.errors import CnntoolError
 from cnntool.learning.curvature import Curvature
+from cnntool.learning.losses import summed_cross_entropy
 from cnntool.learning.minimise import minimise
 from cnntool.limits import memory_limit
 from cnntool.steps.blas import one_blas_thread
@@ -44,7 +45,7 @@ def fit_linear(
     """
     count, length = features.shape
     features = np.ascontiguousarray(features, np.float32)
-    loss = {"l2svm": squared_hinge, "logistic": cross_entropy}[head]
+    loss = {"l2svm": squared_hinge, "logistic": summed_cross_entropy}[head]
     threads = threads or available_threads()
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -106,18 +107,6 @@ def squared_hinge(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
     signs[np.arange(len(scores)), labels] = 1
     margins = np.maximum(0, 1 - signs * scores)
     return float(np.square(margins, dtype=np.float64).sum()), -2 * signs * margins
-
-
-def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """The sum over all rows of -log softmax(s)[label], and its gradient by s."""
-    rows = np.arange(len(scores))
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    sums = exponentials.sum(axis=1, keepdims=True)
-    probabilities = exponentials / sums
-    value = float((np.log(sums[:, 0]) - shifted[rows, labels]).sum(dtype=np.float64))
-    probabilities[rows, labels] -= 1
-    return value, probabilities
 
 
 def standardise(features: np.ndarray, eps: float = 0.01) -> tuple[np.ndarray, np.ndarray]:

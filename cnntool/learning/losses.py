@@ -16,22 +16,27 @@ class Loss(NamedTuple):
 
 
 def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> Loss:
-    """-log softmax(scores)[label] for each row; d_scores = (softmax - one hot) / N, softmax and logarithm in one.
+    """-log softmax(scores)[label] for each row; d_scores = (softmax - one hot) / N.
 
-    scores: N x K float32, any real numbers; labels: N integers. Of equal scores the first class counts as the answer,
-    and a row that holds a NaN has none.
+    scores: N x K float32, any real numbers; labels: N integers. Among equal scores the first class is the answer; a row
+    that holds a NaN has none.
     """
-    shifted = scores.astype(np.float64)
-    with np.errstate(invalid="ignore"):  # infinity less infinity
-        shifted -= shifted.max(axis=1, keepdims=True)
-    powers = np.exp(shifted)
-    sums = powers.sum(axis=1, keepdims=True)
-    rows = np.arange(len(labels))
-    total = float((np.log(sums[:, 0]) - shifted[rows, labels]).sum())
-    d_scores = powers / sums
-    d_scores[rows, labels] -= 1
-    right = int(((scores.argmax(axis=1) == labels) & ~np.isnan(sums[:, 0])).sum())
+    total, d_scores = summed_cross_entropy(scores.astype(np.float64), labels)
+    right = int(((scores.argmax(axis=1) == labels) & ~np.isnan(d_scores).any(axis=1)).sum())
     return Loss(total, right, (d_scores / len(labels)).astype(np.float32))
+
+
+def summed_cross_entropy(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """The sum over all rows of -log softmax(scores)[label], and its gradient in the type of the scores."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        shifted = scores - scores.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    sums = exponentials.sum(axis=1, keepdims=True)
+    rows = np.arange(len(labels))
+    total = float((np.log(sums[:, 0]) - shifted[rows, labels]).sum(dtype=np.float64))
+    exponentials /= sums
+    exponentials[rows, labels] -= 1
+    return total, exponentials
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

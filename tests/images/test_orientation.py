@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from cnntool.errors import BadInput
-from cnntool.images.read import Preparation, image_shape, read_image
+from cnntool.images.preparation import Preparation
+from cnntool.images.read import image_shape, read_image
 
 # What the viewer does to the stored pixels, by the number in EXIF 2.3, section 4.6.4.
 BY_HAND = {

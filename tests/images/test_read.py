@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.images.preparation import IMAGENET, MAX_PIXELS
-from cnntool.images.read import Preparation, image_shape, read_image, read_volume
+from cnntool.images.preparation import IMAGENET, MAX_PIXELS, Preparation
+from cnntool.images.read import image_shape, read_image, read_volume
 
 RANDOM = np.random.default_rng(2)
 PIXELS = RANDOM.integers(0, 256, (11, 17, 3), dtype=np.uint8)

@@ -7,7 +7,6 @@ import cnntool
 from cnntool.errors import CnntoolError
 from cnntool.learning.linear import (
     accuracy,
-    cross_entropy,
     fit_linear,
     read_table,
     split,
@@ -16,6 +15,7 @@ from cnntool.learning.linear import (
     summed,
     train_head,
 )
+from cnntool.learning.losses import summed_cross_entropy
 from cnntool.learning.minimise import minimise
 from tests.naive import learned
 
@@ -45,7 +45,7 @@ def test_the_weights_are_a_minimum_of_the_stated_objective(head, c):
     assert least < 0.9 * objective(0 * theta, x, labels, c)
 
 
-@pytest.mark.parametrize("loss", [squared_hinge, cross_entropy])
+@pytest.mark.parametrize("loss", [squared_hinge, summed_cross_entropy])
 def test_gradients_of_the_losses(loss):
     dice = np.random.default_rng(2)
     scores, labels = 2 * dice.standard_normal((5, 4)), dice.integers(4, size=5)
