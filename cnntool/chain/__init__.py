@@ -1,1 +1,1 @@
-"""The grammar of layer words: words to layers. The only place beside the shell that knows click."""
+"""The grammar of layer words: from words to layers. The only package besides `cli` that imports click."""

@@ -1,4 +1,4 @@
-"""A click command for each declaration, so that click parses, checks and explains a layer's words."""
+"""A click command for each declared class, so that click parses, checks and explains a layer's words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class KindType(click.ParamType):
 
 
 class LayerCommand(click.Command):
-    """Makes an object of the declared class from its words."""
+    """Makes an object of a declared class from its words."""
 
     def __init__(self, name: str, declared: type, base: str | None, nested: type | None = None) -> None:
         self.declared, self.nested = declared, nested
@@ -73,7 +73,7 @@ class LayerCommand(click.Command):
                 formatter.write_dl([(name, help_of(group.load(name))) for name in group.table])
 
     def make(self, words: list[str]) -> Any:
-        """The object of the words; click's errors when they do not fit."""
+        """The object that the words describe; raises click's errors."""
         values = self.make_context(self.name, list(words)).params
         if self.nested is None:
             return self.declared(**values)
@@ -115,7 +115,7 @@ def command_of(word: str, nested: str = "", base: str | None = "") -> LayerComma
 
 
 def help_page(word: str, nested: str, parent: click.Context) -> str:
-    """All about a layer, or about a name of a group; `nested` empty for the group itself."""
+    """The help of a layer, or of one name of a group, such as a bank."""
     from cnntool.layers.table import load
 
     group = group_of(load(word))

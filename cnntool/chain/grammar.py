@@ -1,7 +1,7 @@
-"""Cuts the words of a chain into layers, each by its own declared arguments and options.
+"""Cuts the words of a chain into layers, each by its declared arguments and options.
 
-click's own chained commands refuse `conv 64 7 --stride 2 relu`, because they want a command's options before its
-arguments. So the words of one layer are found here, and click then parses, checks and explains each piece.
+click's chained commands refuse `conv 64 7 --stride 2 relu`, since they expect a command's options before its arguments.
+So the words of each layer are found here, and click then parses and checks them.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from cnntool.layers.base import Layer
 from cnntool.layers.table import load
 
 
-def parse_words(words: Sequence[str], base: str | None = "", strangers: Sequence[str] = ()) -> list[Layer]:
+def parse_words(words: Sequence[str], base: str | None = "", command_options: Sequence[str] = ()) -> list[Layer]:
     """The layers of a chain's words. Relative file names are relative to the folder `base`; with None
     a word that names a file is refused.
 
-    `strangers` are options that belong before the chain, for the message when one stands in it.
+    `command_options` belong before the chain; the message for one within it says so.
     """
     layers: list[Layer] = []
     position = 0
     while position < len(words):
-        layer, position = _next_layer(words, position, base, len(layers) + 1, strangers)
+        layer, position = _next_layer(words, position, base, len(layers) + 1, command_options)
         layers.append(layer)
     return layers
 
 
 def _next_layer(
-    words: Sequence[str], position: int, base: str | None, number: int, strangers: Sequence[str]
+    words: Sequence[str], position: int, base: str | None, number: int, command_options: Sequence[str]
 ) -> tuple[Layer, int]:
     word = words[position]
     before = f" after `{words[position - 1]}`" if position else ""
     if word.startswith("-"):
         raise CnntoolError(
-            f"layer {number}: expected a layer{before}, got the option {word}{_stranger(word, strangers)}"
+            f"layer {number}: expected a layer{before}, got the option {word}{_hint_for_option(word, command_options)}"
         )
     try:
         group = group_of(load(word))
@@ -63,7 +63,7 @@ def _next_layer(
     except click.UsageError as error:
         message = _usage(error, words, end)
         if isinstance(error, click.NoSuchOption):
-            message += _stranger(error.option_name, strangers)
+            message += _hint_for_option(error.option_name, command_options)
     except CnntoolError as error:
         message = str(error)
     raise CnntoolError(f"{command.name} (layer {number}): {message}")
@@ -72,11 +72,11 @@ def _next_layer(
 def cut(parameters: Sequence[click.Parameter], words: Sequence[str], position: int) -> int:
     """Where the words of a command with these parameters end: after its arguments and the options around them.
 
-    An option that it does not know is left in its piece, so that click can complain of it.
+    An unknown option is left in, so that click complains about it.
     """
     options = {name: p for p in parameters if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)}
     arguments = [p for p in parameters if isinstance(p, click.Argument)]
-    ended = False  # by `--`: what follows is an argument, whatever it begins with
+    ended = False  # by `--`: all that follows are arguments
     while position < len(words):
         word = words[position]
         if word == "--" and not ended:
@@ -104,7 +104,7 @@ def _is_number(word: str) -> bool:
 
 
 def _usage(error: click.UsageError, words: Sequence[str], end: int) -> str:
-    """click's message, in one line, without its capital and full stop."""
+    """click's message, without its capital and full stop."""
     message = error.format_message().rstrip(".")
     if isinstance(error, click.NoSuchOption) and _is_number(error.option_name):
         message = f"{error.option_name} is no option, and a number by position cannot be negative"
@@ -113,7 +113,7 @@ def _usage(error: click.UsageError, words: Sequence[str], end: int) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _stranger(name: str, strangers: Sequence[str]) -> str:
-    if name.partition("=")[0] in strangers:
+def _hint_for_option(name: str, command_options: Sequence[str]) -> str:
+    if name.partition("=")[0] in command_options:
         return f"; {name} belongs before the first layer"
     return ""

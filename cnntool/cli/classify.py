@@ -1,4 +1,4 @@
-"""What `predict` and `evaluate` share: a classifier, and its probabilities for inputs of any kind."""
+"""Shared by `predict` and `evaluate`: a classifier, and its class probabilities for inputs of any kind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Classified(NamedTuple):
 
 
 def load_classifier(path: str) -> Pipeline:
-    """A model that knows classes; their names are composed, as those of folders are."""
+    """A model with classes, whose names are in Unicode's composed form as those of folders are."""
     pipeline = Pipeline.load(path)
     if not pipeline.classes:
         raise CnntoolError(f"{path} knows no classes: expected a model that `cnntool train` wrote")
@@ -44,7 +44,7 @@ def classified(
     failed: Callable[[], Any],
     outputs: Sequence[str] = (),
 ) -> Iterator[Classified]:
-    """All inputs that can be read, in order; each other one is named on stderr, and `failed` is called."""
+    """All inputs that can be read, in order. For each of the others a line goes to stderr and `failed` is called."""
     from cnntool.engine.threads import available_threads
     from cnntool.images.sources import open_source
 
@@ -75,7 +75,7 @@ def classified(
 
 
 def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Classified]:
-    """The rows of a table that `extract` wrote, for a model that was trained on such a one."""
+    """The rows of a table that `extract` wrote, for a model trained on such a table."""
     from cnntool.learning.linear import read_table
 
     table = read_table(path)
@@ -94,7 +94,7 @@ def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Class
 
 
 def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
-    """The outputs of the network (N, K) themselves when a softmax gave them, or through one."""
+    """The outputs (N, K) of the network, through a softmax unless its last layer is one."""
     import numpy as np
 
     from cnntool.learning.losses import softmax
@@ -112,10 +112,10 @@ def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
 
 
 def check_labels(pipeline: Pipeline, labels: list[str]) -> None:
-    """Refuses folders that are no class of the model."""
-    strangers = [label for label in labels if label not in pipeline.classes]
-    if strangers:
+    """Refuses labels that are not classes of the model."""
+    unknown = [label for label in labels if label not in pipeline.classes]
+    if unknown:
         raise CnntoolError(
-            f"the folder {strangers[0]!r} is no class of the model: expected "
+            f"the folder {unknown[0]!r} is no class of the model: expected "
             f"{', '.join(pipeline.classes[:5])}{', ...' if len(pipeline.classes) > 5 else ''}"
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cnntool.pipeline import Pipeline
 
-WIDEST_MATRIX = 20  # classes of a confusion matrix that is still shown as a table
+WIDEST_MATRIX = 20  # classes; a larger confusion matrix is not printed
 
 
 @click.command(cls=InputCommand, name="evaluate")
@@ -76,7 +76,7 @@ def evaluate(
     if not confusion.any():
         raise BadInput(f"{folder}: no image could be classified")
     result = summary_of(confusion, classes)
-    # The files come first: whoever reads the tables may have enough of them before the end.
+    # Files first: the reader of stdout may close the pipe early.
     if csv_file is not None:
         write_matrix(Path(csv_file), confusion, classes)
     if picture is not None:
@@ -92,7 +92,7 @@ def evaluate(
 
 
 def summary_of(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """What --json prints; a share of nothing is 0."""
+    """The object that --json prints; a share of zero images is 0."""
     right, true, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
 
     def share(part: int, total: int) -> float:

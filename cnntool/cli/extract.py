@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cnntool.pipeline import Pipeline
 
-EARLY = 100  # rows; before so many, images of other channels end the work, for little is lost
+EARLY = 100  # rows; until then an image with other channels ends the run, since little is lost
 
 
 @click.command(cls=ChainCommand, name="extract")
@@ -137,5 +137,5 @@ class Sides:
         first = self._pipeline.run(volume, threads)[None]
         if not self._mirrored:
             return first
-        # one by one: statistics of a batch would mix the two
+        # one by one, since layers may take statistics over the batch
         return np.concatenate([first, self._pipeline.run(volume[:, ::-1], threads)[None]])

@@ -78,7 +78,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     ):
         notices.source(source)
         images = ImageData(source, preparation, threads, notices)
-        pipeline.input_shape = images.first_shape()
+        pipeline.input_shape = images.shape
         if not jobs(pipeline.graph, pipeline.input_shape):
             notices.say("no layer learns from data: the model holds the layers as they are")
         with notices.watching_compiler():
@@ -91,7 +91,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
 
 
 def check_output(model: str) -> None:
-    """Refuses, before any work, a name that cannot be a model's."""
+    """Refuses a name that no model can be saved under, before any work."""
     from cnntool.models.saving import suffix_of
 
     if suffix_of(model) == ".safetensors":
@@ -101,7 +101,7 @@ def check_output(model: str) -> None:
 
 
 def check_picture(path: str) -> None:
-    """Refuses, before any work, a name under which no picture can be written."""
+    """Refuses a name that no picture can be saved under, before any work."""
     from cnntool.images.write import output_format
 
     if output_format(path) == "npy":
@@ -109,28 +109,16 @@ def check_picture(path: str) -> None:
 
 
 class ImageData:
-    """The inputs as data to learn from; one that fails is named once and then left out."""
+    """The inputs as data to learn from; one that fails is reported once and then left out."""
 
     def __init__(self, source: Inputs, preparation: Preparation, threads: int, notices: Notices) -> None:
         self._source, self._preparation = source, preparation
         self._threads, self._notices = threads, notices
         self.failures = 0
-        self._first, self._shape = "", (0, 0, 0)
+        self._first, self.shape = source.first_shape(preparation)
 
     def __len__(self) -> int:
         return len(self._source)
-
-    def first_shape(self) -> tuple[int, int, int]:
-        """The shape of the first input that has one."""
-        trouble: CnntoolError | None = None
-        for item in self._source:
-            try:
-                self._first, self._shape = item.where, item.shape(self._preparation)
-                return self._shape
-            except BadInput as error:
-                trouble = trouble or error
-        assert trouble is not None
-        raise trouble
 
     def for_each(
         self, prefix: Any, look: Callable[[int, Any], Any], add: Callable[[Any], None], doing: str
@@ -148,8 +136,8 @@ class ImageData:
 
             found = volumes(self._source, prefix, self._preparation, self._threads, self._notices, look, complain)
             for _, item, result, shape in found:
-                if shape[2] != self._shape[2] and self._are_mixed:
-                    raise CnntoolError(channels_text(item.where, shape, self._first, self._shape))
+                if shape[2] != self.shape[2] and self._are_mixed:
+                    raise CnntoolError(channels_text(item.where, shape, self._first.where, self.shape))
                 try:
                     add(result)
                 except ValueError as error:
@@ -164,13 +152,13 @@ class ImageData:
 
     @cached_property
     def _are_mixed(self) -> bool:
-        """Whether several of the first images have other channels than the very first; a single one is left out."""
+        """Whether several of the first images differ from the first in their channels; a single one is left out."""
         from cnntool.cli.work import LOOKED_AT
 
         others = 0
         for item in self._source[:LOOKED_AT]:
             with suppress(BadInput):
-                others += item.shape(self._preparation)[2] != self._shape[2]
+                others += item.shape(self._preparation)[2] != self.shape[2]
         return others > 1
 
     @contextmanager

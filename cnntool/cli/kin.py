@@ -1,4 +1,4 @@
-"""Whether the vectors of two inputs can be compared: of one length, and computed with the same weights."""
+"""Whether the vectors of two inputs are comparable: of equal length, and computed with the same weights."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Shape = tuple[int, ...]
 
 
 class OtherChannels(Unfit):
-    """Gray images among those in colour."""
+    """An image whose number of channels differs from the first's."""
 
 
 class Kin:
-    """The inputs so far; the first one, of `shape`, decides what the others must be."""
+    """Compares inputs with the first, whose shape is `shape`."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -27,7 +27,7 @@ class Kin:
         self._checked: dict[Shape, bool] = {}
 
     def check(self, item: Item, shape: Shape, length: int) -> None:
-        """Unfit for an input whose vector, of this length, cannot be compared with the first one's."""
+        """Raises Unfit for an input whose vector of this length is not comparable with the first."""
         if self.shape is None:
             self.shape, self._name, self._length = shape, item.where, length
         if shape == self.shape or (self.has_weights_of_first(shape) and length == self._length):

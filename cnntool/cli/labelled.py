@@ -20,35 +20,23 @@ SHARE_OF_MEMORY = 0.5
 
 
 class Labelled(NamedTuple):
-    """Images with the numbers of their classes, and how many more could not be read."""
+    """Images with their class indices, and the number of images that could not be read."""
 
     images: ImageStore
     labels: np.ndarray
     failures: int
 
 
-def first_shape(source: Inputs, preparation: Preparation) -> tuple[int, int, int]:
-    """The shape of the first image that has one."""
-    trouble: CnntoolError | None = None
-    for item in source:
-        try:
-            return item.shape(preparation)
-        except BadInput as error:
-            trouble = trouble or error
-    assert trouble is not None
-    raise trouble
-
-
 def read_labelled(
     source: Inputs, classes: list[str], shape: tuple[int, int, int], preparation: Preparation, threads: int,
     notices: Notices,
 ) -> Labelled:  # fmt: skip
-    """Decodes all images, by threads. One that is broken is named and left out; one of another size is an error."""
+    """Decodes all images in a thread pool. A broken one is reported and left out; one of another size is an error."""
     import numpy as np
 
     from cnntool.learning.data import ImageStore
 
-    check_room(len(source), shape)
+    check_memory_for(len(source), shape)
     images = ImageStore(len(source), shape)
     numbers = {name: number for number, name in enumerate(classes)}
     labels: list[int] = []
@@ -75,7 +63,7 @@ def read_labelled(
 
 
 def decoded(source: Inputs, preparation: Preparation, threads: int, notices: Notices) -> Iterator[tuple[Item, Any]]:
-    """Each item with its volume, or with the error that it gave, in order."""
+    """Each item in order, with its volume or the error that reading it raised."""
 
     def read(item: Item) -> Any:
         try:
@@ -87,7 +75,7 @@ def decoded(source: Inputs, preparation: Preparation, threads: int, notices: Not
         yield item, future.result()
 
 
-def check_room(count: int, shape: tuple[int, int, int]) -> None:
+def check_memory_for(count: int, shape: tuple[int, int, int]) -> None:
     """Refuses images that would not fit into memory as float32."""
     import math
 

@@ -21,18 +21,18 @@ from cnntool.cli.signals import ending_like_ctrl_c, exit_code
 from cnntool.cli.streams import open_closed_streams, results, silence, tell, telling
 from cnntool.errors import CnntoolError
 
-# The threads that OpenBLAS, which comes with numpy, starts spin for work: 0.1 s of a processor that others need at the
-# start. Now they sleep at once. It reads this when numpy is imported.
+# OpenBLAS, which comes with NumPy, starts threads that busy-wait: 0.1 s of CPU time at start-up. This makes them sleep
+# at once; it is read when NumPy is imported.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
-# Python looks for garbage after so many new objects. Its own 700 makes it look a hundred times while Numba is imported:
-# a run on one image took 0.60 s, and takes 0.57.
+# New objects between two garbage collections. Python's 700 collects a hundred times while Numba is imported: a run on
+# one image takes 0.60 s with that, 0.57 s with this.
 GARBAGE = 20_000
-LONGEST_WORD = 500  # characters of a word that a message repeats whole; longer ones lose their middle
+LONGEST_WORD = 500  # characters of a word in a message; longer ones are shortened
 
 OF_WRITING = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
-# In the order of the help page. Each lives in the module of its name, as `command`.
+# In the order of the help page; each is `command` in the module of its name.
 COMMANDS = {
     "run": "Feature maps of images, as volumes or pictures.",
     "extract": "One feature vector an image, into a table.",
@@ -47,11 +47,11 @@ COMMANDS = {
 
 
 class ReaderLeft(Exception):
-    """The reader of a pipe had enough, as `head` does. Under its own name a broken pipe ends in click, with code 1."""
+    """A broken pipe: its reader, such as `head`, has closed it. click would make exit code 1 of a BrokenPipeError."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C, or a signal like it. Under its own name click writes an empty line and forgets which it was."""
+    """Ctrl-C or a signal like it. click would print an empty line for a KeyboardInterrupt and lose the signal."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -69,7 +69,7 @@ def _past_click() -> Iterator[None]:
 
 
 class Commands(click.Group):
-    """Imports a command when it is asked for: the help page waits for none of them."""
+    """Imports only the command that is run; the help page imports none."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         with _past_click():  # a help page is written here
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _complain("interrupted", exit_code(error))
     try:
         sys.stdout.flush()
-    except (OSError, ValueError):  # this has been told
+    except (OSError, ValueError):  # already reported
         silence(sys.stdout)
     return code
 
@@ -137,7 +137,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = cnntool.main(arguments, prog_name="cnntool", standalone_mode=False)
         with results():
-            pass  # all of it is flushed
+            pass  # flushes standard output
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         with telling():

@@ -1,4 +1,4 @@
-"""What several commands share: the chain behind a command's own words, and options with their checks."""
+"""Shared by the commands: parsing of the chain behind a command's own words, and options with their checks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from cnntool.chain.text import split_text
 from cnntool.declare import Integer, Kind
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import LAYERS
+from cnntool.limits import LARGEST_PIPELINE
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from cnntool.images.preparation import Preparation
-
-
-LONGEST_PIPELINE = 2**20
 
 
 class ChainCommand(click.Command):
@@ -49,7 +47,7 @@ class ChainCommand(click.Command):
 
 
 class InputCommand(click.Command):
-    """A command without layers; a file too many is explained."""
+    """A command without layers; a surplus file name gets an explanation."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         start = cut(self.get_params(ctx), args, 0)
@@ -58,9 +56,9 @@ class InputCommand(click.Command):
 
 
 def refuse_files_as_layers(args: Sequence[str], start: int, ctx: click.Context) -> None:
-    """A shell expands a pattern that is not quoted: from its second file on they stand where they do not belong.
+    """Explains file names in the position of layers: the shell has expanded a pattern that was not quoted.
 
-    `start` is the first word after the command's own.
+    `start` is the index of the first word after the command's own.
     """
     if start >= len(args) or args[start] in LAYERS:
         return
@@ -72,7 +70,7 @@ def refuse_files_as_layers(args: Sequence[str], start: int, ctx: click.Context) 
 
 
 class Parsed(click.ParamType):
-    """A value read by one of the project's own kinds, or by a function that raises ValueError."""
+    """A value parsed by a `declare.Kind`, or by a function that raises ValueError."""
 
     def __init__(self, parse: Callable[[str], Any] | Kind, metavar: str) -> None:
         self.parse = parse.parse if isinstance(parse, Kind) else parse
@@ -88,7 +86,7 @@ class Parsed(click.ParamType):
 
 
 def _late(name: str) -> Callable[[str], Any]:
-    """A parser of the images' preparation, imported when an option is given."""
+    """A parser of `images.preparation`, imported when its option is used."""
 
     def parse(text: str) -> Any:
         from cnntool.images import preparation
@@ -157,7 +155,7 @@ CHAIN = ("words", "pipeline_file", "model", "until", "seed")  # the values of a 
 def pipeline_of(
     words: tuple[str, ...], pipeline_file: str | None, until: str | None, seed: int, model: str | None = None
 ) -> Pipeline:
-    """The pipeline that was asked for, by words, by a file of words or by a model."""
+    """The pipeline given by words, a file of words or a model."""
     ctx = click.get_current_context()
     given = {
         f"--pipeline {pipeline_file}": pipeline_file is not None,
@@ -179,16 +177,16 @@ def pipeline_of(
         if not words:
             expected = "expected at least one, such as relu, or --pipeline FILE, or --model MODEL"
             raise click.UsageError(f"no layers: {expected}", ctx)
-        strangers = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
-        pipeline = Pipeline(parse_words(words, strangers=strangers), seed=seed)
+        options = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
+        pipeline = Pipeline(parse_words(words, command_options=options), seed=seed)
     return pipeline if until is None else pipeline.until(until)
 
 
 def words_of_stdin() -> str:
-    """The text of a pipeline on standard input; as bounded as that of a file."""
-    content = sys.stdin.buffer.read(LONGEST_PIPELINE + 1)
+    """The text of a pipeline on standard input, with the size limit of a pipeline file."""
+    content = sys.stdin.buffer.read(LARGEST_PIPELINE + 1)
     try:
-        if len(content) <= LONGEST_PIPELINE:
+        if len(content) <= LARGEST_PIPELINE:
             return content.decode("utf-8")
     except UnicodeDecodeError:
         pass
@@ -196,7 +194,7 @@ def words_of_stdin() -> str:
 
 
 def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> Preparation:
-    """Takes the image options out of a command's values; what is not given is as the pipeline's model has it."""
+    """Pops the image options from a command's values; those not given come from the pipeline's model."""
     from cnntool.images.preparation import Preparation, from_json
 
     given = {name: values.pop(name) for name in IMAGE}
@@ -212,7 +210,7 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
     if not (given["gray"] or given["rgb"]):
         channels = {"gray": saved.gray, "rgb": saved.rgb}
         if not (saved.gray or saved.rgb) and pipeline and pipeline.classes and pipeline.input_shape:
-            # a model that was saved without them; a table's has a shape of 1x1
+            # a model saved without channel options; 1x1 is the shape of one trained on a table
             height, width, depth = pipeline.input_shape
             channels = {"gray": depth == 1, "rgb": depth == 3} if (height, width) != (1, 1) else {}
     others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize", "page") if given[name] is None}
@@ -220,7 +218,7 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
 
 
 def outputs_beside(output: str | None, *others: str | None) -> list[str]:
-    """OUTPUT, or the folder that its template writes into, what lies beside it, and other outputs: never an input."""
+    """Paths that are never inputs: OUTPUT or the folder of its template, files written beside it, other outputs."""
     from cnntool.images.names import PLACE
 
     found = [path for path in others if path]
@@ -235,6 +233,6 @@ def outputs_beside(output: str | None, *others: str | None) -> list[str]:
 
 
 def refuse_layer_as_output(output: str) -> None:
-    """`cnntool run photo.jpg relu`: the output was forgotten, and a file called `relu` is not what is wanted."""
+    """Refuses `cnntool run photo.jpg relu`: OUTPUT was forgotten; nobody wants a file called `relu`."""
     if output in LAYERS:
         raise CnntoolError(f"OUTPUT is the layer word {output!r}: did you forget OUTPUT? (./{output} is a file name)")

@@ -23,7 +23,7 @@ WIDTH_OF_FILES = 160  # of a table that goes to a file or a pipe
 
 
 class Column(NamedTuple):
-    """A column; those of a high `rank` go first when the terminal is narrow."""
+    """A column; in a narrow terminal those of the highest `rank` are dropped first."""
 
     title: str
     value: Callable[[dict[str, Any]], str]
@@ -45,7 +45,7 @@ def number_at(key: str, row: dict[str, Any]) -> str:
 
 
 def short_bytes(value: float) -> str:
-    """A number of bytes in the unit that reads best."""
+    """A number of bytes in a readable unit."""
     for unit in ("B", "KiB", "MiB"):
         if value < 1024:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
@@ -99,7 +99,7 @@ def words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
 
 
 def shown_words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
-    """The same for a person's eyes: names of files and marks may hold what a terminal would obey."""
+    """The same, safe to print: names of files and marks may hold terminal control characters."""
     return printable(words_of_row(pipeline, row))
 
 
@@ -108,9 +108,9 @@ Line = list[tuple[str, str]]
 
 
 def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Line]:
-    """The table for people; columns that matter less are left out where the terminal is narrow.
+    """The table as lines; the least important columns are dropped in a narrow terminal.
 
-    Laid out here: for the 176 rows of ResNet-50 a table of rich's took 150 ms, longer than all the rest.
+    Laid out by hand, since rich's table took 150 ms for the 176 rows of ResNet-50, longer than all the rest.
     """
     rows, totals = summary["layers"], summary["totals"]
     columns = [column for column in columns_of(summary) if column.title != "buffers" or totals["buffers"]]
@@ -126,7 +126,7 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
     digits = len(str(len(pipeline.graph.nodes)))
 
     def words_width() -> int:
-        """What is left for the layer's words."""
+        """The width left for a layer's words."""
         return width - 2 - digits - sum(3 + max(map(len, cells[column.title])) for column in columns) - 3
 
     longest = max([5, *map(len, names)])
@@ -155,7 +155,7 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
 
 
 def print_table(stream: Any, summary: dict[str, Any], pipeline: Pipeline) -> None:
-    """Prints the table, in colours on a terminal; without rich, which takes its time to import, elsewhere."""
+    """Prints the table: in colour on a terminal, elsewhere without rich, which is slow to import."""
     if not stream.isatty():
         for pieces in lines_of(summary, pipeline, WIDTH_OF_FILES):
             stream.write("".join(text for text, _ in pieces).rstrip() + "\n")
@@ -168,7 +168,7 @@ def print_table(stream: Any, summary: dict[str, Any], pipeline: Pipeline) -> Non
 
 
 def rows_as_table(rows: list[dict[str, str]]) -> Table:
-    """Rows with equal keys, which become the titles."""
+    """A table of rows with the same keys, which become its header."""
     from rich import box
     from rich.table import Table
 
@@ -181,7 +181,7 @@ def rows_as_table(rows: list[dict[str, str]]) -> Table:
 
 
 def as_csv(summary: dict[str, Any], pipeline: Pipeline) -> str:
-    """A line a layer; sizes are split into numbers, and there is no line of totals to be summed twice."""
+    """One line a layer, with each size as two numbers; no line of totals, which a spreadsheet would add again."""
     import csv
     import io
 

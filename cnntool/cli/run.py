@@ -40,7 +40,7 @@ OTHER_WEIGHTS = (
     "images of other sizes or channels get other weights from the seed, and their maps cannot be compared: "
     "give --resize HEIGHTxWIDTH, and --rgb or --gray"
 )
-LARGE_BYTES = 2**28  # of a volume; larger ones are computed from file to file, a band of rows at a time
+LARGE_BYTES = 2**28  # of a volume; larger ones are streamed from file to file, a band of rows at a time
 
 
 @click.command(cls=ChainCommand, name="run")
@@ -127,7 +127,7 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
 def large_into_file(
     pipeline: Pipeline, source: Inputs, preparation: Preparation, targets: list[Path] | IO[bytes]
 ) -> tuple[str, Path] | None:
-    """The input's and the output's file, where volumes so large lie between them that rows should be streamed."""
+    """The input and the output file if the volumes between them are large enough to be streamed, else None."""
     from cnntool.images.write import output_format
 
     if len(source) != 1 or source[0].path is None or not isinstance(targets, list):
@@ -136,7 +136,7 @@ def large_into_file(
         return None
     try:
         summary = pipeline.shape(source[0].shape(preparation))
-    except CnntoolError:  # to be told where all other inputs are told
+    except CnntoolError:  # reported later, like that of any other input
         return None
     largest = max([math.prod(summary["input"]), *(row["output_bytes"] // 4 for row in summary["layers"])])
     return (source[0].path, targets[0]) if 4 * largest > LARGE_BYTES else None
@@ -162,7 +162,7 @@ def run_large(
 
 
 def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -> list[Path] | IO[bytes]:
-    """Where each result goes, with everything checked that can be checked before any work."""
+    """Where each result goes; checks all that can be checked before any work."""
     from cnntool.images.names import is_for_many, output_paths
     from cnntool.images.write import FORMATS, output_format
 
@@ -194,7 +194,7 @@ def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -
 
 @contextlib.contextmanager
 def claimed(output: str, targets: list[Path], overwrite: bool) -> Iterator[None]:
-    """The right to write OUTPUT, file or folder, within the block; the folder it lies in is made."""
+    """Within the block this process alone may write OUTPUT, a file or a folder; its parent folders are created."""
     from cnntool.images.names import PLACE, is_for_many
 
     target = Path(output.partition(PLACE)[0] + PLACE if PLACE in output else output)
@@ -204,7 +204,7 @@ def claimed(output: str, targets: list[Path], overwrite: bool) -> Iterator[None]
             folder.mkdir(exist_ok=True)
             stack.callback(remove_empty, folder)
         stack.callback(Claim(target).release)
-        for path in targets:  # once more, for what another process has just finished
+        for path in targets:  # again, since another process may just have finished
             check_free(path, overwrite, with_folder=not is_for_many(output))
         stack = stack.pop_all()
     with stack:
@@ -212,13 +212,13 @@ def claimed(output: str, targets: list[Path], overwrite: bool) -> Iterator[None]
 
 
 def remove_empty(folder: Path) -> None:
-    """Removes a folder that was made for results, if there came none."""
+    """Removes a folder that was created for results if it stayed empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
 def writer_of(targets: list[Path] | IO[bytes], as_image: bool, form: str | None, notices: Any) -> Any:
-    """The function that writes the result of input `number`."""
+    """The function that writes a result, given the index of its input."""
     from cnntool.images.sheet import contact_sheet
     from cnntool.images.write import encode, output_format, picture_of, write_picture, write_volume
 

@@ -44,13 +44,13 @@ def command(input: str, words: tuple[str, ...], form: str | None, convention: st
     pipeline = pipeline_of(words, **values)
     shape = input_shape_of(input, preparation_values, pipeline)
     if model is not None:
-        pipeline.weights(shape)  # a model's arrays may fit one shape alone
+        pipeline.weights(shape)  # raises if the model's arrays do not fit the shape
     summary = pipeline.shape(shape, convention=convention, **counted)
     report.show_summary(summary, pipeline, form or "table")
 
 
 def input_shape_of(text: str, preparation: dict[str, Any], pipeline: Pipeline) -> tuple[int, int, int]:
-    """A shape as typed, or that of an image from its header; only then are the image options of use."""
+    """A shape as typed, or that of an image from its header, to which the image options apply."""
     parts = text.lower().split("x")
     if all(is_integer(part) for part in parts) and not os.path.exists(text):
         sizes = [int(part) for part in parts]

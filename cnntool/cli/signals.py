@@ -1,4 +1,4 @@
-"""Ctrl-C and the signals that ask for an end: work stops, nothing is left half-written, the exit code is 128 + n."""
+"""Ctrl-C, SIGTERM and SIGHUP: work stops, nothing is left half-written, the exit code is 128 + the signal."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Stopped(KeyboardInterrupt):
 
 
 def exit_code(error: BaseException | None) -> int:
-    """What a process ends with that was interrupted by `error`."""
+    """The exit code of a process that `error` interrupted."""
     return 128 + (error.number if isinstance(error, Stopped) else signal.SIGINT)
 
 
 @contextlib.contextmanager
 def ending_like_ctrl_c() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise Stopped, once; one that is ignored, as under nohup, stays so."""
+    """Within the block SIGTERM and SIGHUP raise Stopped, once; ignored signals, as under nohup, stay ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, _: object) -> None:
-        for other in before:  # what is being cleaned up should not be stopped again
+        for other in before:  # a second signal must not interrupt the clean-up
             signal.signal(other, signal.SIG_IGN)
         raise Stopped(number)
 

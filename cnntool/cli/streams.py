@@ -1,4 +1,4 @@
-"""Standard input, output and error, which may be closed, full or left by their reader; what is safe to show there."""
+"""Standard streams, which may be closed, full or broken pipes, and text that is safe to show on them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ import click
 
 from cnntool.files import writing
 
-# Names may hold what a terminal obeys or what hides their end: control characters, marks of writing direction, line
-# separators, and bytes that are no text.
+# What names must not send to a terminal: control characters, bidirectional marks, line separators, undecodable bytes.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    r"""The text for a person to read, on one line: what a terminal would obey is shown as `\x1b`."""
+    r"""The text on one line, with control characters escaped, such as `\x1b`."""
     return UNPRINTABLE.sub(lambda found: _escaped(ord(found.group())), text)
 
 
 def _escaped(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # an undecodable byte
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def tell(text: str) -> None:
-    """A line on standard error. That nobody can read it stops no work."""
+    """Writes a line to standard error, if it can be written."""
     with telling():
         click.echo(printable(text), err=True)
 
 
 @contextlib.contextmanager
 def telling() -> Iterator[None]:
-    """For what is shown on standard error: that it cannot be written is no error."""
+    """Ignores that standard error cannot be written within the block."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -48,14 +47,14 @@ def telling() -> Iterator[None]:
 
 @contextlib.contextmanager
 def results() -> Iterator[None]:
-    """For what is printed on standard output: that it cannot be written is told, and that its reader left is not."""
+    """Flushes standard output after the block; an error in writing is reported, a broken pipe is not."""
     with writing("standard output"):
         yield
         sys.stdout.flush()
 
 
 class Results:
-    """Standard output as a stream to write to, for results that come one by one."""
+    """Standard output as a stream, for results that come one by one."""
 
     def write(self, text: str) -> int:
         with writing("standard output"):
@@ -63,7 +62,7 @@ class Results:
 
 
 def silence(stream: Any) -> None:
-    """Lets what is still to be written to a broken stream go nowhere, so that the end of Python does not fail of it."""
+    """Redirects a broken stream to the null device, so that flushing it when Python exits does not fail."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
@@ -73,9 +72,9 @@ def silence(stream: Any) -> None:
 
 
 def open_closed_streams() -> None:
-    """Puts something in the place of streams that the parent closed: else files would get their numbers.
+    """Opens the null device for streams that the parent process closed; files would get their descriptors otherwise.
 
-    Input is empty, what is told is lost, and results cannot be written, which is an error as for a full disk.
+    Input is then empty, messages are lost, and writing results is an error as on a full disk.
     """
     for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:

@@ -131,7 +131,7 @@ def command(folder: str, target: str, **values: Any) -> int:
 
 
 def checked_checkpoint(model: str, resume: bool, overwrite: bool) -> Path:
-    """The checkpoint's file, which must be there to go on from it, and otherwise must not."""
+    """The path of the checkpoint, which must exist with --resume, and must not without."""
     from cnntool.learning.checkpoint import check_there, checkpoint_path
 
     checkpoint = checkpoint_path(model)
@@ -150,7 +150,7 @@ def history_path(model: str) -> Path:
 
 def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, Any]) -> int:
     """Reads, trains, saves; the exit code."""
-    from cnntool.cli.labelled import first_shape, read_labelled
+    from cnntool.cli.labelled import read_labelled
     from cnntool.cli.work import Notices
     from cnntool.engine.threads import available_threads
     from cnntool.images.preparation import to_json
@@ -167,7 +167,8 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
         pipeline.classes = source.labels
         if len(pipeline.classes) < 2:
             raise CnntoolError(f"{folder}: one class only: expected two or more sub-folders of images")
-        shape = pipeline.input_shape = first_shape(source, preparation)
+        _, shape = source.first_shape(preparation)
+        pipeline.input_shape = shape
         check_classes(pipeline.graph, shape, pipeline.classes)
         arrays = pipeline.weights(shape)
         images, labels, failures = read_labelled(source, pipeline.classes, shape, preparation, threads, notices)
@@ -192,7 +193,7 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
 
 
 def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) -> int:
-    """Trains with a display, saving after each epoch; 0, or the exit code of an interrupt."""
+    """Trains with a display and saves after each epoch; returns 0, or the exit code of an interrupt."""
     from cnntool.cli.watch import Watch, write_history
     from cnntool.learning.checkpoint import checkpoint_path, write_checkpoint
 
@@ -208,7 +209,7 @@ def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) ->
         kept = len(trainer.history)
 
     if not trainer.history:
-        write_checkpoint(checkpoint, trainer)  # so that --resume goes on from an end in the first epoch, too
+        write_checkpoint(checkpoint, trainer)  # so that --resume also works after an interrupt in the first epoch
     try:
         with Watch(trainer.options.epochs, len(trainer.history), notices) as watch:
             trainer.run(watch, finished)
@@ -220,7 +221,7 @@ def train(trainer: Trainer, pipeline: Pipeline, model: str, notices: Notices) ->
         return exit_code(error)
     except CnntoolError as error:
         if not kept:
-            removed(checkpoint)  # from the start it would come to the same end
+            removed(checkpoint)  # a run from the start would fail in the same way
         if not (kept and trainer.best and isinstance(error, BadInput)):
             raise
         raise BadInput(f"{error}; {model} holds epoch {trainer.best_epoch}") from None
@@ -237,7 +238,7 @@ def save(pipeline: Pipeline, arrays: list[dict[str, Any]], model: str) -> None:
 
 
 def train_table(table: str, model: str, head: str, c: float | None, values: dict[str, Any]) -> int:
-    """A linear classifier of features that `extract --labels` wrote."""
+    """Trains a linear classifier on features that `extract --labels` wrote."""
     from cnntool.cli.work import Notices
     from cnntool.learning.linear import train_head
 
@@ -258,7 +259,7 @@ def train_table(table: str, model: str, head: str, c: float | None, values: dict
 
 
 def refuse_given(table: str, names: tuple[str, ...]) -> None:
-    """Refuses options that would change nothing."""
+    """Refuses options that would have no effect."""
     for parameter in click.get_current_context().command.params:
         if parameter.name in names and was_given(parameter.name):
             raise CnntoolError(

@@ -1,4 +1,4 @@
-"""How training goes: a live display in a terminal, a line an epoch elsewhere."""
+"""Progress of training: a live display in a terminal, a line an epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cnntool.cli.streams import tell, telling
-from cnntool.cli.work import Notices
+from cnntool.cli.work import Display, Notices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +25,11 @@ def line_of(row: dict[str, Any], epochs: int, best: bool) -> str:
     return "  ".join(parts) + ("  *" if best else "")
 
 
-class Watch:
-    """What the trainer tells, on stderr. A context manager around the training."""
+class Watch(Display):
+    """Shows the progress of training on stderr. A context manager around the training."""
 
     def __init__(self, epochs: int, done: int, notices: Notices) -> None:
         self.epochs, self._quiet = epochs, notices.quiet
-        self._bar: Any = None
         if sys.stderr.isatty() and not notices.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -46,17 +45,6 @@ class Watch:
                 "", total=epochs, completed=done, epoch=done + 1, loss=float("nan"), accuracy=0.0, speed=""
             )
 
-    def __enter__(self) -> Watch:
-        if self._bar:
-            with telling():
-                self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            with telling():
-                self._bar.stop()
-
     def batch(self, epoch: int, done: int, total: int, loss: float, accuracy: float) -> None:
         if self._bar:
             task = self._bar.tasks[0]
@@ -70,14 +58,13 @@ class Watch:
     def epoch(self, row: dict[str, Any], best: bool) -> None:
         text = line_of(row, self.epochs, best)
         if self._bar:
-            with telling():
-                self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.print(text)
         elif not self._quiet:
             tell(text)
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """A line an epoch; columns without a value, such as validation without images held back, stay empty."""
+    """One line an epoch; columns without a value, such as those of validation without held-out images, stay empty."""
     import csv
 
     from cnntool.files import atomic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cnntool.cli.streams import printable, tell, telling
 from cnntool.engine.threads import look_ahead
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from cnntool.images.resizing import Resizer
     from cnntool.images.tables import ErrorsFile
 
-# Before a mistake in the words ends a run, so many inputs are looked at, and so many different shapes are tried.
+# Inputs examined, and different shapes tried, before a run of which no input fits ends as a mistake in the words.
 LOOKED_AT, TRIED = 200, 8
-AHEAD = 2  # images read ahead for each thread, so that none waits and memory stays bounded
+AHEAD = 2  # images prefetched for each thread: none waits, and memory stays bounded
 
 
 class Notices:
-    """What is said on stderr besides errors, each thing once."""
+    """Notices on stderr besides errors, each once."""
 
     def __init__(self, quiet: bool, verbose: bool) -> None:
         self.quiet = quiet
@@ -40,7 +40,7 @@ class Notices:
             tell(f"cnntool: {text}")
 
     def watching_compiler(self) -> AbstractContextManager:
-        """While it lasts, says once that kernels are being compiled, which makes a first run slow."""
+        """Within the block, says once when kernels are being compiled, which makes a first run slow."""
         from cnntool import kernels
 
         def compiling(_: str) -> None:
@@ -57,7 +57,7 @@ class Notices:
         self.say(f"{errors.count} of {total} images failed{listed}")
 
     def source(self, source: Inputs, labels: bool = False) -> None:
-        """What a folder or an archive held and was not read; with `labels`, also classes without an image."""
+        """What a folder or an archive held that is not read; with `labels`, also classes without an image."""
         for line in source.notes(labels):
             self.say(line)
 
@@ -77,7 +77,7 @@ class Notices:
 
 
 class Runner(Protocol):
-    """What computes something of one volume; a pipeline does."""
+    """Computes something from one volume, as a pipeline does."""
 
     def run(self, volume: np.ndarray, threads: int | None = None) -> np.ndarray: ...
 
@@ -93,9 +93,9 @@ def volumes(
 ) -> Iterator[tuple[int, Item, Any, tuple[int, ...]]]:
     """Runs all inputs; yields (number, item, result of `result_of(number, volume)`, input's shape) in their order.
 
-    Several images: each thread reads, computes and finishes one image at a time. One image: its bands are spread over
-    the threads. An input that fails goes to `failed` and the work goes on; a single input raises. So does a mistake in
-    the words, told once: the first input does not fit, nor does one of any other shape.
+    Several images: each thread reads and computes one image at a time. One image: all threads share its bands. An input
+    that fails goes to `failed` and the run continues; a single input raises. So does a mistake in the words: neither
+    the first input fits, nor one of any other shape.
     """
     spread = threads if len(source) == 1 else 1
     resizer = resizer_of_kernel() if len(source) > 1 and preparation.resize is not None else None
@@ -159,11 +159,32 @@ def resizer_of_kernel() -> Resizer:
     return Resizer(lambda: kernels.resizing.resize_forward)
 
 
-class Progress:
-    """A progress bar on stderr for many images, when that is a terminal."""
+class Display:
+    """Starts and stops `_bar`, if there is one. A context manager."""
+
+    _bar: Any = None
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            with telling():
+                self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            with telling():
+                self._bar.stop()
+
+    def print(self, text: str) -> None:
+        """A line above the bar."""
+        with telling():
+            self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+class Progress(Display):
+    """A progress bar on stderr for several images, if that is a terminal."""
 
     def __init__(self, total: int, notices: Notices, doing: str) -> None:
-        self._bar: Any = None
         if total > 1 and sys.stderr.isatty() and not notices.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -175,26 +196,14 @@ class Progress:
             )  # fmt: skip
             self._task = self._bar.add_task("", total=total)
 
-    def __enter__(self) -> Progress:
-        if self._bar:
-            with telling():
-                self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            with telling():
-                self._bar.stop()
-
     def advance(self) -> None:
         if self._bar:
             with telling():
                 self._bar.advance(self._task)
 
     def complain(self, text: str) -> None:
-        """An error's line, above the bar."""
+        """An error, on a line above the bar."""
         if self._bar:
-            with telling():
-                self._bar.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+            self.print(text)
         else:
             tell(text)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from cnntool.errors import BadInput
+from cnntool.errors import BadInput, CnntoolError
 from cnntool.images.leftout import OUTPUT, LeftOut
 from cnntool.images.names import composed
 from cnntool.images.preparation import AS_IT_IS, Preparation
@@ -116,6 +116,17 @@ class Inputs(Sequence[Item]):
     def close(self) -> None:
         if self._close is not None:
             self._close()
+
+    def first_shape(self, preparation: Preparation) -> tuple[Item, tuple[int, int, int]]:
+        """The first input whose shape can be read, with its shape; the first error if there is none."""
+        first_error: CnntoolError | None = None
+        for item in self.items:
+            try:
+                return item, item.shape(preparation)
+            except BadInput as error:
+                first_error = first_error or error
+        assert first_error is not None
+        raise first_error
 
     @property
     def labels(self) -> list[str]:

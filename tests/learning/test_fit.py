@@ -189,8 +189,8 @@ def test_whole_images_are_whitened_by_one_covariance(monkeypatch):
     """Of 30 images of 12 numbers each: gathered until they are as many as channels, whatever the order of sizes."""
     x = images(30, 2, 2)
     products = []
-    part_of = statistics.part_of
-    monkeypatch.setattr(statistics, "part_of", lambda *args: products.append(1) or part_of(*args))
+    partial_moments = statistics.partial_moments
+    monkeypatch.setattr(statistics, "partial_moments", lambda *args: products.append(1) or partial_moments(*args))
     arrays = Pipeline.parse("flatten whiten pca").fit(x).weights((2, 2, 3))[1]
     assert len(products) == 3
     flat = x.reshape(30, 12).astype(np.float64)
