@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.cli.work import AHEAD, Notices, Progress
-from cnntool.engine.threads import look_ahead
+from cnntool.engine.threads import prefetch
 from cnntool.errors import BadInput, CnntoolError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def decoded(source: Inputs, preparation: Preparation, threads: int, notices: Not
         except CnntoolError as error:
             return error
 
-    for item, future in look_ahead(read, source, threads, 8 * AHEAD * threads, "image"):
+    for item, future in prefetch(read, source, threads, 8 * AHEAD * threads, "image"):
         yield item, future.result()
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cnntool.cli.streams import printable, tell, telling
-from cnntool.engine.threads import look_ahead
+from cnntool.engine.threads import prefetch
 from cnntool.errors import BadInput, CnntoolError, Unfit
 from cnntool.pipeline import Pipeline
 
@@ -122,7 +122,7 @@ def volumes(
             raise Unfit(f"{item.where}: {error}") from None
 
     seen_to_fit = False
-    for (number, item), future in look_ahead(compute_named, enumerate(source), threads, AHEAD * threads, "image"):
+    for (number, item), future in prefetch(compute_named, enumerate(source), threads, AHEAD * threads, "image"):
         try:
             result, shape = future.result()
         except CnntoolError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cnntool.engine.plan import Plan
-from cnntool.engine.threads import look_ahead
+from cnntool.engine.threads import prefetch
 from cnntool.steps.bands import RowSource, band_calls, band_rows
 from cnntool.steps.memory import Scratch, taken
 from cnntool.steps.step import Corner, Step, run_calls
@@ -38,5 +38,5 @@ def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], 
         free.append(scratch)
         return out
 
-    for _, future in look_ahead(band, range(0, height, rows), threads, threads + 1, "cnntool-stream"):
+    for _, future in prefetch(band, range(0, height, rows), threads, threads + 1, "cnntool-stream"):
         append(future.result())

@@ -39,7 +39,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
 
 
-def look_ahead(
+def prefetch(
     function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int, name: str
 ) -> Iterator[tuple[T, Future[R]]]:
     """Each item with the future of `function(item)`, in order; at most `ahead` of them are not yet asked for.

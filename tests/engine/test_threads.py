@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline, kernels
-from cnntool.engine.threads import available_threads, look_ahead, parallel
+from cnntool.engine.threads import available_threads, parallel, prefetch
 from tests.kernels.volumes import noise
 
 
@@ -167,7 +167,7 @@ def test_looking_ahead_keeps_the_order_and_the_bound():
         return -item
 
     seen = []
-    for item, future in look_ahead(slow, range(40), 4, 6, "test"):
+    for item, future in prefetch(slow, range(40), 4, 6, "test"):
         assert future.result() == -item
         seen.append(item)
         assert len(begun) <= len(seen) + 6
@@ -182,7 +182,7 @@ def test_what_looked_ahead_ends_with_its_reader():
         time.sleep(0.01)
 
     def reader():
-        for _, future in look_ahead(function, range(1000), 2, 50, "test"):
+        for _, future in prefetch(function, range(1000), 2, 50, "test"):
             future.result()
             raise KeyError
 
