@@ -18,28 +18,35 @@ if TYPE_CHECKING:
 
 
 class Activation(Layer):
-    """Base of the activations; `kernel` is the name of its kernels, `arguments` gives their constants."""
-
-    kernel: ClassVar[str]
+    """Base of the activations; their kernels are called WORD_forward and WORD_backward."""
 
     def arguments(self) -> tuple[float, ...]:
+        """The constants that the kernels take."""
         return ()
+
+    @classmethod
+    def kernel(cls, direction: str) -> Any:
+        """The kernel for a direction; an AttributeError where there is none."""
+        return getattr(kernels.activations, f"{cls.word.replace('-', '_')}_{direction}")
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         import numpy as np
 
         constants = map(np.float32, self.arguments())
-        return [InPlace(shapes[0], getattr(kernels.activations, f"{self.kernel}_forward"), *constants)]
+        return [InPlace(shapes[0], self.kernel("forward"), *constants)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         import numpy as np
 
+        try:
+            backward = self.kernel("backward")
+        except AttributeError:
+            return super().gradient(d_output, saved, arrays, training)
         x, _ = saved
         d_input = training.array("d_input", x.shape)
         constants = list(map(np.float32, self.arguments()))
-        backward = getattr(kernels.activations_backward, f"{self.kernel}_backward")
         training.over_numbers(lambda *pieces: backward(*pieces, *constants), x, d_output, d_input)
         return [d_input], {}
 
@@ -49,7 +56,6 @@ class Relu(Activation):
     """Rectified linear unit: max(0, x)."""
 
     word: ClassVar[str] = "relu"
-    kernel: ClassVar[str] = "relu"
     rectifies: ClassVar[bool] = True
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
@@ -61,7 +67,6 @@ class LeakyRelu(Activation):
     """Leaky rectifier: x for x >= 0, SLOPE times x below, so that the gradient never vanishes."""
 
     word: ClassVar[str] = "leaky-relu"
-    kernel: ClassVar[str] = "leaky_relu"
     rectifies: ClassVar[bool] = True
 
     slope: float = option(0.01, Real(), "The slope for x < 0.")
@@ -103,7 +108,7 @@ class PRelu(Layer):
 
         def piece(x: np.ndarray, d_output: np.ndarray, d_input: np.ndarray) -> np.ndarray:
             d_slopes = np.zeros(len(slopes))
-            kernels.activations_backward.prelu_backward(x, d_output, d_input, slopes, d_slopes)
+            kernels.activations.prelu_backward(x, d_output, d_input, slopes, d_slopes)
             return d_slopes
 
         d_slopes = np.sum(training.over_pixels(piece, x, d_output, d_input), axis=0)
@@ -116,7 +121,6 @@ class Sigmoid(Activation):
     """Sigmoid: 1 / (1 + exp(-x)), between 0 and 1."""
 
     word: ClassVar[str] = "sigmoid"
-    kernel: ClassVar[str] = "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,6 @@ class Tanh(Activation):
     """Hyperbolic tangent, between -1 and 1 and centred at zero."""
 
     word: ClassVar[str] = "tanh"
-    kernel: ClassVar[str] = "tanh"
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,6 @@ class Elu(Activation):
     """Exponential linear unit: x for x >= 0, ALPHA (exp(x) - 1) below (D.-A. Clevert et al. 2015)."""
 
     word: ClassVar[str] = "elu"
-    kernel: ClassVar[str] = "elu"
     rectifies: ClassVar[bool] = True
 
     alpha: float = option(1.0, Real(), "Minus the value far below zero.")
@@ -146,7 +148,6 @@ class Gelu(Activation):
     """Gaussian error linear unit: x times the normal distribution function of x (exact, not the tanh form)."""
 
     word: ClassVar[str] = "gelu"
-    kernel: ClassVar[str] = "gelu"
     rectifies: ClassVar[bool] = True
 
 
@@ -155,7 +156,6 @@ class Silu(Activation):
     """Sigmoid linear unit, also called swish: x / (1 + exp(-x))."""
 
     word: ClassVar[str] = "silu"
-    kernel: ClassVar[str] = "silu"
     rectifies: ClassVar[bool] = True
 
 
@@ -164,7 +164,6 @@ class Softplus(Activation):
     """Softplus, a smooth rectifier: log(1 + exp(x))."""
 
     word: ClassVar[str] = "softplus"
-    kernel: ClassVar[str] = "softplus"
     rectifies: ClassVar[bool] = True
 
 
@@ -173,7 +172,6 @@ class HardSigmoid(Activation):
     """Sigmoid of straight lines: min(max(x + 3, 0), 6) / 6."""
 
     word: ClassVar[str] = "hard-sigmoid"
-    kernel: ClassVar[str] = "hard_sigmoid"
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,6 @@ class HardSwish(Activation):
     """x times the hard sigmoid of x (A. Howard et al. 2019)."""
 
     word: ClassVar[str] = "hard-swish"
-    kernel: ClassVar[str] = "hard_swish"
     rectifies: ClassVar[bool] = True
 
 
@@ -190,4 +187,3 @@ class Abs(Activation):
     """Absolute value |x|: both signs of a filter's response count alike."""
 
     word: ClassVar[str] = "abs"
-    kernel: ClassVar[str] = "absolute"

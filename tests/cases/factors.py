@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cases.evaluation import Row, rows_of
-from tests.cases.words import pair, parse, sides
+from tests.cases.words import ACTIVATIONS, pair, parse, sides
 
 LARGEST_WORK = 20_000_000
 
@@ -49,8 +49,7 @@ STATISTICS = ["center", "standardize", "whiten", "whiten std", "whiten pca", "wh
 
 OTHERS = {
     "layer": [
-        *("relu", "leaky-relu", "leaky-relu --slope 0.2", "prelu", "prelu --alpha 0.1", "prelu --per-channel"),
-        *("sigmoid", "tanh", "elu", "gelu", "silu", "softplus", "hard-sigmoid", "hard-swish", "abs"),
+        *(*ACTIVATIONS, "leaky-relu --slope 0.2", "prelu --alpha 0.1", "prelu --per-channel"),
         *("batchnorm", "lrn", "softmax", "globalpool max", "globalpool avg", "globalpool l2"),
         *("flatten", "dropout 0.5", "fc 1", "fc 10", "fc 33"),
         *STATISTICS,

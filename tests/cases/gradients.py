@@ -9,17 +9,16 @@ import numpy as np
 
 from tests.cases.evaluation import Row, rows_of
 from tests.cases.factors import all_windows_hold_pixels
-from tests.cases.words import parse
+from tests.cases.words import ACTIVATIONS, parse
 from tests.naive import gradients, twins
 
 COUNT = 50
 RENAMED = {"running_mean", "running_var"}
-ACTIVATIONS = (
-    *("relu", "leaky-relu --slope {slope}", "prelu", "prelu --per-channel", "sigmoid", "tanh", "elu", "gelu", "silu"),
-    *("softplus", "hard-sigmoid", "hard-swish", "abs"),
+OTHERS = (
+    *(*ACTIVATIONS, "leaky-relu --slope {slope}", "prelu --per-channel"),
+    *("batchnorm", "lrn", "softmax", "flatten", "fc {outputs}", "globalpool max", "globalpool avg", "globalpool l2"),
 )
-OTHERS = ("batchnorm", "lrn", "softmax", "flatten", "fc {outputs}", "globalpool max", "globalpool avg", "globalpool l2")
-LAYERS = ("conv", "conv depthwise", "maxpool", "avgpool", "avgpool --count-padding", "l2pool", *ACTIVATIONS, *OTHERS)
+LAYERS = ("conv", "conv depthwise", "maxpool", "avgpool", "avgpool --count-padding", "l2pool", *OTHERS)
 
 
 def windowed(layer: str, dice: random.Random) -> str:

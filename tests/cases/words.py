@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cnntool.layers.table import LAYERS
+
+ACTIVATIONS = [word for word, (module, _) in LAYERS.items() if module.endswith(".activations")]
 DIRECTIVES = ("mark", "from")
 WHITENINGS = ("std", "pca", "zca")
 
@@ -13,8 +16,7 @@ ARGUMENTS = {
     **dict.fromkeys(("maxpool", "avgpool", "l2pool", "globalpool", "dropout", "fc"), 1),
     **dict.fromkeys(("mark", "from", "add", "concat"), 1),
     **dict.fromkeys(("center", "standardize", "whiten", "decorrelate", "batchnorm", "lrn", "flatten", "softmax"), 0),
-    **dict.fromkeys(("relu", "leaky-relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"), 0),
-    **dict.fromkeys(("hard-sigmoid", "hard-swish", "abs"), 0),
+    **dict.fromkeys(ACTIVATIONS, 0),
 }
 FLAGS = ("--no-bias", "--ceil", "--count-padding", "--per-channel")
 

@@ -5,6 +5,8 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.errors import CnntoolError
+from cnntool.layers.activations import Tanh
+from cnntool.layers.base import Layer
 from cnntool.learning.losses import cross_entropy
 from cnntool.learning.network import Network
 
@@ -79,3 +81,10 @@ def test_what_is_random_follows_from_seed_and_step():
 def test_nothing_to_train_is_refused():
     with pytest.raises(CnntoolError, match="no layer has anything to train"):
         network("maxpool 2 flatten relu")
+
+
+def test_a_layer_without_a_gradient_is_named(monkeypatch):
+    monkeypatch.setattr(Tanh, "gradient", Layer.gradient)
+    with pytest.raises(CnntoolError, match=r"tanh \(layer 2\): tanh has no gradient: it cannot be trained through"):
+        network("conv 4 3 tanh fc 3").step(*data(), 0)
+    network("tanh fc 3").step(*data(), 0)  # nothing before it is trained

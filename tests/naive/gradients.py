@@ -1,22 +1,24 @@
 """The slow, obvious gradients: for each twin `f` an `f_backward(d_y, x, ...)`, in float64, one image at a time.
 
 Each gives d_x, and a mapping with the gradient of every trainable array. `batchnorm_backward` takes a whole batch.
+Those of the activations stand beside their twins.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tests.naive import twins
-from tests.naive.activations import erfc, sigmoid
+from tests.naive import activations, twins
 from tests.naive.geometry import Pair, Sides, covered, on_canvas, taps
 
 NO_PADDING = (0, 0, 0, 0)
 Gradients = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(activations, name)
 
 
 def off_canvas(canvas: np.ndarray, padding: Sides, shape: tuple[int, ...]) -> np.ndarray:
@@ -125,42 +127,3 @@ def lrn_backward(d_y, x, size=5, alpha=1e-4, beta=0.75, k=1.0) -> Gradients:
         d_base = d_y[:, :, c] * x[:, :, c] * -beta * base ** (-beta - 1)
         d_x[:, :, near] += d_base[..., None] * 2 * alpha / size * x[:, :, near]
     return d_x, {}
-
-
-def prelu_backward(d_y, x, alpha) -> Gradients:
-    below = np.where(x > 0, 0.0, d_y * x).sum(axis=(0, 1))
-    slope = np.where(np.isnan(x), np.nan, np.where(x > 0, 1.0, alpha))
-    return d_y * slope, {"alpha": below if len(alpha) > 1 else below.sum(keepdims=True)}
-
-
-def elementwise(slope: Callable[..., np.ndarray]) -> Callable[..., Gradients]:
-    """The gradient of an activation whose derivative at x is `slope`; NaN where x is NaN."""
-
-    def backward(d_y: np.ndarray, x: np.ndarray, **options: Any) -> Gradients:
-        return d_y * np.where(np.isnan(x), np.nan, slope(x, **options)), {}
-
-    return backward
-
-
-def gate(x: np.ndarray) -> np.ndarray:
-    return np.clip(x + 3, 0, 6) / 6
-
-
-def finite(x: np.ndarray) -> np.ndarray:
-    """A number as far out as any result depends on x, whose product with zero is zero."""
-    return np.clip(x, -1e30, 1e30)
-
-
-relu_backward = elementwise(lambda x: np.where(x > 0, 1.0, 0.0))
-leaky_relu_backward = elementwise(lambda x, slope=0.01: np.where(x > 0, 1.0, slope))
-sigmoid_backward = elementwise(lambda x: sigmoid(x) * sigmoid(-x))
-tanh_backward = elementwise(lambda x: 1 - np.tanh(x) ** 2)
-elu_backward = elementwise(lambda x, alpha=1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))))
-gelu_backward = elementwise(
-    lambda x: 0.5 * erfc(-x / math.sqrt(2)) + finite(x) * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-)
-silu_backward = elementwise(lambda x: sigmoid(x) * (1 + finite(x) * sigmoid(-x)))
-softplus_backward = elementwise(sigmoid)
-hard_sigmoid_backward = elementwise(lambda x: np.where(np.abs(x) < 3, 1 / 6, 0.0))
-hard_swish_backward = elementwise(lambda x: gate(x) + finite(x) * np.where(np.abs(x) < 3, 1 / 6, 0.0))
-abs_backward = elementwise(np.sign)

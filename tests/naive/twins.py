@@ -1,50 +1,16 @@
 """All naive twins in one namespace: what the oracles of `tests/oracles` have as well, by the same names."""
 
-from tests.naive.activations import (
-    abs,
-    elu,
-    gelu,
-    hard_sigmoid,
-    hard_swish,
-    leaky_relu,
-    prelu,
-    relu,
-    sigmoid,
-    silu,
-    softplus,
-    tanh,
-)
-from tests.naive.convolution import conv
-from tests.naive.dense import fc, flatten, softmax
-from tests.naive.normalisation import batchnorm, lrn
-from tests.naive.pooling import avgpool, globalpool, l2pool, maxpool
-from tests.naive.statistics import center, decorrelate, standardize, whiten
+from __future__ import annotations
 
-__all__ = [
-    "abs",
-    "avgpool",
-    "batchnorm",
-    "center",
-    "conv",
-    "decorrelate",
-    "elu",
-    "fc",
-    "flatten",
-    "gelu",
-    "globalpool",
-    "hard_sigmoid",
-    "hard_swish",
-    "l2pool",
-    "leaky_relu",
-    "lrn",
-    "maxpool",
-    "prelu",
-    "relu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "standardize",
-    "tanh",
-    "whiten",
-]
+from typing import Any
+
+from tests.naive import activations, convolution, dense, descriptors, normalisation, pooling, statistics
+
+MODULES = activations, convolution, dense, descriptors, normalisation, pooling, statistics
+
+
+def __getattr__(name: str) -> Any:
+    for module in MODULES:
+        if name in vars(module):
+            return vars(module)[name]
+    raise AttributeError(f"no twin is called {name}: expected a function in {', '.join(m.__name__ for m in MODULES)}")
