@@ -1,6 +1,7 @@
 """One table of cases for all layer words: a chain, the shape of its volume, and its slow twin.
 
-A new layer needs a row here; the tests of `test_base.py` then run on it, and `test_table.py` fails without one.
+A new layer needs a row here; the tests of `test_base.py` and `test_training.py` then run on it, its gradients are
+compared with differences of the twin, and `test_table.py` fails without one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from cnntool import Pipeline
+from cnntool.layers.affine import Moments, one_after_another
 from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.training import Training
 from tests.cases.configurations import draw
-from tests.naive import descriptors, twins
+from tests.naive import twins
 from tests.naive.geometry import same_padding
 
 Shape = tuple[int, int, int]
@@ -24,12 +27,16 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Case:
-    """`twin(x, arrays, ...)`: the chain's result in float64, from the volume and the arrays of each node."""
+    """`twin(x, arrays, ...)`: the chain's result in float64, from the volume and the arrays of each node.
+
+    `batch_twin` is what it computes of a batch in training, where that is something else.
+    """
 
     word: str
     words: str
     shape: Shape
     twin: Callable[..., np.ndarray]
+    batch_twin: Callable[..., np.ndarray] | None = None
 
     def __str__(self) -> str:
         return self.words
@@ -59,10 +66,23 @@ class Case:
             found.append(own | {name: draw(dice, name, wanted) for name, wanted in shapes.items()})
         return found
 
+    def trained_arrays(self) -> list[Arrays]:
+        """The same with statistics of some other volume, where the layer has them saved."""
+        found = self.arrays()
+        for arrays, (layer, (shape, *_)) in zip(found, self.layers, strict=True):
+            if missing := layer.buffer_shapes(shape).keys() - arrays.keys():
+                moments = Moments(self.volume(2)[None], one_after_another)
+                arrays |= {name: array for name, array in layer.learn(moments).items() if name in missing}
+        return found
+
     def volume(self, number: int = 0) -> np.ndarray:
         """A float32 volume, another for each number."""
         dice = np.random.default_rng([zlib.crc32(self.words.encode()), number])
         return (dice.standard_normal(self.shape) * np.geomspace(1.5, 0.3, self.shape[2]) + 0.2).astype(np.float32)
+
+    def training_twin(self, batch: np.ndarray, *arrays: Arrays) -> np.ndarray:
+        """What the chain makes of a batch N x H x W x C in training, in float64."""
+        return self.batch_twin(batch, *arrays) if self.batch_twin else np.stack([self.twin(x, *arrays) for x in batch])
 
     def expected(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -77,6 +97,24 @@ def plainly(name: str, **options: Any) -> Callable[..., np.ndarray]:
 def batchnorm(x: np.ndarray, arrays: Arrays, eps: float = 1e-5) -> np.ndarray:
     mean, var = arrays["running_mean"], arrays["running_var"]
     return twins.batchnorm(x, arrays["gamma"], arrays["beta"], mean, var, eps)
+
+
+def of_the_batch(x: np.ndarray, arrays: Arrays, eps: float) -> np.ndarray:
+    """Batch normalisation by the statistics of the batch itself."""
+    return twins.batchnorm(x, arrays["gamma"], arrays["beta"], eps=eps)
+
+
+def affine(x: np.ndarray, arrays: Arrays) -> np.ndarray:
+    """By statistics that are saved, and so are constants."""
+    x = x - arrays["mean"]
+    return x @ arrays["matrix"] if "matrix" in arrays else x * arrays.get("scale", 1.0)
+
+
+def dropout(x: np.ndarray, arrays: Arrays) -> np.ndarray:
+    """Times what becomes of ones: the same seed drops the same places."""
+    training = Training(one_after_another)
+    kept, _ = Pipeline.parse("dropout 0.9").layers[0].train([np.ones(x.shape, np.float32)], {}, training)
+    return x * kept
 
 
 def bank(x: np.ndarray, arrays: Arrays, stride=(1, 1), padding=None, per_channel=False) -> np.ndarray:
@@ -119,14 +157,20 @@ CASES = [
     Case("bank", "bank gabor --scales 2 --orientations 3 --size 7", (11, 12, 3), bank),
     Case("bank", "bank sobel --per-channel", (7, 8, 3), functools.partial(bank, per_channel=True)),
     Case("bank", "bank laws --stride 2x3", (9, 13, 1), functools.partial(bank, stride=(2, 3))),
+    Case(
+        "bank",
+        "bank dct --size 4 --padding valid --stride 2",
+        (9, 8, 1),
+        functools.partial(bank, stride=(2, 2), padding=(0, 0, 0, 0)),
+    ),
     Case("bank", "bank mr8 --size 9", (10, 11, 2), mr8),
     Case("bank", "bank mr8 --size 9 --per-channel", (10, 9, 2), functools.partial(mr8, per_channel=True)),
-    Case("center", "center", (7, 6, 3), plainly("center")),
-    Case("standardize", "standardize", (7, 6, 3), plainly("standardize")),
-    Case("whiten", "whiten", (9, 8, 3), plainly("whiten")),
-    Case("whiten", "whiten std", (9, 8, 3), plainly("whiten", how="std")),
-    Case("whiten", "whiten pca", (9, 8, 3), plainly("whiten", how="pca")),
-    Case("decorrelate", "decorrelate", (9, 8, 3), plainly("decorrelate")),
+    Case("center", "center", (7, 6, 3), plainly("center"), affine),
+    Case("standardize", "standardize", (7, 6, 3), plainly("standardize"), affine),
+    Case("whiten", "whiten", (9, 8, 3), plainly("whiten"), affine),
+    Case("whiten", "whiten std", (9, 8, 3), plainly("whiten", how="std"), affine),
+    Case("whiten", "whiten pca", (9, 8, 3), plainly("whiten", how="pca"), affine),
+    Case("decorrelate", "decorrelate", (9, 8, 3), plainly("decorrelate"), affine),
     Case("decorrelate", "decorrelate", (5, 6, 2), plainly("decorrelate")),
     Case("relu", "relu", (5, 6, 3), plainly("relu")),
     Case("leaky-relu", "leaky-relu --slope 0.3", (5, 6, 3), plainly("leaky_relu", slope=0.3)),
@@ -161,18 +205,24 @@ CASES = [
     Case("globalpool", "globalpool max", (6, 7, 3), plainly("globalpool", how="max")),
     Case("globalpool", "globalpool avg", (6, 7, 3), plainly("globalpool", how="avg")),
     Case("globalpool", "globalpool l2", (6, 7, 3), plainly("globalpool", how="l2")),
-    Case("triangle", "triangle", (5, 6, 7), lambda x, arrays: descriptors.triangle(x)),
-    Case("gridpool", "gridpool 3", (11, 8, 3), lambda x, arrays: descriptors.gridpool(x, 3)),
-    Case("gridpool", "gridpool 1", (7, 4, 5), lambda x, arrays: descriptors.gridpool(x, 1)),
-    Case("gram", "gram", (7, 6, 5), lambda x, arrays: descriptors.gram(x)),
-    Case("batchnorm", "batchnorm --eps 0.01", (6, 7, 3), functools.partial(batchnorm, eps=0.01)),
+    Case("triangle", "triangle", (5, 6, 7), plainly("triangle")),
+    Case("gridpool", "gridpool 3", (11, 8, 3), plainly("gridpool", number=3)),
+    Case("gridpool", "gridpool 1", (7, 4, 5), plainly("gridpool", number=1)),
+    Case("gram", "gram", (7, 6, 5), plainly("gram")),
+    Case(
+        "batchnorm",
+        "batchnorm --eps 0.01",
+        (6, 7, 3),
+        functools.partial(batchnorm, eps=0.01),
+        functools.partial(of_the_batch, eps=0.01),
+    ),
     Case(
         "lrn",
         "lrn --size 3 --alpha 0.5 --beta 0.6 --k 2",
         (5, 4, 7),
         plainly("lrn", size=3, alpha=0.5, beta=0.6, k=2.0),
     ),
-    Case("dropout", "dropout 0.9", (5, 6, 3), lambda x, arrays: x),
+    Case("dropout", "dropout 0.9", (5, 6, 3), lambda x, arrays: x, dropout),
     Case("flatten", "flatten", (4, 5, 3), plainly("flatten")),
     Case("fc", "fc 7", (4, 5, 3), plainly("fc")),
     Case("fc", "fc 600 --no-bias", (3, 4, 2), plainly("fc")),

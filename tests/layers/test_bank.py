@@ -1,31 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.banks.table import BANKS
+from cnntool.banks.base import Reduction
 from cnntool.errors import CnntoolError
+from tests.banks.cases import CASES
+from tests.banks.cases import Case as BankCase
 from tests.kernels.volumes import assert_near, noise
+from tests.layers.cases import Case
 from tests.layers.cases import bank as slow_bank
-
-# a small instance of each bank that has a name
-SMALL = {
-    "gabor": "gabor --scales 2 --orientations 4 --size 9",
-    "lm": "lm --size 15",
-    "rfs": "rfs --size 13",
-    "schmid": "schmid --size 13",
-    "gaussian-derivatives": "gaussian-derivatives",
-    "sobel": "sobel",
-    "prewitt": "prewitt",
-    "scharr": "scharr",
-    "laplacian": "laplacian",
-    "laws": "laws",
-    "dct": "dct",
-    "morlet": "morlet --size 11",
-    "random": "random --count 5 --size 4",
-}
-BORDERS = "constant"  # zeros around the picture
+from tests.layers.slopes import check_gradients
 
 
 def filters_of(words: str) -> np.ndarray:
@@ -33,22 +21,34 @@ def filters_of(words: str) -> np.ndarray:
     return Pipeline.parse(f"bank {words}").weights((40, 40, 1))[0]["weight"][:, :, 0]
 
 
-def test_every_bank_with_a_name_is_tried():
-    assert set(SMALL) | {"mr8", "file"} == set(BANKS)
+def reduced(responses: np.ndarray, reduction: Reduction | None) -> np.ndarray:
+    """The maps that groups of responses are joined into."""
+    if reduction is None:
+        return responses
+    join = {"max": np.max, "absmax": lambda r, axis: np.abs(r).max(axis), "modulus": np.linalg.norm}
+    maps = [join[how](responses[..., list(group)], axis=-1) for group, how in zip(*astuple(reduction), strict=True)]
+    return np.stack(maps, axis=-1)
 
 
-@pytest.mark.parametrize("words", SMALL.values())
-def test_a_bank_is_a_correlation_with_zeros_around(words):
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_maps_of_every_bank_and_their_gradients(case: BankCase):
+    layers = Case("bank", str(case), (13, 14, 2), lambda x, arrays: reduced(slow_bank(x, arrays), case.bank().reduce))
+    x = layers.volume()
+    assert_near(layers.pipeline().run(x), layers.expected(x))
+    check_gradients(layers, directions=1)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.bank().reduce is None and not case.options], ids=str)
+def test_a_bank_is_a_correlation_with_zeros_around(case: BankCase):
     ndimage = pytest.importorskip("scipy.ndimage")
-    x, filters = noise(17, 19, 1), filters_of(words).astype(np.float64)
+    x, filters = noise(17, 19, 1), case.bank().filters().astype(np.float64)
     # ndimage's middle of an even side is its upper one, `same` has the lower
     origin = [size % 2 - 1 for size in filters.shape[:2]]
     maps = [
-        ndimage.correlate(x[..., 0].astype(np.float64), filter, mode=BORDERS, origin=origin)
+        ndimage.correlate(x[..., 0].astype(np.float64), filter, mode="constant", origin=origin)
         for filter in np.moveaxis(filters, 2, 0)
     ]
-    y = Pipeline.parse(f"bank {words}").run(x)
-    assert_near(y, np.stack(maps, axis=2))
+    assert_near(Pipeline.parse(str(case)).run(x), np.stack(maps, axis=2))
 
 
 @pytest.mark.parametrize("words", ["sobel", "laws", "gabor --scales 1 --orientations 3 --size 7"])
@@ -98,21 +98,6 @@ def test_maximum_response_takes_edges_by_size_and_bars_by_value():
         assert_near(found[..., scale], np.abs(edges).max(axis=2))
         assert_near(found[..., 3 + scale], bars.max(axis=2))
     assert_near(found[..., 6:], responses[..., 36:])
-
-
-@pytest.mark.parametrize("words", ["gabor --scales 2 --orientations 3 --size 9 --energy", "morlet --size 11 --modulus"])
-def test_modulus_is_the_length_of_both_phases(words):
-    x = noise(14, 15, 2)
-    pipeline = Pipeline.parse(f"bank {words}")
-    reduction = pipeline.layers[0].bank.reduce
-    assert "modulus" in reduction.how
-    responses = slow_bank(x.astype(np.float64), pipeline.weights(x.shape)[0])
-    found = pipeline.run(x)
-    assert found.shape[2] == len(reduction.groups)
-    for place, (group, how) in enumerate(zip(reduction.groups, reduction.how, strict=True)):
-        members = responses[..., list(group)]
-        expected = np.sqrt((members**2).sum(axis=2)) if how == "modulus" else members[..., 0]
-        assert_near(found[..., place], expected)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 4), (2, 2, 1), (1, 6, 3)])

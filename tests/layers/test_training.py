@@ -12,6 +12,8 @@ from cnntool import Pipeline
 from cnntool.engine.threads import parallel
 from cnntool.steps.training import Training
 from tests.cases.gradients import LAYERS, arrays_of, backward, batch_of, configurations, forward
+from tests.layers.cases import CASES, Case
+from tests.layers.slopes import check_gradients, gradients, trained
 from tests.oracles.registry import installed
 
 TOLERANCE = 1e-4  # of the largest gradient
@@ -66,21 +68,19 @@ def words_of(row) -> str:
     return " ".join([layer.word, *layer.arguments, *(w for option in layer.options.items() for w in option if w)])
 
 
-@pytest.mark.parametrize("words", [
-    "conv 20 3 --padding 1", "conv 6 3 --groups 6", "fc 9", "batchnorm", "prelu --per-channel", "maxpool 2", "gelu",
-    "lrn", "dropout 0.4", "l2pool 3 --stride 1", "globalpool avg",
-])  # fmt: skip
-def test_any_number_of_threads_gives_the_same_bits(words):
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((37, 9, 11, 6)).astype(np.float32)
-    layer = layer_of(words)
-    results = []
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_gradients_are_the_slopes_of_the_twin(case: Case):
+    check_gradients(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_any_number_of_threads_gives_the_same_bits(case: Case):
+    batch, results = np.stack([case.volume(number) for number in range(19)]), []
     for threads in (1, 2, 5):
-        pass_ = training(threads, seed=7)
-        arrays = layer.initial((9, 11, 6), np.random.default_rng(1), True)
-        output, saved = layer.train([x], arrays, pass_)
-        (d_x,), d_arrays = layer.gradient(np.cos(output), saved, arrays, pass_)
-        results.append([output, d_x, *d_arrays.values(), *arrays.values()])
+        arrays = case.trained_arrays()
+        output, passes, saved = trained(case, batch, arrays, threads)
+        found = gradients(case, np.cos(output), arrays, passes, saved)
+        results.append([output, *(array for node in (*found, *arrays) for array in node.values())])
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -149,53 +149,6 @@ def test_dropout_drops_its_share_scales_the_rest_and_passes_the_same_gradient():
     other, _ = layer.train([x], {}, training(seed=6))
     both = ((output == 0) & (other == 0)).mean()
     assert abs(both - 0.09) < 5 * math.sqrt(0.09 * 0.91 / x.size)
-
-
-LINEAR = [
-    "center", "standardize", "whiten", "whiten std", "whiten pca", "decorrelate", "flatten", "bank gabor",
-    "bank gabor --per-channel", "bank dct --size 4 --padding valid", "bank schmid --stride 2",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3])
-@pytest.mark.parametrize("words", LINEAR)
-def test_the_gradient_of_a_linear_layer_is_its_transpose(words, channels):
-    """<d_y, f(x + v) - f(x)> = <d_x, v>, whatever v; statistics are saved, so that they are constants."""
-    rng = np.random.default_rng(0)
-    x, v = (rng.standard_normal((3, 12, 13, channels)).astype(np.float32) for _ in range(2))
-    layer = layer_of(words)
-    shape = x.shape[1:]
-    arrays = layer.initial(shape, rng, False)
-    if layer.statistics:
-        arrays = {n: rng.standard_normal(s).astype(np.float32) for n, s in layer.buffer_shapes(shape).items()}
-        if words == "whiten std":
-            arrays["matrix"] = np.diag(np.diag(arrays["matrix"]))
-    if layer.word == "bank" and layer.bank.reduce is not None:
-        pytest.skip("the bank joins its responses, which is not linear")
-    first, second = (layer.train([value], arrays, training())[0] for value in (x, x + v))
-    output, saved = layer.train([x], arrays, training())
-    d_y = rng.standard_normal(output.shape).astype(np.float32)
-    (d_x,), d_arrays = layer.gradient(d_y, saved, arrays, training())
-    assert d_arrays == {}
-    change = (d_y * (second.astype(np.float64) - first)).sum()
-    assert abs(change - (d_x * v.astype(np.float64)).sum()) < 1e-4 * np.abs(d_x * v).sum()
-
-
-@pytest.mark.parametrize("words", [
-    "bank gabor --energy", "bank sobel --magnitude", "bank mr8", "triangle", "gridpool 2", "gridpool 3", "gram",
-])  # fmt: skip
-def test_gradient_along_a_random_direction(words):
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((2, 11, 12, 2)).astype(np.float32)
-    layer = layer_of(words)
-    arrays = layer.initial(x.shape[1:], rng, False)
-    output, saved = layer.train([x], arrays, training())
-    d_y = rng.standard_normal(output.shape).astype(np.float32)
-    (d_x,), _ = layer.gradient(d_y, saved, arrays, training())
-    v = 1e-2 * rng.standard_normal(x.shape).astype(np.float32)
-    above, below = (layer.train([x + step * v], arrays, training())[0].astype(np.float64) for step in (0.5, -0.5))
-    change = (d_y * (above - below)).sum()
-    assert abs(change - (d_x * v).sum()) < 2e-2 * np.abs(d_x * v).sum()
 
 
 def test_statistics_of_each_image_count_as_constants():
