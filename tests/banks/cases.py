@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cnntool.banks.base import Bank
-from cnntool.banks.table import BANKS, load
-from cnntool.declare import words_of
+from cnntool.banks.table import BANKS
+from cnntool.declare import Nested, words_of
+
+load = Nested("BANK", BANKS, "file").load
 
 
 class Case(NamedTuple):

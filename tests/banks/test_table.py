@@ -9,21 +9,20 @@ import numpy as np
 import pytest
 
 from cnntool.banks.table import BANKS
-from cnntool.declare import Nested, fields_of, help_of, words_of
+from cnntool.declare import fields_of, help_of, words_of
 from cnntool.errors import CnntoolError
-from tests.banks.cases import CASES, MADE_BY_DEFAULT, Case
-
-load = Nested("BANK", BANKS, "file").load
+from tests.banks.cases import CASES, MADE_BY_DEFAULT, Case, load
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
-from cnntool.banks.table import BANKS
-from cnntool.declare import Nested, fields_of, help_of, words_of
-from cnntool.errors import CnntoolError
-from tests.banks.cases import CASES, MADE_BY_DEFAULT, Case
-
-load = Nested("BANK", BANKS, "file").load
+@every_case
+def test_a_bank_keeps_its_promises(case: Case):
+    bank = case.bank()
+    assert (bank.kernel_size, bank.count, bank.outputs) == (case.kernel_size, case.count, case.outputs)
+    names, filters = bank.names(), bank.filters()
+    assert len(names) == len(set(names)) == case.count
+    assert filters.shape == (*case.kernel_size, case.count)
     assert filters.dtype == np.float32
     assert filters.flags.c_contiguous
     assert np.isfinite(filters).all()
@@ -73,12 +72,16 @@ def test_options_survive_as_words(case: Case):
     assert len([item for item in words if item.startswith("--")]) == len(case.options)
 
 
+def test_a_misspelt_bank_gets_the_nearest_names():
+    with pytest.raises(CnntoolError, match=r"'gabbor'; did you mean gabor\?; the banks are gabor, lm, .*\.npy"):
+        load("gabbor")
+
+
 NO_NUMPY = """
 import sys
-from cnntool.banks.table import BANKS
-from cnntool.declare import Nested
-bank = Nested("BANK", BANKS, "file").load({word!r})()
-bank.kernel_size, bank.count, bank.outputs, bank.reduce, repr(bank)
+from cnntool.banks.table import load
+bank = load({word!r})()
+bank.kernel_size, bank.count, bank.outputs, bank.reduce, bank.names(), repr(bank)
 loaded = sorted(name for name in sys.modules if name.startswith("cnntool.banks."))
 print("numpy" in sys.modules, *loaded)
 """

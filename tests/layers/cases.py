@@ -17,7 +17,7 @@ import numpy as np
 from cnntool import Pipeline
 from cnntool.layers.affine import Moments, one_after_another
 from cnntool.layers.base import Arrays, Layer
-from cnntool.layers.training import Training
+from cnntool.steps.training import Training
 from tests.cases.configurations import draw
 from tests.naive import twins
 from tests.naive.geometry import same_padding

@@ -9,8 +9,8 @@ import numpy as np
 from cnntool import Pipeline
 from cnntool.engine.threads import parallel
 from cnntool.layers.base import Arrays
-from cnntool.layers.training import Training
 from cnntool.network.graph import INPUT
+from cnntool.steps.training import Training
 from tests.layers.cases import Case
 
 STEP = 1e-6
