@@ -1,6 +1,6 @@
-"""The base of all filter banks: frozen dataclasses that know the number and size of their filters, and draw them.
+"""What every filter bank is: a frozen dataclass that knows its filters' number and size, and can draw them.
 
-Number and size are integer arithmetic, so that shapes are known without numpy.
+Number and size are integer arithmetic, so that shapes can be worked out without numpy.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ class FilterBank(ABC):
     Filters are correlated with the image, not convolved: they are not turned by 180 degrees.
     """
 
-    size: Any  # of most banks the field that gives the filters' height and width
-
     needs_data: ClassVar[str] = ""  # where the filters come from when they do not follow from the fields
     padding: ClassVar[str] = "same"  # of the layer, when it is not given
 
@@ -51,14 +49,18 @@ class FilterBank(ABC):
         check_extent(self)
 
     @property
+    @abstractmethod
     def kernel_size(self) -> tuple[int, int]:
         """Height and width of each filter."""
-        return self.size
 
     @property
     @abstractmethod
     def count(self) -> int:
         """The number of filters."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """One short name a filter."""
 
     @abstractmethod
     def planes(self) -> Iterable[NDArray[Any]]:
@@ -89,19 +91,19 @@ class FilterBank(ABC):
 
 
 def check_fields(bank: FilterBank) -> None:
-    """Values given from Python have the limits of those typed as words: each must survive a round trip through text."""
+    """Holds values given from Python to the same limits as words: each must survive being written and read again."""
     for field in fields_of(bank):
         value = getattr(bank, field.name)
         problem = None if value is field.default else problem_with(field.metadata["kind"], value)
         if problem:
             name = field.name.upper() if field.metadata["argument"] else option_name(field)
-            hint = "" if field.metadata["argument"] else f"; without {name} it is {default_of(field)}"
-            raise CnntoolError(f"{name}: {problem}{hint}")
+            mend = "" if field.metadata["argument"] else f"; without {name} it is {default_of(field)}"
+            raise CnntoolError(f"{name}: {problem}{mend}")
 
 
 def problem_with(kind: Kind, value: Any) -> str | None:
-    """Why this value would be refused as a word; None if it can be typed."""
-    # The repr of a NumPy scalar does not parse as a number.
+    """What a word of this value would be refused for; None when it can be typed."""
+    # The repr of a numpy float is not a number's.
     plain = float(value) if isinstance(value, float) else value
     try:
         if kind.parse(kind.word(plain)) == value:
@@ -118,7 +120,7 @@ def default_of(field: Any) -> str:
 
 
 def check_extent(bank: FilterBank) -> None:
-    """Refuses filters that are too large or too many, before anything is allocated."""
+    """Refuses, before anything is allocated, filters that are too large or too many."""
     height, width = bank.kernel_size
     if max(height, width) > LARGEST_SIDE:
         raise CnntoolError(

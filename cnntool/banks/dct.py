@@ -35,8 +35,12 @@ class Cosine(FilterBank):
             )
 
     @property
+    def kernel_size(self) -> tuple[int, int]:
+        return self.size
+
+    @property
     def frequencies(self) -> list[tuple[int, int]]:
-        """The numbers of half-waves (v, u) of each filter."""
+        """The half-waves (v, u) of each filter."""
         height, width = self.size
         frequencies = [(v, u) for v in range(height) for u in range(width)]
         return frequencies if self.constant else frequencies[1:]
@@ -44,6 +48,9 @@ class Cosine(FilterBank):
     @property
     def count(self) -> int:
         return self.size[0] * self.size[1] - (not self.constant)
+
+    def names(self) -> list[str]:
+        return [f"dct {v},{u}" for v, u in self.frequencies]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np

@@ -43,10 +43,13 @@ class GaussianDerivatives(FilterBank):
     def count(self) -> int:
         return self.orientations
 
+    def names(self) -> list[str]:
+        return [f"gaussian d{self.order} o{o}" for o in range(self.orientations)]
+
     def planes(self) -> Iterator[Plane]:
         for o in range(self.orientations):
             u, v = turned(self.kernel_size, math.pi * o / self.orientations)
-            # A correlation does not flip its filter as a convolution does; that changes the sign of odd orders.
+            # A correlation does not turn its filter round as a convolution would, which changes the sign of odd orders.
             along = (-1) ** self.order * gaussian(u / self.sigma, self.order)
             yield unit(balanced(along * gaussian(v / self.sigma)))
 
@@ -56,6 +59,7 @@ class Gradient(FilterBank):
     """Base of the 3x3 gradients: a central difference along one axis, a smoothing of sum 1 along the other."""
 
     smoothing: ClassVar[tuple[int, int, int]]
+    prefix: ClassVar[str]
 
     magnitude: bool = option(False, Flag(), "One map, the length of the gradient, instead of its x and y parts.")
 
@@ -70,6 +74,9 @@ class Gradient(FilterBank):
     @property
     def reduce(self) -> Reduction | None:
         return Reduction(((0, 1),), ("modulus",)) if self.magnitude else None
+
+    def names(self) -> list[str]:
+        return [f"{self.prefix} x", f"{self.prefix} y"]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np
@@ -88,6 +95,7 @@ class Sobel(Gradient):
     """
 
     smoothing = (1, 2, 1)
+    prefix = "sobel"
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ class Prewitt(Gradient):
     """
 
     smoothing = (1, 1, 1)
+    prefix = "prewitt"
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,7 @@ class Scharr(Gradient):
     """
 
     smoothing = (3, 10, 3)
+    prefix = "scharr"
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,9 @@ class Laplacian(FilterBank):
     @property
     def count(self) -> int:
         return 1
+
+    def names(self) -> list[str]:
+        return ["laplacian"]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np

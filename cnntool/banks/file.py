@@ -1,10 +1,11 @@
-"""A bank read from a .npy file."""
+"""A bank read from a file of the user's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntool.arrays import Header, npy_array, npy_header, telling
@@ -63,6 +64,10 @@ class FileBank(FilterBank):
     def without_files(self) -> Stored:
         return Stored(self.count, self.kernel_size)
 
+    def names(self) -> list[str]:
+        stem = Path(self.path).stem
+        return [f"{stem} {index}" for index in range(self.count)]
+
     def planes(self) -> Iterator[NDArray[Any]]:
         with telling(self.path, EXPECTED, TROUBLE):
             array = npy_array(self.path, self.header).reshape(self.shape)
@@ -72,7 +77,7 @@ class FileBank(FilterBank):
     def filters(self) -> NDArray[np.float32]:
         import numpy as np
 
-        # Numbers too large for float32 become infinite, and are refused below.
+        # A number too large for float32 becomes infinite, and is refused as that.
         with np.errstate(over="ignore"):
             filters = super().filters()
         spoilt = np.flatnonzero(~np.isfinite(filters).all(axis=(0, 1)))

@@ -53,6 +53,10 @@ class Gabor(FilterBank):
     keep_mean: bool = option(False, Flag(), "Leave the sum of each filter as the formula gives it, instead of zero.")
 
     @property
+    def kernel_size(self) -> tuple[int, int]:
+        return self.size
+
+    @property
     def phases(self) -> tuple[float, ...]:
         """The phases, in degrees, at each scale and orientation."""
         # cos(a - 90 degrees) = sin(a), the imaginary part of the complex filter.
@@ -68,6 +72,15 @@ class Gabor(FilterBank):
             return None
         pairs = tuple((even, even + 1) for even in range(0, self.count, 2))
         return Reduction(pairs, ("modulus",) * len(pairs))
+
+    def names(self) -> list[str]:
+        endings = (" even", " odd") if len(self.phases) == 2 else ("",)
+        return [
+            f"gabor s{s} o{o}{ending}"
+            for s in range(self.scales)
+            for o in range(self.orientations)
+            for ending in endings
+        ]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np

@@ -68,6 +68,9 @@ class Laws(FilterBank):
         groups = [tuple(sorted({index_of[a, b], index_of[b, a]})) for a, b in pairs]
         return Reduction(tuple(groups), ("modulus",) * len(groups))
 
+    def names(self) -> list[str]:
+        return [vertical + horizontal for vertical, horizontal in self.members]
+
     def planes(self) -> Iterator[Plane]:
         import numpy as np
 

@@ -1,4 +1,4 @@
-"""Banks without a formula: learned from unlabelled images by `cnntool fit`, or stored in a model."""
+"""Banks whose filters are no formula: learned from images without labels by `cnntool fit`, or held by a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnntool.errors import CnntoolError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGEST_PATCH = 4096  # numbers of a patch; the covariance matrix has the square of that
+LARGEST_PATCH = 4096  # numbers of a patch: its covariance matrix is the square of that
 NUMBER = Integer(1, 65536, "K")
 COUNT = Integer(1)
 EPS = Real(0.0)
@@ -31,8 +31,15 @@ class Given(FilterBank):
     needs_data: ClassVar[str] = "needs data: `cnntool fit INPUT MODEL LAYER...` first, then -m MODEL"
 
     @property
+    def kernel_size(self) -> tuple[int, int]:
+        return self.size
+
+    @property
     def count(self) -> int:
         return self.number
+
+    def names(self) -> list[str]:
+        return [f"filter {index}" for index in range(self.number)]
 
     def planes(self) -> Iterable[NDArray[Any]]:
         raise CnntoolError(self.needs_data)

@@ -65,6 +65,15 @@ class Morlet(FilterBank):
         pairs = tuple((real, real + 1) for real in range(0, low_pass, 2))
         return Reduction((*pairs, (low_pass,)), ("modulus",) * len(pairs) + ("max",))
 
+    def names(self) -> list[str]:
+        wavelets = [
+            f"morlet s{j} o{o} {part}"
+            for j in range(self.scales)
+            for o in range(self.orientations)
+            for part in ("re", "im")
+        ]
+        return [*wavelets, "morlet low-pass"]
+
     def planes(self) -> Iterator[Plane]:
         import numpy as np
 

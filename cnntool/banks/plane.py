@@ -1,4 +1,4 @@
-"""Functions on the pixels of one filter, the building blocks of the analytic banks. Arrays are float64."""
+"""Functions on the pixels of one filter, from which the analytic banks are made. Arrays are float64."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.float64]
 
-# Below this sum of absolute values a filter of peak 1 is rounding noise, which normalising would amplify.
+# Below this sum of absolute values a filter of peak 1 is rounding noise, which normalising would blow up.
 EMPTY = 1e-9
 
 
 def turned(size: tuple[int, int], angle: float) -> tuple[Plane, Plane]:
-    """Each pixel's coordinates (u, v) in axes rotated by `angle` (radians) about the filter's centre, each (h, w).
+    """Each pixel's coordinates (u, v) in axes turned by `angle` (radians) about the filter's centre, two (h, w) arrays.
 
     `u = x cos(angle) - y sin(angle)`, `v = x sin(angle) + y cos(angle)`; x points right and y up. So u runs to
     the right at angle 0 and down at 90 degrees. The centre of an even side lies between its two middle pixels.

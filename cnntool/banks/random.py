@@ -29,13 +29,20 @@ class Random(FilterBank):
     keep_mean: bool = option(False, Flag(), "Leave the sum of each filter as it falls, instead of zero.")
 
     @property
+    def kernel_size(self) -> tuple[int, int]:
+        return self.size
+
+    @property
     def count(self) -> int:
         return self.number
+
+    def names(self) -> list[str]:
+        return [f"random {index}" for index in range(self.number)]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np
 
-        # RandomState's stream is frozen; default_rng's may change between versions of NumPy.
+        # The stream of RandomState is frozen for ever; default_rng's may change from one numpy to the next.
         numbers = np.random.RandomState(self.seed)
         for _ in range(self.number):
             plane = numbers.standard_normal(self.size)

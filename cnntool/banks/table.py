@@ -1,6 +1,12 @@
-"""The words that name a bank, and the module and class of each. Only the bank in use is imported."""
+"""The words that name a bank, and where each bank lives. Only the bank that is asked for gets imported."""
 
 from __future__ import annotations
+
+import importlib
+
+from cnntool.banks.base import FilterBank
+from cnntool.declare import did_you_mean
+from cnntool.errors import CnntoolError
 
 BANKS = {
     "gabor": ("cnntool.banks.gabor", "Gabor"),
@@ -20,10 +26,21 @@ BANKS = {
     "file": ("cnntool.banks.file", "FileBank"),
 }
 
-# Their filters come from data or from a saved model, not from a formula.
+# Their filters come from data, or from a model: there is nothing to draw before.
 LEARNED = {
     "kmeans": ("cnntool.banks.learned", "KMeans"),
     "pca": ("cnntool.banks.learned", "PrincipalComponents"),
     "patches": ("cnntool.banks.learned", "Patches"),
     "stored": ("cnntool.banks.learned", "Stored"),
 }
+
+
+def load(word: str) -> type[FilterBank]:
+    """The class of the bank called `word`."""
+    if word not in BANKS:
+        raise CnntoolError(
+            f"no bank is called {word!r}{did_you_mean(word, BANKS)}; the banks are {', '.join(BANKS)}; "
+            "filters of your own go by the name of their .npy file"
+        )
+    module, name = BANKS[word]
+    return getattr(importlib.import_module(module), name)

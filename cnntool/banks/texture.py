@@ -28,11 +28,14 @@ SCHMID_RINGS = tuple((sigma, tau) for sigma, highest in HIGHEST_TAU.items() for 
 
 
 class TextureFilter(NamedTuple):
-    """One filter: `edge` and `bar` are rotated by `orientation` times 30 degrees; `spot` and `log` are round."""
+    """One filter: `edge` and `bar` are turned by `orientation` sixths of half a turn, `spot` and `log` are round."""
 
     shape: str
     sigma: float
     orientation: int = 0
+
+    def name(self) -> str:
+        return f"{self.shape} {self.sigma:.3g}" + (f" o{self.orientation}" if self.shape in DERIVATIVE else "")
 
     def draw(self, size: tuple[int, int]) -> Plane:
         """The filter up to scale: constant factors vanish when it is normalised."""
@@ -49,17 +52,25 @@ def oriented(sigmas: tuple[float, ...]) -> list[TextureFilter]:
 
 
 class TextureBank(FilterBank):
-    """A bank given as a list of filters of one size."""
+    """A bank that is a list of filters of one size."""
 
     size: tuple[int, int]
+    prefix: str
 
     @abstractmethod
     def members(self) -> list[TextureFilter]:
         """The filters in order."""
 
     @property
+    def kernel_size(self) -> tuple[int, int]:
+        return self.size
+
+    @property
     def count(self) -> int:
         return len(self.members())
+
+    def names(self) -> list[str]:
+        return [f"{self.prefix} {member.name()}" for member in self.members()]
 
     def planes(self) -> Iterator[Plane]:
         for member in self.members():
@@ -77,6 +88,7 @@ class LeungMalik(TextureBank):
     three-dimensional textons", IJCV 2001.
     """
 
+    prefix = "lm"
     size: tuple[int, int] = option((49, 49), SIZE_OF_BALANCED, "Height and width of the filters.")
 
     def members(self) -> list[TextureFilter]:
@@ -97,6 +109,7 @@ class RootFilterSet(TextureBank):
     Source: M. Varma, A. Zisserman, "A statistical approach to texture classification from single images", IJCV 2005.
     """
 
+    prefix = "rfs"
     size: tuple[int, int] = option((49, 49), SIZE_OF_BALANCED, "Height and width of the filters.")
 
     def members(self) -> list[TextureFilter]:
@@ -110,6 +123,8 @@ class MaximumResponse(RootFilterSet):
     For edges of each scale the largest |response| over the orientations (they span only half a turn), for bars of each
     scale the largest response, then the responses of the Gaussian and its Laplacian. Source: as of rfs.
     """
+
+    prefix = "mr8"
 
     @property
     def reduce(self) -> Reduction:
@@ -132,8 +147,15 @@ class Schmid(FilterBank):
     size: tuple[int, int] = option((49, 49), SIZE_OF_BALANCED, "Height and width of the filters.")
 
     @property
+    def kernel_size(self) -> tuple[int, int]:
+        return self.size
+
+    @property
     def count(self) -> int:
         return len(SCHMID_RINGS)
+
+    def names(self) -> list[str]:
+        return [f"schmid {sigma},{tau}" for sigma, tau in SCHMID_RINGS]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np

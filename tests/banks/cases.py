@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cnntool.banks.base import Bank
-from cnntool.banks.table import BANKS
-from cnntool.declare import Nested, words_of
-
-load = Nested("BANK", BANKS, "file").load
+from cnntool.banks.base import FilterBank
+from cnntool.banks.table import BANKS, load
+from cnntool.declare import words_of
 
 
 class Case(NamedTuple):
@@ -23,7 +21,7 @@ class Case(NamedTuple):
     count: int
     outputs: int
 
-    def bank(self) -> Bank:
+    def bank(self) -> FilterBank:
         return load(self.word)(**self.options)
 
     def __str__(self) -> str:

@@ -24,6 +24,9 @@ class Steps(FilterBank):
     kernel_size = (2, 1)
     count = 3
 
+    def names(self):
+        return ["a", "b", "c"]
+
     def planes(self):
         for k in range(3):
             yield np.array([[k], [-k]], np.float64)

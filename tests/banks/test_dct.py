@@ -31,6 +31,7 @@ def test_only_the_first_answers_to_brightness():
 
 def test_without_the_constant():
     bank = Cosine((2, 3), constant=False)
+    assert bank.names() == ["dct 0,1", "dct 0,2", "dct 1,0", "dct 1,1", "dct 1,2"]
     np.testing.assert_array_equal(bank.filters(), Cosine((2, 3)).filters()[..., 1:])
 
 

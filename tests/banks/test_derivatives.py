@@ -24,6 +24,7 @@ def ramp(side, dx, dy):
 def test_a_ramp_gives_its_slope(bank, word, scale):
     np.testing.assert_allclose(correlate(ramp(3, 2.0, -3.0), bank()), (2, -3), atol=1e-6)
     np.testing.assert_allclose(np.abs(bank().filters()).sum(axis=(0, 1)), 1, rtol=1e-6)
+    assert bank().names() == [f"{word} x", f"{word} y"]
 
 
 @pytest.mark.parametrize(("bank", "word", "scale"), GRADIENTS[:2])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cnntool.banks.file import FileBank
+from cnntool.banks.table import load
 from cnntool.errors import CnntoolError
 
 FILTERS = np.random.RandomState(0).standard_normal((3, 5, 4))
@@ -30,10 +31,16 @@ def test_numbers_are_taken_as_they_are(saved, dtype, layout):
     array = np.abs(FILTERS * 9).astype(dtype)
     bank = FileBank(saved(layout(array)))
     assert (bank.kernel_size, bank.count, bank.outputs) == ((3, 5), 4, 4)
+    assert bank.names() == ["own 0", "own 1", "own 2", "own 3"]
     filters = bank.filters()
     assert filters.dtype == np.float32
     assert filters.flags.c_contiguous
     np.testing.assert_array_equal(filters, array.astype(np.float32))
+
+
+def test_the_table_knows_it(saved):
+    path = saved(FILTERS)
+    assert load("file")(path) == FileBank(path)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_vectors_are_the_published_ones():
 
 def test_the_first_vector_of_a_name_runs_down():
     bank = Laws(integers=True)
-    level_edge = bank.filters()[..., bank.members.index(("L5", "E5"))]
+    level_edge = bank.filters()[..., bank.names().index("L5E5")]
     assert level_edge[:, 4].tolist() == [1, 4, 6, 4, 1]
     assert level_edge[2].tolist() == [-6, -12, 0, 12, 6]
 
@@ -30,7 +30,7 @@ def test_all_but_the_level_sum_to_zero(size):
     sums = Laws(size=size, integers=True).filters().sum(axis=(0, 1))
     assert sums[0] == {"3": 16, "5": 256}[size]
     assert not sums[1:].any()
-    assert Laws(size=size, level=False).members == Laws(size=size).members[1:]
+    assert Laws(size=size, level=False).names() == Laws(size=size).names()[1:]
 
 
 @pytest.mark.parametrize("size", ["3", "5"])

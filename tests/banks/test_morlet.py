@@ -68,3 +68,10 @@ def test_modulus_joins_the_parts_and_leaves_the_low_pass():
     assert reduction is not None
     assert reduction.groups == ((0, 1), (2, 3), (4,))
     assert reduction.how == ("modulus", "modulus", "max")
+    assert Morlet(scales=1, orientations=2).names() == [
+        "morlet s0 o0 re",
+        "morlet s0 o0 im",
+        "morlet s0 o1 re",
+        "morlet s0 o1 im",
+        "morlet low-pass",
+    ]

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from cnntool.banks.table import BANKS
+from cnntool.banks.table import BANKS, load
 from cnntool.declare import fields_of, help_of, words_of
 from cnntool.errors import CnntoolError
-from tests.banks.cases import CASES, MADE_BY_DEFAULT, Case, load
+from tests.banks.cases import CASES, MADE_BY_DEFAULT, Case
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 

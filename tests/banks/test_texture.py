@@ -73,6 +73,7 @@ def test_schmid_is_the_published_formula():
     r = np.array([[math.hypot(column - 24, row - 24) for column in range(49)] for row in range(49)])
     expected = [normalised(np.cos(np.pi * tau * r / sigma) * np.exp(-(r**2) / (2 * sigma**2))) for sigma, tau in pairs]
     np.testing.assert_allclose(Schmid().filters(), np.stack(expected, axis=-1), atol=1e-7)
+    assert Schmid().names() == [f"schmid {sigma},{tau}" for sigma, tau in pairs]
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,12 @@ def test_a_quarter_turn_is_three_orientations():
             np.testing.assert_allclose(turned, filters[..., first + o + 3], atol=1e-8)
 
 
-def test_members_come_in_the_published_order():
-    edge, bar, *spots = (LeungMalik().members()[index] for index in (0, 18, 36, 37, 38))
-    assert (edge.shape, edge.orientation, bar.shape) == ("edge", 0, "bar")
-    assert [member.shape for member in spots] == ["spot", "log", "log"]
-    np.testing.assert_allclose([member.sigma for member in (edge, bar, *spots)], np.sqrt([2, 2, 2, 2, 18]))
-    assert RootFilterSet().members()[35:] == [("bar", 4.0, 5), ("spot", 10.0, 0), ("log", 10.0, 0)]
+def test_the_names_tell_the_order():
+    names = LeungMalik().names()
+    assert names[0] == "lm edge 1.41 o0"
+    assert names[18] == "lm bar 1.41 o0"
+    assert names[36:39] == ["lm spot 1.41", "lm log 1.41", "lm log 4.24"]
+    assert RootFilterSet().names()[35:] == ["rfs bar 4 o5", "rfs spot 10", "rfs log 10"]
 
 
 def test_mr8_takes_the_maximum_over_the_orientations_of_each_scale():
@@ -115,4 +116,5 @@ def test_mr8_takes_the_maximum_over_the_orientations_of_each_scale():
     )  # fmt: skip
     assert bank.reduce.how == ("absmax",) * 3 + ("max",) * 5
     assert bank.filters().tobytes() == RootFilterSet().filters().tobytes()
+    assert bank.names()[0] == "mr8 edge 1 o0"
     assert RootFilterSet().reduce is None
