@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnntool.cli.work import Notices
+    from cnntool.images.clipping import Clipped
     from cnntool.images.items import Inputs
     from cnntool.images.preparation import Preparation
     from cnntool.pipeline import Pipeline
@@ -49,7 +50,12 @@ LARGE_BYTES = 2**28  # of a volume; larger ones are streamed from file to file, 
 @chain_options
 @image_options
 @click.option("--as-image", is_flag=True, help="The volume itself as a picture, for 1 or 3 channels in [0, 1].")
-@click.option("--format", "form", metavar="FORMAT", help="npy, png, ...: for OUTPUT - or a folder. Default: npy.")
+@click.option(
+    "--format",
+    "form",
+    metavar="FORMAT",
+    help="npy, tiff-float, png, ...: for OUTPUT - or a folder (default: npy); tiff-float also for .tif.",
+)
 @work_options
 def command(input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:
     """Feature maps of images.
@@ -62,9 +68,10 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
     INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
     .bz2, .xz, .zst), or - for stdin.
 
-    OUTPUT goes by its suffix: .npy is the exact float32 volume (height x width x channels), an image suffix a contact
-    sheet of the channels. For many inputs it is a folder ending in / or a template with %s, the input's path without
-    suffix. - is stdout. Images that fail are named, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
+    OUTPUT goes by its suffix: .npy is the exact float32 volume (height x width x channels), an image suffix, .tif too,
+    a contact sheet of the channels, in colours. --format tiff-float makes .tif the exact volume. For many inputs OUTPUT
+    is a folder ending in / or a template with %s, the input's path without suffix. - is stdout. Images that fail are
+    named, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
     """
     refuse_layer_as_output(output)
     pipeline = pipeline_of(**{name: values.pop(name) for name in CHAIN})
@@ -75,6 +82,7 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
     """Runs a pipeline over INPUT into OUTPUT, with the values of the image and work options; returns the exit code."""
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.engine.threads import available_threads
+    from cnntool.images.clipping import Clipped
     from cnntool.images.sources import open_source
     from cnntool.images.tables import ErrorsFile
 
@@ -88,7 +96,8 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
             open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(output))
         )
         targets = targets_of(source, output, form, values["overwrite"])
-        write = writer_of(targets, as_image, form, notices)
+        clipped = Clipped()
+        write = writer_of(targets, as_image, form, notices, clipped)
         if isinstance(targets, list):
             stack.enter_context(claimed(output, targets, values["overwrite"]))
         failures = 0
@@ -106,7 +115,7 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                 progress.advance()
 
             kin = Kin(pipeline)
-            if (streamed := large_into_file(pipeline, source, preparation, targets)) is not None:
+            if (streamed := large_into_file(pipeline, source, preparation, targets, form)) is not None:
                 shape = run_large(pipeline, *streamed, preparation, threads, notices)
             else:
                 for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
@@ -115,6 +124,9 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                         notices.say(OTHER_WEIGHTS)
                     progress.advance()
     notices.source(source)
+    if line := clipped.line():
+        scale = "--as-image draws 0 to 1" if as_image else "the colours of a map end at its 99th percentile"
+        notices.say(f"{line}: {scale}; .npy and --format tiff-float keep all numbers")
     if shape is not None:
         notices.table(pipeline, shape)
         if values["explain_plan"]:
@@ -125,25 +137,25 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
 
 
 def large_into_file(
-    pipeline: Pipeline, source: Inputs, preparation: Preparation, targets: list[Path] | IO[bytes]
-) -> tuple[str, Path] | None:
-    """The input and the output file if the volumes between them are large enough to be streamed, else None."""
-    from cnntool.images.write import output_format
+    pipeline: Pipeline, source: Inputs, preparation: Preparation, targets: list[Path] | IO[bytes], form: str | None
+) -> tuple[str, Path, str] | None:
+    """The input's and the output's file, and the latter's format, where rows should be streamed between them."""
+    from cnntool.images.write import VOLUME_FORMATS, output_format
 
     if len(source) != 1 or source[0].path is None or not isinstance(targets, list):
         return None
-    if output_format(targets[0]) != "npy":
+    if (form := output_format(targets[0], form)) not in VOLUME_FORMATS:
         return None
     try:
         summary = pipeline.shape(source[0].shape(preparation))
     except CnntoolError:  # reported later, like that of any other input
         return None
     largest = max([math.prod(summary["input"]), *(row["output_bytes"] // 4 for row in summary["layers"])])
-    return (source[0].path, targets[0]) if 4 * largest > LARGE_BYTES else None
+    return (source[0].path, targets[0], form) if 4 * largest > LARGE_BYTES else None
 
 
 def run_large(
-    pipeline: Pipeline, path: str, target: Path, preparation: Preparation, threads: int, notices: Notices
+    pipeline: Pipeline, path: str, target: Path, form: str, preparation: Preparation, threads: int, notices: Notices
 ) -> tuple[int, ...]:
     """Streams rows from file to file if the pipeline allows it; returns the input's shape."""
     from cnntool.engine.stream import stream
@@ -154,9 +166,9 @@ def run_large(
     with open_rows(path, preparation, notices.say) as rows:
         plan = pipeline.stream_plan(rows.shape)
         if plan is None:
-            write_volume(target, pipeline.run(rows[: rows.shape[0]], threads=threads), make_folders=True)
+            write_volume(target, pipeline.run(rows[: rows.shape[0]], threads=threads), form=form, make_folders=True)
         else:
-            with VolumeWriter(target, plan.output_shape, make_folders=True) as writer:
+            with VolumeWriter(target, plan.output_shape, form=form, make_folders=True) as writer:
                 stream(plan, rows, writer.append, threads)
         return rows.shape
 
@@ -164,7 +176,7 @@ def run_large(
 def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -> list[Path] | IO[bytes]:
     """Where each result goes; checks all that can be checked before any work."""
     from cnntool.images.names import is_for_many, output_paths
-    from cnntool.images.write import FORMATS, output_format
+    from cnntool.images.write import FLOAT_TIFF, FORMATS, NPY, output_format, suffix_for
 
     if form is not None and form not in FORMATS:
         raise CnntoolError(f"--format {form}: expected one of {', '.join(FORMATS)}")
@@ -174,20 +186,20 @@ def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -
         if sys.stdout.isatty():
             raise CnntoolError("OUTPUT - would write binary data to the terminal: redirect it to a file or a pipe")
         return sys.stdout.buffer
-    if form is not None and not output.endswith(("/", os.sep)):
+    if form not in (None, FLOAT_TIFF) and not output.endswith(("/", os.sep)):
         raise CnntoolError(
             f"--format {form}: OUTPUT {output} has its own suffix; --format goes with - and with a folder"
         )
     if source.single and not is_for_many(output):
         paths = [Path(output)]
     else:
-        suffix = f".{form or 'npy'}"
+        suffix = suffix_for(form or NPY)
         source.without_outputs([output_paths([item.name], output, suffix)[0] for item in source])
         paths = output_paths((item.name for item in source), output, suffix)
     for path in paths:
         if path.is_dir():
             raise CnntoolError(f"{path} is a folder: expected a file name, or {path}/ to write into it")
-        output_format(path)
+        output_format(path, form)
         check_free(path, overwrite, with_folder=not is_for_many(output))
     return paths
 
@@ -217,33 +229,40 @@ def remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def writer_of(targets: list[Path] | IO[bytes], as_image: bool, form: str | None, notices: Any) -> Any:
-    """The function that writes a result, given the index of its input."""
+def writer_of(
+    targets: list[Path] | IO[bytes], as_image: bool, form: str | None, notices: Notices, clipped: Clipped
+) -> Callable[[int, np.ndarray], None]:
+    """The function that writes the result of input `number`; what its picture cannot show is counted in `clipped`."""
     from cnntool.images.sheet import contact_sheet
-    from cnntool.images.write import encode, output_format, picture_of, write_picture, write_volume
+    from cnntool.images.write import (
+        NPY,
+        VOLUME_FORMATS,
+        encode,
+        output_format,
+        picture_of,
+        write_picture,
+        write_volume,
+    )
 
     def picture(volume: np.ndarray) -> Any:
         if as_image:
-            return picture_of(volume)
-        image, note = contact_sheet(volume)
+            return picture_of(volume, clipped)
+        image, note = contact_sheet(volume, clipped=clipped)
         if note:
             notices.say(note)
         return image
 
     def write(number: int, volume: np.ndarray) -> None:
         if not isinstance(targets, list):
-            kind = form or "npy"
-            result = volume if kind == "npy" else picture(volume)
             with writing("standard output"):
-                encode(result, kind, targets)
+                encode(volume if kind in VOLUME_FORMATS else picture(volume), kind, targets)
                 targets.flush()
-            return
-        path = targets[number]
-        if output_format(path) == "npy":
-            write_volume(path, volume, make_folders=True)
+        elif kind in VOLUME_FORMATS:
+            write_volume(targets[number], volume, form=kind, make_folders=True)
         else:
-            write_picture(path, picture(volume), make_folders=True)
+            write_picture(targets[number], picture(volume), make_folders=True)
 
-    if as_image and (form or (isinstance(targets, list) and output_format(targets[0]))) in (None, "npy"):
+    kind = output_format(targets[0], form) if isinstance(targets, list) and targets else form or NPY
+    if as_image and kind in VOLUME_FORMATS:
         raise CnntoolError("--as-image needs a picture: expected OUTPUT with an image suffix such as .png, or --format")
     return write

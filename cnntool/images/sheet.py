@@ -10,6 +10,7 @@ from PIL import Image
 
 from cnntool.errors import CnntoolError
 from cnntool.images import colours
+from cnntool.images.clipping import Clipped
 
 MAX_SIDE = 4096
 MAX_MAPS = 1024
@@ -68,12 +69,14 @@ def contact_sheet(
     max_cells: int | None = None,
     max_side: int = MAX_SIDE,
     shared: bool = False,
+    clipped: Clipped | None = None,
 ) -> Sheet:
     """The channels of an H x W x C volume in a grid, by rows, as an RGB picture.
 
     Where no number of the volume is negative (after a rectifier, say), black is 0 and pale yellow a channel's 99th
     percentile; else blue is negative, white 0 and red positive, to the 99th percentile of the absolute values. With
-    `shared`, and always for a 1 x 1 x C volume, all channels have one scale. NaN is green.
+    `shared`, and always for a 1 x 1 x C volume, all channels have one scale. NaN is green. Numbers beyond the ends of
+    their scale are counted in `clipped`.
 
     Maps that are small are enlarged by a whole factor without smoothing; maps that are large are averaged so that the
     sheet has at most `max_side` pixels a side. At most `max_cells` channels are drawn (default 1024, or 65536 numbers
@@ -101,7 +104,10 @@ def contact_sheet(
     for c in range(drawn):
         values = box_average(volume[:, :, c], layout.reduction)
         top = top_of(values) if common is None else common
-        cell = colours.painted(values, -top if signed else 0.0, top, table)
+        low = -top if signed else 0.0
+        if clipped is not None:
+            clipped.look(values, low, top)
+        cell = colours.painted(values, low, top, table)
         cell = cell.repeat(layout.enlargement[0], axis=0).repeat(layout.enlargement[1], axis=1)
         y, x = layout.corner(c)
         sheet[y : y + layout.height, x : x + layout.width] = cell

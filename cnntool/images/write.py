@@ -1,4 +1,4 @@
-"""Writing one result: all of it or nothing. Volumes as `.npy`, pictures by their suffix, either to a stream."""
+"""Writing one result: all of it or nothing. Volumes as `.npy` or TIFF of floats, pictures by their suffix."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from PIL import Image
 
 from cnntool.errors import CnntoolError
 from cnntool.files import PathLike, atomic
+from cnntool.images import float_tiff
+from cnntool.images.clipping import Clipped
 from cnntool.images.formats import VOLUME_SUFFIX, WRITTEN, suffix_of
 
-FORMATS = ("npy", *(suffix[1:] for suffix in WRITTEN))
+NPY, FLOAT_TIFF = "npy", "tiff-float"
+VOLUME_FORMATS = {NPY: (VOLUME_SUFFIX,), FLOAT_TIFF: (".tif", ".tiff")}  # and their suffixes, the usual first
+FORMATS = (*VOLUME_FORMATS, *(suffix[1:] for suffix in WRITTEN))
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "PNG": {"compress_level": 1},  # a contact sheet: within 4 % of the default's size, written in 0.4 of its time
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -22,24 +26,54 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 }
 
 
-def output_format(path: PathLike) -> str:
-    """`npy`, `png`, ... by the suffix, one of FORMATS; CnntoolError for a suffix that cannot be written."""
+def output_format(path: PathLike, form: str | None = None) -> str:
+    """One of FORMATS: `npy`, `png`, ... by the suffix, or `form` where that is given and fits the suffix.
+
+    Raises CnntoolError for a suffix that cannot be written, and for one of another format.
+    """
     suffix = suffix_of(path)
     if suffix != VOLUME_SUFFIX and suffix not in WRITTEN:
         given = f"suffix {suffix} is not known" if suffix else "no suffix"
         raise CnntoolError(f"{os.fspath(path)}: {given}: expected {VOLUME_SUFFIX}, {', '.join(WRITTEN)}")
-    return suffix[1:]
+    if form is None or form == suffix[1:]:
+        return suffix[1:]
+    suffixes = VOLUME_FORMATS.get(form, (f".{form}",))
+    if suffix not in suffixes:
+        raise CnntoolError(f"{os.fspath(path)}: --format {form} has another suffix: expected {' or '.join(suffixes)}")
+    return form
 
 
-def write_volume(path: PathLike, volume: np.ndarray, *, make_folders: bool = False) -> None:
-    """Writes H x W x C as float32 `.npy`, C order, atomically. Raises CnntoolError."""
+def suffix_for(form: str) -> str:
+    """The suffix, with its dot, that files of one of FORMATS get."""
+    return VOLUME_FORMATS.get(form, (f".{form}",))[0]
+
+
+def volume_header(form: str, shape: tuple[int, int, int]) -> bytes:
+    """What stands in a file before the float32 numbers of H x W x C, little-endian and in C order."""
+    if form == FLOAT_TIFF:
+        return float_tiff.header(shape)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def write_volume(path: PathLike, volume: np.ndarray, *, form: str = NPY, make_folders: bool = False) -> None:
+    """Writes H x W x C as float32, C order, atomically, in one of VOLUME_FORMATS. Raises CnntoolError."""
+    header = volume_header(form, volume.shape)
     with atomic(path, make_folders=make_folders) as file:
-        _write_npy(file, volume)
+        file.write(header)
+        file.write(volume_bytes(volume))
+
+
+def volume_bytes(volume: np.ndarray) -> memoryview | bytes:
+    """The numbers as they stand in a file."""
+    volume = np.ascontiguousarray(volume, dtype="<f4")
+    return volume.data.cast("B") if volume.size else b""
 
 
 def write_picture(path: PathLike, image: Image.Image, *, make_folders: bool = False) -> None:
     """Writes a picture in the format of the suffix, atomically. Raises CnntoolError, also for a picture too large."""
-    if output_format(path) == "npy":
+    if output_format(path) == NPY:
         raise CnntoolError(f"{os.fspath(path)}: a picture is not a .npy volume: expected {', '.join(WRITTEN)}")
     kind = _fitting(image, suffix_of(path), os.fspath(path))
     content = _encoded(image, kind)
@@ -47,20 +81,25 @@ def write_picture(path: PathLike, image: Image.Image, *, make_folders: bool = Fa
         file.write(content)
 
 
-def picture_of(volume: np.ndarray) -> Image.Image:
-    """An H x W x 1 or H x W x 3 volume as the picture itself: [0, 1] becomes 0 to 255, clipped; NaN is 0."""
+def picture_of(volume: np.ndarray, clipped: Clipped | None = None) -> Image.Image:
+    """An H x W x 1 or H x W x 3 volume as the picture itself: [0, 1] becomes 0 to 255, NaN is 0.
+
+    Other numbers are clipped, and counted in `clipped`.
+    """
     if volume.ndim != 3 or volume.shape[2] not in (1, 3):
         raise CnntoolError(
             f"a volume of {' x '.join(map(str, volume.shape))} is no picture: expected 1 or 3 channels; "
             "leave --as-image out for a contact sheet"
         )
+    if clipped is not None:
+        clipped.look(volume, 0, 1)
     levels = np.nan_to_num(np.clip(volume, 0, 1), copy=False, nan=0.0) * np.float32(255)
     pixels = np.rint(levels).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
 
 
 def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes]) -> None:
-    """Writes a volume as `npy`, or a picture as one of FORMATS, to a binary stream that need not seek.
+    """Writes a volume or a picture in one of FORMATS that fits it to a binary stream that need not seek.
 
     Raises CnntoolError for an unknown format, and for a format that does not fit the value.
     """
@@ -68,21 +107,17 @@ def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes]) -> N
     if format not in FORMATS:
         raise CnntoolError(f"format {format!r} is not known: expected {', '.join(FORMATS)}")
     if isinstance(value, np.ndarray):
-        if format != "npy":
-            raise CnntoolError(f"a volume is not written as {format}: expected npy, or a picture of it")
-        _write_npy(stream, value)
+        if format not in VOLUME_FORMATS:
+            raise CnntoolError(
+                f"a volume is not written as {format}: expected {', '.join(VOLUME_FORMATS)}, or a picture"
+            )
+        stream.write(volume_header(format, value.shape))
+        stream.write(volume_bytes(value))
         return
-    if format == "npy":
-        raise CnntoolError(f"a picture is not written as npy: expected {', '.join(FORMATS[1:])}")
+    if format in VOLUME_FORMATS:
+        pictures = ", ".join(suffix[1:] for suffix in WRITTEN)
+        raise CnntoolError(f"a picture is not written as {format}: expected {pictures}")
     stream.write(_encoded(value, _fitting(value, f".{format}", format)))
-
-
-def _write_npy(stream: IO[bytes], volume: np.ndarray) -> None:
-    """As np.save, which asks a file for its position and so fails on a pipe."""
-    volume = np.ascontiguousarray(volume, dtype="<f4")
-    header = {"descr": "<f4", "fortran_order": False, "shape": volume.shape}
-    np.lib.format.write_array_header_1_0(stream, header)
-    stream.write(volume.data.cast("B") if volume.size else b"")
 
 
 def _fitting(image: Image.Image, suffix: str, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
 import tarfile
 import zipfile
@@ -104,6 +105,81 @@ def test_as_image_is_the_picture_itself(cnntool: Tool, here: Path) -> None:
         with Image.open(name) as before, Image.open(f"o_{name}") as after:
             assert before.mode == after.mode
             assert np.array_equal(np.asarray(before), np.asarray(after))
+
+
+def signed(name: str, values: list[float], channels: int = 1) -> Path:
+    """A volume of one row, and the folder it lies in."""
+    Path(name).parent.mkdir(exist_ok=True)
+    np.save(name, np.array(values, np.float32).reshape(1, -1, channels))
+    return Path(name)
+
+
+def test_numbers_that_a_picture_clips_are_told_once(cnntool: Tool, here: Path) -> None:
+    for number in range(3):
+        signed(f"f/{number}.npy", [-1.5, 0, 0.5, 1, 3 + number, math.nan])
+    told = (
+        "cnntool: 6 of 18 numbers, from -1.5 to 5, are clipped, 3 are NaN: --as-image draws 0 to 1; "
+        ".npy and --format tiff-float keep all numbers\n"
+    )
+    identity = ("leaky-relu", "--slope", "1")
+    for threads in (1, 3):
+        result = cnntool("run", "f", f"o{threads}/", "--format", "png", "--as-image", "--threads", threads, *identity)
+        assert (result.code, result.err) == (0, told)
+    sheet = cnntool("run", "f/0.npy", "s.png", *identity)
+    assert sheet.err == (
+        "cnntool: 1 of 6 numbers, from 3 to 3, are clipped, 1 is NaN: the colours of a map end at its 99th percentile; "
+        ".npy and --format tiff-float keep all numbers\n"
+    )
+    assert cnntool("run", "f/0.npy", "q.png", "--quiet", *identity).err == ""
+    assert cnntool("run", "f/0.npy", "-", "--format", "png", "--as-image", *identity).err.startswith("cnntool: 2 of 6")
+
+
+def test_what_a_picture_shows_whole_is_not_told(cnntool: Tool, here: Path) -> None:
+    signed("a.npy", [0, 0.25, 1, 1])
+    for name in ("a.png", "b.tif"):
+        assert cnntool("run", "a.npy", name, "--as-image", "relu") == (0, b"", "")
+    assert cnntool("run", "a.npy", "c.png", "relu") == (0, b"", "")
+    signed("d.npy", [5, 1, 7], channels=3)
+    assert cnntool("run", "d.npy", "d.png", "globalpool", "max") == (0, b"", "")
+
+
+def test_volumes_as_tiff(cnntool: Tool, here: Path) -> None:
+    for name in ("f/a.png", "f/sub/b.png"):
+        save(name)
+    right = expected("f/a.png")
+    option = ("--format", "tiff-float")
+    for output in ("a.tif", "a.TIFF", "t/%s-maps.tiff", "m/"):
+        source = "f" if output.endswith(("/", ".tiff")) else "f/a.png"
+        assert cnntool("run", source, output, *option, *CHAIN) == (0, b"", ""), output
+    streamed = cnntool("run", "f/a.png", "-", *option, *CHAIN)
+    assert files(Path("m")) == {"a.tif", "sub/b.tif"}
+    assert files(Path("t")) == {"a-maps.tiff", "sub/b-maps.tiff"}
+    written = [Path(name).read_bytes() for name in ("a.tif", "a.TIFF", "t/a-maps.tiff", "m/a.tif", "t/sub/b-maps.tiff")]
+    for content in (*written, streamed.out):
+        assert np.array_equal(read_image(content, name="a.tif"), right)
+    assert cnntool("run", "a.tif", "again.npy", "leaky-relu", "--slope", "1").code == 0
+    assert np.array_equal(np.load("again.npy"), right)
+
+
+def test_volumes_as_tiff_that_are_streamed(cnntool: Tool, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("a.png", pixels(200, 100))
+    assert cnntool("run", "a.png", "whole.tif", "--format", "tiff-float", *CHAIN).code == 0
+    monkeypatch.setattr("cnntool.cli.run.LARGE_BYTES", 0)
+    assert cnntool("run", "a.png", "rows.tif", "--format", "tiff-float", *CHAIN).code == 0
+    assert Path("rows.tif").read_bytes() == Path("whole.tif").read_bytes()
+    assert np.array_equal(read_image("rows.tif"), expected("a.png"))
+
+
+def test_volumes_as_tiff_where_they_do_not_fit(cnntool: Tool, here: Path) -> None:
+    save("a.png")
+    option = ("--format", "tiff-float")
+    message = cnntool("run", "a.png", "a.npy", *option, "relu").refused()
+    assert "a.npy: --format tiff-float has another suffix: expected .tif or .tiff" in message
+    assert "--as-image needs a picture" in cnntool("run", "a.png", "a.tif", *option, "--as-image", "relu").refused()
+    assert (
+        "expected one of npy, tiff-float, png" in cnntool("run", "a.png", "m/", "--format", "float", "relu").refused()
+    )
+    assert files(here) == {"a.png"}
 
 
 def test_existing_outputs_are_replaced_on_request_only(cnntool: Tool, here: Path) -> None:
@@ -361,7 +437,7 @@ def test_pictures_of_former_runs_are_no_inputs(cnntool: Tool, here: Path, output
     for number in range(2):
         save(f"q/{number}.jpg")
     form = [] if "%s" in output else ["--format", "png"]
-    assert cnntool("run", "q/", output, *form, "relu") == (0, b"", "")
+    assert cnntool("run", "q/", output, *form, "--quiet", "relu") == (0, b"", "")
     once = files(here)
     assert len(once) == 4
     for _ in range(2):
