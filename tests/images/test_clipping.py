@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -24,10 +23,3 @@ def test_nothing_outside_is_nothing_to_tell():
     assert clipped.line() is None
     clipped.look(VALUES[1:, 2:3], 0, 1)
     assert clipped.line() == "1 is NaN"
-
-
-def test_threads_look_at_once():
-    clipped = Clipped()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: clipped.look(VALUES, 0, 1), range(500)))
-    assert (clipped.count, clipped.total, clipped.missing) == (2500, 4000, 500)
