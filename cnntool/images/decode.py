@@ -1,21 +1,7 @@
-"""From what Pillow decoded to pixels that a layer can take: every mode has its row in one table.
+"""From what Pillow decoded to pixels that a layer can take: every mode has its row in MODES.
 
-| mode | from | channels | value |
-| --- | --- | --- | --- |
-| 1, L | bilevel, gray | 1 | / 255 |
-| LA, La | gray with alpha | 1 | / 255, over white |
-| P, PA | palette, with or without transparency | 3 | / 255, over white |
-| RGB, RGBX | colour (X is dropped) | 3 | / 255 |
-| RGBA, RGBa | colour with alpha | 3 | / 255, over white |
-| CMYK, YCbCr, HSV | converted to RGB by Pillow, without a profile | 3 | / 255 |
-| LAB | CIE L*a*b*, converted to sRGB | 3 | / 255 |
-| I;16, I;16L, I;16B, I;16N | 16 bit gray (12 bit: / 4095) | 1 | / 65535 |
-| I | whole numbers; PNG and PGM keep 16 bit ones here | 1 | / the largest of the file's type |
-| F | float TIFF, PFM | 1 | as it is |
-
-An integer is thus divided by the largest of its type, which gives [0, 1] ([-1, 1] for the signed types of TIFF); a
-float is taken as it is. Colours of 16 bits a channel come from Pillow with 8. Embedded colour profiles are not applied.
-Transparent pixels show a white page, as a viewer or a printer would.
+An integer is divided by the largest of its type; a float is taken as it is. Transparent pixels show a white page, as a
+viewer or a printer would. docs/guide.md tells which files are read, and by what.
 """
 
 from __future__ import annotations

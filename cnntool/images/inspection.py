@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
-import importlib.util
 import io
 from collections.abc import Iterator
 from typing import IO, Any
 
-from cnntool.images import formats, pages, png, pnm, tiff
+from cnntool.images import heif, jpeg2000, pages, png, pnm, tiff
 from cnntool.images.strips import RandomFile
 
-# Brands of ISO media files, and what reads them.
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-AVIF_BRANDS = (b"avif", b"avis")
 HEAD = 4096
 
 
@@ -34,7 +29,7 @@ class Found:
     frame: int = 0
     pixels: pages.Pixels | None = None
     stack: list[Found] = dataclasses.field(default_factory=list)
-    deep: png.Deep | pnm.Numbers | None = None
+    deep: png.Deep | pnm.Numbers | jpeg2000.Deep | heif.Deep | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     file: RandomFile | None = None
 
@@ -65,15 +60,19 @@ def _found(source: Any, name: str, page: int | str) -> Found:
             return _tiff(source, name, page)
         if page == "all":
             raise tiff.Unsupported("--page all: only the pages of a TIFF become channels")
-        found = Found(source, int(page) - 1, notes=_cut_to_8(head))
+        found = Found(source, int(page) - 1)
         if head.startswith(png.MAGIC):
             chunks = png.chunks_of(file)
             found.deep = png.deep(file, chunks)
             found.source = png.mended(file, chunks) or source
         elif head[:2] in (b"P2", b"P3", b"P5", b"P6"):
             found.deep = pnm.deep(file, head)
-    if head[4:8] == b"ftyp":
-        _need_plugin(head[8:12])
+        elif jpeg2000.is_one(head):
+            found.deep = jpeg2000.deep(file, source)
+        elif head[4:8] == b"ftyp":
+            found.deep = heif.deep(source, head, found.frame)
+        if found.deep is None:
+            found.notes += _cut_to_8(head)
     return found
 
 
@@ -101,29 +100,11 @@ def _page(tags: tiff.Tags, file: RandomFile, source: Any) -> Found:
     return Found(source, page.index, pixels, notes=[pixels.note] if pixels and pixels.note else [])
 
 
-def _need_plugin(brand: bytes) -> None:
-    """Registers what reads HEIF; Unsupported, with what to install, where that is not there."""
-    if brand in AVIF_BRANDS and importlib.util.find_spec("PIL.AvifImagePlugin") is None:
-        raise tiff.Unsupported("AVIF is read by Pillow 11.3 and later: pip install --upgrade pillow")
-    if brand in HEIF_BRANDS:
-        register_heif()
-
-
-def register_heif() -> None:
-    """Lets Pillow read HEIF by pillow-heif; Unsupported where that is not installed."""
-    if importlib.util.find_spec(formats.BY_EXTRA["HEIF"]) is None:
-        raise tiff.Unsupported('HEIC and HEIF are read by pillow-heif: pip install "cnntool[heif]"')
-    importlib.import_module(formats.BY_EXTRA["HEIF"]).register_heif_opener()
-
-
 def _cut_to_8(head: bytes) -> list[str]:
-    """A note when the file has more than 8 bits a channel where Pillow keeps 8."""
+    """A note when the file has more than 8 bits a channel where Pillow keeps 8: AVIF, and SGI of two bytes."""
     bits = 8
     if head[4:8] == b"ftyp" and (offset := head.find(b"pixi")) > 0 and len(head) > offset + 9:
         bits = head[offset + 9]
-    elif (offset := head.find(b"\xff\x4f\xff\x51")) >= 0 and len(head) > offset + 42:
-        components, depth = head[offset + 41], (head[offset + 42] & 127) + 1
-        bits = depth if components > 2 else 8
     elif head[:2] == b"\x01\xda" and head[3:4] == b"\x02":
         bits = 16
     return [f"{bits} bits a channel are read as 8"] if bits > 8 else []

@@ -177,10 +177,10 @@ def test_numbers_that_are_not_finite(cnntool: Tool, here: Path) -> None:
 
 
 def test_what_is_not_read_is_told(cnntool: Tool, folder: list[str]) -> None:
-    for name in ("1.HEIC", "2.heic", "3.mov"):
+    for name in ("1.CR3", "2.cr3", "3.mov"):
         Path("f/cats", name).write_bytes(b"")
     Path("f/birds").mkdir()
-    counted = "cnntool: not read: 2 .heic, 1 .mov\n"
+    counted = "cnntool: not read: 2 .cr3, 1 .mov\n"
     assert cnntool("extract", "f", "t.npz", *CHAIN) == (0, b"", counted)
     lost = "cnntool: no image in the folder birds: no such class\n"
     assert cnntool("extract", "f", "l.npz", "--labels", *CHAIN) == (0, b"", counted + lost)

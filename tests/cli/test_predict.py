@@ -101,9 +101,9 @@ def test_a_pattern_that_the_shell_expanded(cnntool: Tool, model: Path):
 
 
 def test_what_is_not_read_is_told(cnntool: Tool, model: Path):
-    Path("photos/c.HEIC").write_bytes(b"")
+    Path("photos/c.CR3").write_bytes(b"")
     result = cnntool("predict", model, "photos")
-    assert (result.code, result.err) == (0, "cnntool: not read: 1 .heic\n")
+    assert (result.code, result.err) == (0, "cnntool: not read: 1 .cr3\n")
 
 
 def test_an_output_in_the_input_is_not_counted(cnntool: Tool, model: Path):

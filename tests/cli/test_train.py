@@ -284,11 +284,11 @@ def test_folders_without_images_are_told_before_training(cnntool: Tool, here: Pa
     for label in "ac":
         save(f"f/{label}/1.png")
     Path("f/b").mkdir()
-    Path("f/b/1.HEIC").write_bytes(b"")
+    Path("f/b/1.CR3").write_bytes(b"")
     result = cnntool("train", "f", "m.npz", "--epochs", 1, "globalpool", "avg", "fc", "3")
     assert result.code == 2
     assert result.err.splitlines()[:2] == [
-        "cnntool: not read: 1 .heic",
+        "cnntool: not read: 1 .cr3",
         "cnntool: no image in the folder b: no such class",
     ]
 

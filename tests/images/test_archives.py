@@ -213,8 +213,8 @@ def test_hard_links_are_decompressed_once(tmp_path, monkeypatch):
 def test_what_is_not_read_is_counted(tmp_path, suffix):
     names = [
         "cats/1.png",
-        "b/2.HEIC",
-        "b/3.heic",
+        "b/2.CR3",
+        "b/3.cr3",
         "notes.txt",
         "inner.tar.gz",
         ".DS_Store",
@@ -225,7 +225,7 @@ def test_what_is_not_read_is_counted(tmp_path, suffix):
     source = open_source(packed(tmp_path / f"a{suffix}", [(name, png(1)) for name in names]))
     assert [item.name for item in source] == ["cats/1.png", "up.png", "root.png", "cats/4.png"]
     assert source.notes() == [
-        "not read: 2 .heic, 1 .tar.gz, 1 .txt",
+        "not read: 2 .cr3, 1 .tar.gz, 1 .txt",
         "not read, members that a later one of the same name replaces: 1 (cats/1.png)",
         "read under names without the root, a drive or `..`: 2 (../up.png, /root.png)",
     ]
@@ -234,7 +234,7 @@ def test_what_is_not_read_is_counted(tmp_path, suffix):
 
 @pytest.mark.parametrize("around", ["", "set/"])
 def test_a_folder_without_an_image_is_no_class(tmp_path, around):
-    names = [f"{around}a/1.png", f"{around}b/2.heic", f"{around}c/3.png", f"{around}notes.txt", "__MACOSX/d/1.png"]
+    names = [f"{around}a/1.png", f"{around}b/2.cr3", f"{around}c/3.png", f"{around}notes.txt", "__MACOSX/d/1.png"]
     source = open_source(packed(tmp_path / "a.zip", [(name, png(1)) for name in names]), labels=True)
     assert (source.labels, source.empty) == (["a", "c"], ["b"])
 

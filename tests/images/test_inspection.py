@@ -1,4 +1,4 @@
-"""What is said of further pages, and of files that an extra reads."""
+"""What is said of further pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from cnntool.errors import BadInput
-from cnntool.images import inspection
 from cnntool.images.preparation import Preparation
 from cnntool.images.read import image_shape, read_image
 
@@ -43,9 +42,3 @@ def test_pages_that_are_no_channels_are_refused(tmp_path):
     colour.save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("L", (5, 7))])
     with pytest.raises(BadInput, match="gray pages of one size"):
         read_image(tmp_path / "a.tif", Preparation(page="all"))
-
-
-def test_heif_without_its_extra_names_it(monkeypatch):
-    monkeypatch.setattr(inspection.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match=r"^a.heic: .*cnntool\[heif\]"):
-        read_image(b"\0\0\0\x18ftypheic" + bytes(20), name="a.heic")

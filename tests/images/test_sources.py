@@ -214,20 +214,20 @@ def test_an_empty_folder(tmp_path):
 
 
 def test_what_is_not_read_is_counted(photos):
-    for name in ("cats/a.HEIC", "cats/b.heic", "cats/c.mov", "README", "x.tar.gz", "Thumbs.db", ".DS_Store"):
+    for name in ("cats/a.CR3", "cats/b.cr3", "cats/c.mov", "README", "x.tar.gz", "Thumbs.db", ".DS_Store"):
         (photos / name).write_bytes(b"")
     os.mkfifo(photos / "pipe.png")
     source = open_source("photos")
     assert names_and_labels(source) == EXPECTED
     assert source.notes() == [
-        "not read: 2 .heic, 1 .mov, 1 .tar.gz, 1 .txt, 1 without a suffix",
+        "not read: 2 .cr3, 1 .mov, 1 .tar.gz, 1 .txt, 1 without a suffix",
         "not read, devices, pipes and sockets: 1 (pipe.png)",
     ]
-    assert open_source("photos/*/*").notes() == ["not read: 2 .heic, 1 .mov, 1 .txt", *FOLDERS]
+    assert open_source("photos/*/*").notes() == ["not read: 2 .cr3, 1 .mov, 1 .txt", *FOLDERS]
     assert open_source("photos/**/*.PNG").notes() == []
     for name in ("10.png", "2.png"):
         (photos / "cats" / name).unlink()
-    with pytest.raises(CnntoolError, match=r"no images in it; not read: 2 .heic, 1 .mov: expected"):
+    with pytest.raises(CnntoolError, match=r"no images in it; not read: 2 .cr3, 1 .mov: expected"):
         open_source("photos/cats")
 
 
@@ -237,14 +237,14 @@ FOLDERS = ["not read, folders that the pattern matches: 1 (photos/dogs/young)"]
 def test_folders_that_give_no_image_are_no_class(photos):
     (photos / "birds").mkdir()
     (photos / "fish").mkdir()
-    (photos / "fish/1.heic").write_bytes(b"")
+    (photos / "fish/1.cr3").write_bytes(b"")
     source = open_source("photos", labels=True)
     assert source.labels == ["cats", "dogs"]
     assert source.notes(labels=True) == [
-        "not read: 1 .heic, 1 .txt",
+        "not read: 1 .cr3, 1 .txt",
         "no image in the folders birds, empty.png, fish: no such class",
     ]
-    assert source.notes() == ["not read: 1 .heic, 1 .txt"]
+    assert source.notes() == ["not read: 1 .cr3, 1 .txt"]
 
 
 def test_what_lies_in_an_output_is_no_input(photos):
