@@ -26,7 +26,6 @@ class Activation(Layer):
 
     @classmethod
     def kernel(cls, direction: str) -> Any:
-        """The kernel for a direction; an AttributeError where there is none."""
         return getattr(kernels.activations, f"{cls.word.replace('-', '_')}_{direction}")
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
@@ -40,11 +39,8 @@ class Activation(Layer):
     ) -> tuple[list[np.ndarray | None], Arrays]:
         import numpy as np
 
-        try:
-            backward = self.kernel("backward")
-        except AttributeError:
-            return super().gradient(d_output, saved, arrays, training)
         x, _ = saved
+        backward = self.kernel("backward")
         d_input = training.array("d_input", x.shape)
         constants = list(map(np.float32, self.arguments()))
         training.over_numbers(lambda *pieces: backward(*pieces, *constants), x, d_output, d_input)

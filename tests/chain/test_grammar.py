@@ -221,7 +221,7 @@ def test_messages_name_the_layer_and_its_place(text: str, message: str) -> None:
 
 def test_options_of_the_command_are_told_their_place() -> None:
     with pytest.raises(CnntoolError, match="--threads belongs before the first layer"):
-        parse_words(["relu", "--threads=2"], strangers=["--threads"])
+        parse_words(["relu", "--threads=2"], command_options=["--threads"])
 
 
 def test_relative_files_start_from_the_base(filters: str) -> None:

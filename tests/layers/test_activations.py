@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.errors import CnntoolError
-from cnntool.layers.activations import Activation, PRelu, period
+from cnntool.layers.activations import PRelu, period
 from cnntool.layers.table import load
 from tests.cases.words import ACTIVATIONS as WORDS
 from tests.kernels.volumes import noise
@@ -73,12 +72,3 @@ def test_a_period_is_whole_and_long_enough_for_the_vectors(channels):
     assert 256 <= repeated.size < 256 + channels
     np.testing.assert_array_equal(repeated, np.resize(values, repeated.size))
     np.testing.assert_array_equal(period(2.0, channels), np.full(repeated.size, 2, np.float32))
-
-
-def test_an_activation_without_a_backward_kernel_cannot_be_trained_through():
-    class Toy(Activation):
-        word = "toy"
-
-    x = np.ones((1, 2, 2, 1), np.float32)
-    with pytest.raises(CnntoolError, match="toy has no gradient: it cannot be trained through"):
-        Toy().gradient(x, (x, x), {}, None)
