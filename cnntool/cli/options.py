@@ -219,12 +219,12 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
 
 def outputs_beside(output: str | None, *others: str | None) -> list[str]:
     """Paths that are never inputs: OUTPUT or the folder of its template, files written beside it, other outputs."""
-    from cnntool.images.names import PLACE
+    from cnntool.images.names import PLACEHOLDER
 
     found = [path for path in others if path]
     if not output:
         return found
-    path = os.path.dirname(output.partition(PLACE)[0]) if PLACE in output else output.rstrip(f"/{os.sep}")
+    path = os.path.dirname(output.partition(PLACEHOLDER)[0]) if PLACEHOLDER in output else output.rstrip(f"/{os.sep}")
     if output == "-" or not path:
         return found
     beside = (f"{path}.parts", f"{path}.errors.jsonl", f"{os.path.splitext(path)[0]}.history.csv",

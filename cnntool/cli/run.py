@@ -207,9 +207,9 @@ def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -
 @contextlib.contextmanager
 def claimed(output: str, targets: list[Path], overwrite: bool) -> Iterator[None]:
     """Within the block this process alone may write OUTPUT, a file or a folder; its parent folders are created."""
-    from cnntool.images.names import PLACE, is_for_many
+    from cnntool.images.names import PLACEHOLDER, is_for_many
 
-    target = Path(output.partition(PLACE)[0] + PLACE if PLACE in output else output)
+    target = Path(output.partition(PLACEHOLDER)[0] + PLACEHOLDER if PLACEHOLDER in output else output)
     missing = [folder for folder in target.absolute().parents if not folder.exists()]
     with contextlib.ExitStack() as stack, writing(output):
         for folder in reversed(missing):

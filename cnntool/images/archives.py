@@ -14,15 +14,15 @@ from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOu
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 from cnntool.images.names import clean_name, composed
 
-MOST_LINKS = 8  # that lead to one another
+MOST_LINKS = 8  # in a chain of links
 
 
 class Archive(Protocol):
-    """What a kind of archive gives. Members may be read by several threads."""
+    """The interface of both kinds of archive. `read` is thread-safe."""
 
     def members(self) -> list[Member]: ...
     def expect(self, members: Sequence[Member]) -> None:
-        """Those that will be read."""
+        """Announces the members that will be read, in order."""
 
     def read(self, member: Member) -> bytes: ...
     def close(self) -> None: ...
@@ -31,10 +31,10 @@ class Archive(Protocol):
 def open_archive(path: str) -> Inputs:
     """The images and volumes of a `.zip` or `.tar` (also `.gz`, `.bz2`, `.xz`, `.zst`), in the archive's order.
 
-    Hidden files are skipped; folders, devices, links that lead out and other suffixes are counted. A link to a file of
-    the archive is that file. Of members with one name the last counts, as in unpacking. Names lose drives, leading
-    slashes and `..`. A member that is encrypted, too large, sparse or broken raises BadInput when it is read; an
-    archive that cannot be listed raises it at once.
+    Hidden files are skipped; folders, devices, links that leave the archive and other suffixes are counted. A link to a
+    member stands for that member. Among members with the same name the last counts, as in unpacking. Drives, leading
+    slashes and `..` are stripped from names. A member that is encrypted, too large, sparse or broken raises BadInput
+    when it is read; an archive that cannot be listed raises it at once.
     """
     archive: Archive | None = None
     try:
@@ -67,7 +67,7 @@ def _opened(path: str) -> Archive:
 
 
 def _by_name(members: list[Member], left_out: LeftOut) -> dict[str, Member]:
-    """Members by their clean names; what is hidden may still be what a link leads to."""
+    """Members by their clean names, with hidden ones, since links may lead to them."""
     named: dict[str, Member] = {}
     for member in members:
         name = composed(clean_name(member.name))
@@ -76,7 +76,7 @@ def _by_name(members: list[Member], left_out: LeftOut) -> dict[str, Member]:
             left_out.other(REPLACED, name)
         if shown and name != composed(member.name).replace("\\", "/").removeprefix("./"):
             left_out.other(CLEANED, member.name)
-        named.pop(name, None)  # the last one, in its own place
+        named.pop(name, None)  # the last one counts, at its own position
         named[name] = member
     return named
 
@@ -103,7 +103,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _followed(name: str, named: dict[str, Member]) -> Member | None:
-    """The file that a name stands for, through links that stay in the archive."""
+    """The file that a name stands for, following links within the archive."""
     for _ in range(MOST_LINKS):
         member = named.get(name)
         if member is None or member.kind != LINK:
@@ -117,9 +117,9 @@ def _followed(name: str, named: dict[str, Member]) -> Member | None:
 
 
 def _set_labels(items: list[Item], named: dict[str, Member]) -> set[str]:
-    """Labels items by the first folder that tells them apart; folders around all of them tell nothing.
+    """Labels items by their folder below the folders that all of them share.
 
-    Gives the names of all folders beside those, with and without an input.
+    Returns the names of all folders at that level, also of those without an input.
     """
     folders = [item.name.split("/")[:-1] for item in items]
     around: list[str] = []

@@ -1,11 +1,11 @@
-"""From numbers to colours: a few anchors a map, linear between them, light rising (or falling) evenly."""
+"""Colour maps: a few anchors each, interpolated linearly, with evenly changing lightness."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Dark violet over magenta to pale yellow: light grows evenly from end to end, so that equal steps look equal, also to
-# readers who do not tell red from green.
+# Dark violet through magenta to pale yellow: lightness grows evenly, so equal steps look equal, also to colour-blind
+# readers.
 RISING = ("#000004", "#1d1147", "#51127c", "#822681", "#b73779", "#e75263", "#fc8961", "#fec488", "#fcfdbf")
 # Blue below zero, red above, near white at zero; both ends are equally dark.
 DIVERGING = ("#0b3a70", "#2f79b5", "#86bcdb", "#d4e6f1", "#f7f7f5", "#fbdcc8", "#f0a07d", "#ca4741", "#6e0a24")

@@ -11,14 +11,14 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageCms
 
-# Raw modes of TIFF, whose pixels all arrive in the modes I and I;16.
+# Raw modes of TIFF that Pillow delivers in the modes I and I;16.
 LARGEST_OF_RAW = {"I;12": 4095, "I;16S": 32767, "I;16BS": 32767, "I;32N": 2**32 - 1}
 BITS_OF_RAW = {"L;2": 2, "L;4": 4}
 UNSIGNED_32 = "I;32N"
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How the file keeps its numbers, from the header; must be asked before the pixels are loaded. "" when unknown."""
+    """Pillow's name for the file's layout of pixels; must be called before they are loaded. "" if unknown."""
     tiles = getattr(image, "tile", None)
     if not tiles:
         return ""
@@ -29,7 +29,7 @@ def raw_mode(image: Image.Image) -> str:
 
 
 def channels_of(mode: str) -> int:
-    """The channels that an image of this mode is read with; a ValueError for a mode without a row."""
+    """The number of channels read from an image of this mode; a ValueError for an unknown mode."""
     return _row(mode)[0]
 
 
@@ -51,10 +51,10 @@ def to_array(image: Image.Image) -> np.ndarray:
 def _gray(image: Image.Image, raw: str) -> Image.Image:
     clear = image.info.get("transparency")
     if image.mode == "1":
-        # A 1 bit file names its transparent colour 0 or 1: black needs no scaling, and white stays white in any case.
+        # The transparent colour of a 1-bit file is 0 or 1: black needs no scaling, and white stays white anyway.
         image = image.convert("L")
     if isinstance(clear, int):
-        # Pixels of 2 and 4 bits have been brought to 8, the colour has not. Bits beyond those of a pixel mean nothing.
+        # Pixels of 2 and 4 bits have been scaled to 8 bits, the transparent colour has not. Higher bits are ignored.
         bits = BITS_OF_RAW.get(raw, 8)
         image.info["transparency"] = (clear & 2**bits - 1) * (255 // (2**bits - 1)) if image.mode != "1" else clear
         return _over_white(image.convert("LA"), "L")

@@ -14,16 +14,16 @@ from cnntool.images.leftout import FOLDER, LINKED_FOLDER, NO_FILE, OUTPUT, LeftO
 
 
 class Walk:
-    """Goes through folders; a folder that several names lead to is entered once, under its own name if it has one."""
+    """Walks folders; one that several links lead to is entered once, under its own name if possible."""
 
     def __init__(self, left_out: LeftOut, outputs: Sequence[str] = ()) -> None:
-        """`outputs`: paths of files and folders that are never taken, nor counted."""
+        """`outputs`: paths of files and folders that are ignored."""
         self.left_out = left_out
         self._outputs = {os.path.realpath(path) for path in outputs}
         self._entered: set[tuple[int, int]] = set()
 
     def names(self, folder: str, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[str]:
-        """The inputs below a folder, hidden ones not, as names relative to it with forward slashes; in no order.
+        """The visible inputs below a folder, in no order, as relative names with forward slashes.
 
         A file that is not `wanted` is not counted as left out.
         """
@@ -38,7 +38,7 @@ class Walk:
                 yield from self._below(path, os.path.realpath(path), prefix, linked, wanted)
 
     def folders(self, folder: str) -> list[str]:
-        """The names of the folders right below one, hidden ones not."""
+        """The names of the visible folders directly in a folder."""
         return [entry.name for entry in self._entries(folder) if entry.is_dir() and not is_side_file(entry.name)]
 
     def is_output(self, real: str) -> bool:
@@ -65,7 +65,7 @@ class Walk:
                 continue
             elif not formats.is_input(name):
                 self.left_out.file(name)
-            elif entry.is_symlink() or entry.is_file():  # a link that leads nowhere fails when it is read
+            elif entry.is_symlink() or entry.is_file():  # a dangling link fails when it is read
                 yield name
             else:
                 self.left_out.other(NO_FILE, name)
@@ -90,8 +90,7 @@ class Walk:
 def matching(pattern: str, walk: Walk) -> Iterator[tuple[str, str]]:
     """(name, path) of the inputs that a pattern matches; names are relative to the part before its first wildcard.
 
-    `**` is any folders. A part that is there by this very name, such as a folder called `set [2020]`, is taken as it
-    is, wildcards or not.
+    `**` matches any folders. A part that exists literally, such as a folder called `set [2020]`, is not a pattern.
     """
     root, parts = _split(pattern)
     deep = parts.index("**") if "**" in parts else len(parts)
@@ -122,7 +121,7 @@ def _split(pattern: str) -> tuple[str, list[str]]:
 
 
 def _is_taken(path: str, walk: Walk) -> bool:
-    """Whether a match of a pattern is an input; what else it matches is counted."""
+    """Whether a match of a pattern is an input; others are counted as left out."""
     if is_side_file(os.path.basename(path)) or walk.is_output(os.path.realpath(path)):
         return False
     if os.path.isdir(path):

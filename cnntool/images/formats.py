@@ -1,12 +1,12 @@
-"""Which image formats are read and written. The one place that names them; imports neither numpy nor Pillow."""
+"""The image formats that are read and written. Imports neither numpy nor Pillow."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 
-# Pillow's name of a format -> its suffixes, the commonest first. Formats that Pillow knows and that are missing here
-# run another program (EPS), only open a header (HDF5, MPEG) or are not pictures of this field.
+# Pillow's name of a format -> its suffixes, the most common first. Pillow's other formats run another program (EPS),
+# read only a header (HDF5, MPEG) or are not used for images in this field.
 READ: dict[str, tuple[str, ...]] = {
     "PNG": (".png", ".apng"),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -31,7 +31,7 @@ READ: dict[str, tuple[str, ...]] = {
     "AVIF": (".avif", ".avifs"),
     "HEIF": (".heic", ".heif", ".hif"),  # by an extra
 }
-BY_EXTRA = {"HEIF": "pillow_heif"}  # what reads it; without that, such files of a folder are counted as not read
+BY_EXTRA = {"HEIF": "pillow_heif"}  # the package that reads it; without it, such files are counted as not read
 IMAGE_SUFFIXES = frozenset(
     suffix
     for name, suffixes in READ.items()
@@ -59,17 +59,17 @@ WRITTEN: dict[str, tuple[str, int]] = {
 
 def suffix_of(name: str | os.PathLike[str]) -> str:
     """The last suffix of a name in lower case, with its dot; "" when there is none."""
-    return os.path.splitext(os.fspath(name))[1].lower()  # a folder has 100,000 names, and a Path takes its time
+    return os.path.splitext(os.fspath(name))[1].lower()  # not by pathlib, which is slow for 100,000 names
 
 
 def is_input(name: str) -> bool:
-    """Whether a file of a folder or an archive is taken, by its suffix."""
+    """Whether a file in a folder or an archive is an input, by its suffix."""
     suffix = suffix_of(name)
     return suffix in IMAGE_SUFFIXES or suffix == VOLUME_SUFFIX
 
 
 def suffix_of_unread(name: str) -> str:
-    """What a file is counted under that is not read: `.heic`, `.tar.gz`, or that it has no suffix."""
+    """The category of a file that is not read: `.heic`, `.tar.gz`, or no suffix."""
     return next((s for s in ARCHIVE_SUFFIXES if name.lower().endswith(s)), suffix_of(name)) or "without a suffix"
 
 

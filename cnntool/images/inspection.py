@@ -1,7 +1,4 @@
-"""Looks into a file before Pillow decodes it: whether Pillow is right for it, what else reads it, what is to be said.
-
-Pillow identifies a file by its first bytes, and so is this done; nothing here decodes a pixel.
-"""
+"""Chooses the decoder of a file by its first bytes, as Pillow does, and notes what is left out. Decodes nothing."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ HEAD = 4096
 
 @dataclasses.dataclass
 class Found:
-    """What is to be read how.
+    """How a file is to be read.
 
-    `source` goes to Pillow, from which frame `frame` is wanted, unless `pixels` reads the page, or `stack` the pages,
-    or `deep` what Pillow would round. `notes` are lines for the user.
+    Pillow decodes frame `frame` of `source`, unless `pixels` reads the page, `stack` all pages, or `deep` the values
+    that Pillow would round. `notes` are lines for the user.
     """
 
     source: str | bytes
@@ -41,7 +38,7 @@ class Found:
 
 @contextlib.contextmanager
 def inspected(source: Any, name: str, page: int | str = 1) -> Iterator[Found]:
-    """How a path or bytes are to be read; a ValueError, also as tiff.Unsupported, for what is not read.
+    """How a path or bytes are to be read; raises ValueError or tiff.Unsupported for what cannot be.
 
     `page` is a number from 1, or "all" for the gray pages of a TIFF as channels.
     """

@@ -1,4 +1,4 @@
-"""One input, and all inputs of a command in their order."""
+"""One input, and all inputs of a command in order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Item:
         notice: Callable[[str], None] | None = None,
         resizer: Resizer | None = None,
     ) -> np.ndarray:
-        """float32 H x W x C as `read_volume` gives it; may be called by several threads. Raises BadInput."""
+        """float32 H x W x C as `read_volume` gives it; thread-safe. Raises BadInput."""
         from cnntool.images.read import read_volume
 
         return read_volume(self._source(), preparation, notice, name=self.where, resizer=resizer)
@@ -63,7 +63,7 @@ class Item:
             return self._content()
         assert self.path is not None
         if not os.path.isfile(self.path):
-            # A list may name what is not there: that input fails, and the others do not.
+            # A list may name missing files; only those inputs fail.
             there = os.path.exists(self.path)
             raise BadInput(
                 f"{self.where}: {'not a file' if there else 'no such file'}: expected an image or a .npy volume"
@@ -72,10 +72,10 @@ class Item:
 
 
 class Inputs(Sequence[Item]):
-    """The inputs in their order. `single` tells one image by form: a file or standard input, never a folder of one.
+    """The inputs in order. `single` means one image by its form: a file or standard input, not a folder of one.
 
-    `left_out` is what was there and is not read, `empty` the folders that would be classes and hold no input. A context
-    manager; leaving it closes an archive.
+    `left_out` counts what is not read, `empty` are folders that would be classes but hold no input. A context manager;
+    leaving it closes an archive.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Inputs(Sequence[Item]):
         return sorted({item.label for item in self.items if item.label is not None})
 
     def notes(self, labels: bool = False) -> list[str]:
-        """What the summary of a command says of that which was not read; with `labels`, of classes without an image."""
+        """Lines for a command's summary on what was not read; with `labels`, also on classes without an image."""
         lines = self.left_out.lines()
         if labels and self.empty:
             named = ", ".join(self.empty[:10]) + (", ..." if len(self.empty) > 10 else "")
@@ -144,7 +144,7 @@ class Inputs(Sequence[Item]):
         return lines
 
     def without_outputs(self, paths: Sequence[Path]) -> None:
-        """Leaves out the files that are outputs of other inputs; `paths` are the outputs of the items, in order."""
+        """Removes inputs that are outputs of other inputs; `paths` are the outputs of the items, in order."""
         makers: dict[str, Item] = {}
         for item, path in zip(self.items, paths, strict=True):
             makers.setdefault(os.path.abspath(path), item)

@@ -1,4 +1,4 @@
-"""What a folder or an archive held and did not give, for the closing summary: nothing is left out in silence."""
+"""Counts what a folder or an archive holds that is not read, for the summary at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cnntool.images import formats
 NAMES_SHOWN = 3
 SIDE_FILES = {"thumbs.db", "desktop.ini", "__macosx", "icon\r"}  # besides hidden ones, such as .DS_Store
 
-# What happened to an entry that is no plain file with a suffix that is read.
+# Why an entry is left out, other than its suffix.
 LINKED_FOLDER = "not read, links to folders that are read already"
 FOLDER = "not read, folders that the pattern matches"
 LOST_LINK = "not read, links that lead to no file of the archive"
@@ -20,12 +20,12 @@ CLEANED = "read under names without the root, a drive or `..`"
 
 
 def is_side_file(name: str) -> bool:
-    """Whether a file or folder is hidden, or one that systems put beside images; it is not counted."""
+    """Whether a file or folder is hidden or made by a system beside images; such are not counted."""
     return name.startswith(".") or name.lower() in SIDE_FILES
 
 
 class LeftOut:
-    """Counts files by suffix and anything else by what it is, with the first names of each kind."""
+    """Counts files by suffix and other entries by kind, with the first names of each kind."""
 
     def __init__(self) -> None:
         self.suffixes: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""From an input's name to the name of its output."""
+"""Names of inputs, and of the outputs made from them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 from cnntool.errors import CnntoolError
 
-PLACE = "%s"
+PLACEHOLDER = "%s"
 
 
 def is_for_many(output: str) -> bool:
-    """Whether OUTPUT is a form for many inputs: a folder (ending in `/`) or a template holding `%s`."""
-    return output.endswith(("/", "\\")) or PLACE in output
+    """Whether OUTPUT can take several inputs: a folder (ending in `/`) or a template with `%s`."""
+    return output.endswith(("/", "\\")) or PLACEHOLDER in output
 
 
 def composed(name: str) -> str:
-    """The name in Unicode's form NFC. Macs decompose names: an accent becomes a sign of its own."""
+    """The name in Unicode's form NFC; macOS stores accents as separate characters (NFD)."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def on_disk(path: str) -> str:
-    """The path as a file system has it whose names are in another form of Unicode than the one that was typed."""
+    """The path as it exists on disk, which may be in another Unicode normalisation than typed."""
     if path.isascii() or os.path.lexists(path):
         return path
     forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
@@ -52,11 +52,11 @@ def output_paths(names: Iterable[str], output: str, suffix: str = ".npy") -> lis
             f"{output}: one output for many inputs: expected a folder ending in / or a template with %s, "
             f"such as maps/ or maps/%s{suffix}"
         )
-    template = output if PLACE in output else f"{output}{PLACE}{suffix}"
+    template = output if PLACEHOLDER in output else f"{output}{PLACEHOLDER}{suffix}"
     taken: dict[Path, str] = {}
     paths = []
     for name in names:
-        path = Path(template.replace(PLACE, _without_suffix(clean_name(name))))
+        path = Path(template.replace(PLACEHOLDER, _without_suffix(clean_name(name))))
         if path in taken:
             raise CnntoolError(
                 f"{taken[path]} and {name} would both be written to {path}: rename one, or run them apart"

@@ -1,4 +1,4 @@
-"""How a camera was held, from EXIF or XMP, without decoding a pixel where that can be avoided."""
+"""Orientation from EXIF or XMP, without decoding pixels if possible."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ METHODS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Steps along rows and columns, of 5 to 8 after rows and columns have changed places.
+# Steps along rows and columns; for 5 to 8 after transposition.
 FLIPPED = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 
 
 def orientation_of(image: Any) -> int:
-    """1 to 8, the transposition that is still to be done; 1 when the file tells none, or cannot be understood.
+    """The EXIF orientation still to be applied, 1 to 8; 1 if there is none or it cannot be parsed.
 
-    A PNG may tell it after its pixels. Pillow's own way to find that loads the pixels and hides their errors from the
-    next load, so here they are loaded openly, and only when such a chunk exists; errors in them are raised.
+    A PNG may store it after the pixels. Pillow would then load the pixels and hide their errors from the next load, so
+    they are loaded explicitly here, if such a chunk exists, and errors in them are raised.
     """
     if image.format == "PNG" and "exif" not in image.info and image.tile and _png_tells_late(image.fp):
         image.load()
     if image.format == "TIFF" and not image.tile:
-        return 1  # loading a TIFF turns it
+        return 1  # applied when a TIFF is loaded
     try:
-        # The base class's, since the one of PNG loads the pixels.
+        # The base class's method, since that of PNG loads the pixels.
         value = Image.Image.getexif(image).get(ORIENTATION, 1)
-    except Exception:  # a broken note about a picture does not break the picture
+    except Exception:  # broken metadata does not make an image unreadable
         return 1
     return value if value in METHODS else 1
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """The image as it was seen."""
+    """The image with its orientation applied."""
     return image.transpose(METHODS[orientation]) if orientation in METHODS else image
 
 
 def turned_array(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """An array height x width x channels as it was seen, perhaps as a view."""
+    """An array height x width x channels with its orientation applied, possibly a view."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     rows, columns = FLIPPED.get(orientation, (1, 1))
@@ -55,7 +55,7 @@ def turned_array(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def turned_size(image: Any) -> tuple[int, int]:
-    """(height, width) of the image as it was seen, from the header of an image that is not loaded."""
+    """(height, width) after applying the orientation, for an image that is not loaded."""
     if image.format == "TIFF":
         # Some releases of Pillow swap the size when they open the file, others when they load it.
         width, height = image.tag_v2[IMAGE_WIDTH], image.tag_v2[IMAGE_LENGTH]
@@ -65,7 +65,7 @@ def turned_size(image: Any) -> tuple[int, int]:
 
 
 def _png_tells_late(file: Any) -> bool:
-    """Whether chunks that may hold an orientation follow the pixels; the file is left where it was."""
+    """Whether chunks that may hold an orientation follow the pixels; restores the file's position."""
     position = file.tell()
     try:
         file.seek(8)

@@ -1,8 +1,8 @@
-"""TIFF pages: which decoder is right for each, and the pixels of those that Pillow does not read right.
+"""TIFF pages: which decoder reads each correctly, and the pixels of those that Pillow does not.
 
-Pillow is asked only for what it is known to read right; its own table of modes is by and large one of layouts, and
-depths, byte orders and planes beyond them have given wrong numbers. What is packed without loss is read here, from the
-bytes; what is left is read by tifffile, where that is installed; the rest is refused.
+Pillow decodes only what it is known to decode correctly; with other depths, byte orders and planar layouts it has given
+wrong numbers. Losslessly compressed pages are decoded here, others by tifffile where it is installed; the rest is
+refused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PILLOW_JPEG = {(1, 1, ()), (2, 3, ()), (YCBCR, 3, ())}
 
 
 def pillow_is_right(page: Page) -> bool:
-    """Whether Pillow is known to read a page of this kind exactly."""
+    """Whether Pillow is known to decode such a page exactly."""
     if page.planar or page.kind != "u" or check_segments(page) != len(page.offsets):
         return False
     kind = page.photometric, page.samples, page.extra
@@ -61,7 +61,7 @@ def _known(page: Page, *compressions: int) -> bool:
 
 
 class Pixels:
-    """A page that Pillow is not asked for: `shape` is (height, width, channels) as it was seen."""
+    """A page that is not decoded by Pillow; `shape` is (height, width, channels) after rotation."""
 
     def __init__(self, page: Page, meaning: Meaning, samples: Segments | Decoded) -> None:
         self.page, self._meaning, self._samples = page, meaning, samples
@@ -69,16 +69,16 @@ class Pixels:
         self.note = meaning.note
 
     def rows(self, first: int, last: int) -> np.ndarray:
-        """float32 (last - first) x width x channels of the rows as the file has them, not turned."""
+        """float32 (last - first) x width x channels of the rows in the file's order, not rotated."""
         return to_volume(self._samples.rows(first, last), self.page, self._meaning)
 
     def volume(self) -> np.ndarray:
-        """float32 height x width x channels, turned as the page was seen."""
+        """float32 height x width x channels, rotated."""
         return turned_array(self.rows(0, self.page.height), self.page.orientation)
 
 
 class Decoded:
-    """The numbers of a page that tifffile decodes; all of them are held once rows are asked for."""
+    """The samples of a page that tifffile decodes, all at once when the first rows are read."""
 
     def __init__(self, page: Page, source: str | bytes) -> None:
         self._page, self._source = page, source
@@ -105,7 +105,7 @@ class Decoded:
 
 
 def open_page(tags: Tags, file: RandomAccess, source: str | bytes) -> tuple[Page, Pixels | None]:
-    """A page, and what reads it; None where Pillow does. Unsupported for what nothing here reads."""
+    """A page and its decoder, None for Pillow; raises Unsupported if there is none."""
     page = page_of(tags)
     if page.has_larger:
         raise Unsupported("a TIFF whose first picture is a small copy of one in a sub-directory: expected a plain page")

@@ -1,4 +1,4 @@
-"""What Pillow makes too little of in a PNG: 16 bits a channel, and notes beside the pixels that are broken or huge.
+"""PNG beyond Pillow: 16 bits a channel, and ancillary chunks that are broken or huge.
 
 https://www.w3.org/TR/png-3
 """
@@ -17,11 +17,11 @@ from cnntool.images.samples import over_white
 from cnntool.limits import MAX_PIXELS
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-# Notes that Pillow reads, with the only length they have; a colour profile is not among them, since none is applied.
+# Ancillary chunks that Pillow reads, with their fixed length; without colour profiles, which are not applied.
 SHORT = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7}
 KEPT = (b"tRNS", b"eXIf")
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
-# Texts that may tell how the camera was held.
+# Texts that may hold the orientation.
 TEXTS = {
     b"iTXt": (b"XML:com.adobe.xmp\0",),
     b"zTXt": (b"Raw profile type exif\0",),
@@ -34,7 +34,7 @@ DEEPEST_DEFLATE = 1100  # bytes that one packed byte may become, at most
 
 
 class Chunk(NamedTuple):
-    """Where the content of a chunk lies, and whether its checksum was looked at and is wrong."""
+    """The offset of a chunk's content, and whether its checksum was verified and is wrong."""
 
     kind: bytes
     offset: int
@@ -47,9 +47,9 @@ class Chunk(NamedTuple):
 
 
 def chunks_of(file: IO[bytes]) -> list[Chunk]:
-    """All chunks up to the end; the checksums of notes are looked at, those of pixels are left to who decodes them.
+    """All chunks; checksums of ancillary chunks are verified here, those of critical ones by the decoder.
 
-    A ValueError for broken transparency, which is a part of the pixels.
+    A ValueError for broken transparency, which changes the pixels.
     """
     chunks: list[Chunk] = []
     end = file.seek(0, io.SEEK_END)
@@ -75,7 +75,7 @@ def chunks_of(file: IO[bytes]) -> list[Chunk]:
 
 
 def mended(file: IO[bytes], chunks: list[Chunk]) -> bytes | None:
-    """The file without the notes that Pillow could stumble over; None where there are none."""
+    """The file without ancillary chunks that Pillow could fail on; None if there are none."""
     if all(chunk.critical or _plain(chunk) for chunk in chunks):
         return None
     animated = not any(chunk.broken for chunk in chunks if chunk.kind in ANIMATION)
@@ -98,7 +98,7 @@ def _plain(chunk: Chunk) -> bool:
 
 
 def _tells_orientation(kind: bytes, content: bytes) -> bool:
-    """Whether a text is one of those that may tell it, and unpacks to a bounded size."""
+    """Whether a text may hold the orientation, and decompresses to a bounded size."""
     for keyword in TEXTS.get(kind, ()):
         if content.startswith(keyword):
             rest = content[len(keyword) :]
@@ -115,7 +115,7 @@ def _tells_orientation(kind: bytes, content: bytes) -> bool:
 
 
 class Deep(NamedTuple):
-    """A PNG of 16 bits that Pillow would cut to 8, or whose transparent colour it would miss."""
+    """A 16-bit PNG that Pillow would reduce to 8 bits, or whose transparent colour it would miss."""
 
     size: tuple[int, int]
     colour: int
@@ -140,8 +140,8 @@ class Deep(NamedTuple):
     def _numbers(self) -> np.ndarray:
         """uint16 H x W x samples.
 
-        Pillow's decoder undoes the filters for any size of pixel; only its unpacking keeps 8 bits. So it is told to
-        unpack the upper bytes, then the lower ones, or, of 2 and 4 bytes, pixels of 8 bits with twice the samples.
+        Pillow's decoder undoes the filters for any pixel size; only its unpacking drops to 8 bits. So the upper and the
+        lower bytes are unpacked in turn, or pixels of 2 and 4 bytes as 8-bit pixels with twice the samples.
         """
         samples = SAMPLES[self.colour]
         if samples < 3:
@@ -157,7 +157,7 @@ class Deep(NamedTuple):
 
 
 def deep(file: IO[bytes], chunks: list[Chunk]) -> Deep | None:
-    """What reads a PNG of 16 bits; None where Pillow does. A ValueError when its pixels cannot be whole."""
+    """The decoder of a 16-bit PNG; None if Pillow decodes it. A ValueError if pixels must be missing."""
     if not chunks or chunks[0].kind != b"IHDR" or chunks[0].length != 13:
         return None
     file.seek(chunks[0].offset)

@@ -1,4 +1,4 @@
-"""Netpbm files whose largest value is not 255, of which Pillow gives the nearest of 256 (gray: 65536) levels.
+"""Netpbm files whose maximum value is not 255; Pillow would round their values to 256 (gray: 65536) levels.
 
 https://netpbm.sourceforge.net/doc/ppm.html
 """
@@ -12,19 +12,19 @@ import numpy as np
 
 from cnntool.limits import MAX_PIXELS
 
-LONGEST = 9  # digits of a number in words
-WORD = 64  # bytes that a number in words takes at most, its share of blanks and comments with it
+LONGEST = 9  # digits of a number in a plain (ASCII) file
+WORD = 64  # bytes at most for a number in a plain file, with its share of blanks and comments
 HEADER = re.compile(rb"P([2356])(?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,5})\s")
 
 
 class Numbers(NamedTuple):
-    """Where the numbers of a PGM or PPM begin, and the largest that they may be."""
+    """The offset of a PGM's or PPM's values, and their maximum."""
 
     content: bytes
     size: tuple[int, int]
     channels: int
     largest: int
-    in_words: bool  # as decimal numbers, of which some may be comments
+    in_words: bool  # plain format: decimal numbers, possibly with comments between them
 
     def volume(self) -> np.ndarray:
         """float32 H x W x channels in [0, 1]; a ValueError for numbers that are missing or too large."""
@@ -51,7 +51,7 @@ class Numbers(NamedTuple):
 
 
 def deep(file: IO[bytes], head: bytes) -> Numbers | None:
-    """What reads a file that begins with `head`; None where Pillow does."""
+    """The decoder of a file that begins with `head`; None if Pillow decodes it."""
     found = HEADER.match(head)
     if found is None:
         return None

@@ -1,7 +1,7 @@
 """What is done to every input before the first layer: resize, crop, gray or three channels, normalise.
 
-Sizes are integer arithmetic and come from here alone, so that the shape told from a header is the shape that is read.
-This module imports neither numpy nor Pillow: the shell reads its options with it.
+Only this module computes sizes, in integers, so the shape predicted from a header is the shape that is read. It imports
+neither numpy nor Pillow, since the shell parses its options with it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Preparation:
             raise ValueError("gray and rgb exclude each other: one channel or three")
 
     def fixed_to(self, channels: int) -> Preparation:
-        """The same for images of any kind, such as gray ones where a model has learned from those in colour."""
+        """With `gray` or `rgb` set so that every image gets this many channels, as a model expects."""
         if self.gray or self.rgb or channels not in (1, 3):
             return self
         return dataclasses.replace(self, gray=channels == 1, rgb=channels == 3)
@@ -79,12 +79,12 @@ class Preparation:
         return self.crop
 
     def corner(self, height: int, width: int) -> Size:
-        """Row and column where the centre crop begins; a half pixel goes to the even number, as torchvision's."""
+        """Row and column where the centre crop begins; halves are rounded to even, as torchvision does."""
         rows, columns = self.cropped(height, width)
         return round((height - rows) / 2), round((width - columns) / 2)
 
     def channels(self, channels: int) -> int:
-        """The channels after `gray` or `rgb`; a ValueError when the input's cannot be turned or normalised so."""
+        """The channels after `gray` or `rgb`; a ValueError if the input's cannot be converted or normalised so."""
         if (self.gray or self.rgb) and channels not in (1, 3):
             raise ValueError(f"{channels} channels do not become {'gray' if self.gray else 'RGB'}: expected 1 or 3")
         channels = 1 if self.gray else 3 if self.rgb else channels
@@ -100,13 +100,13 @@ AS_IT_IS = Preparation()
 
 
 def to_json(preparation: Preparation) -> dict[str, Any]:
-    """The fields that differ from their defaults, as the values that JSON has."""
+    """The fields that differ from their defaults, as JSON values."""
     fields = {field.name: field.default for field in dataclasses.fields(Preparation)}
     return {name: value for name in fields if (value := getattr(preparation, name)) != fields[name]}
 
 
 def from_json(values: dict[str, Any]) -> Preparation:
-    """What `to_json` gave, with every value held to the limits of the options; a ValueError for anything else."""
+    """The inverse of `to_json`, with every value checked like the option's; a ValueError for anything else."""
     parsers = {"resize": parse_resize, "crop": parse_crop, "normalize": parse_normalize, "page": parse_page}
     fields: dict[str, Any] = {}
     for name, value in values.items():
@@ -120,7 +120,7 @@ def from_json(values: dict[str, Any]) -> Preparation:
 
 
 def _text(value: Any) -> str:
-    """The text that an option of this value has: numbers, and lists of numbers or of lists."""
+    """The text of the option with this value: a number, a list of numbers, or a list of lists."""
     if not isinstance(value, list | tuple):
         return str(value)[:1000]
     if any(isinstance(part, list | tuple) for part in value):

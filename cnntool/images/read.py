@@ -29,15 +29,14 @@ Readable = str | os.PathLike[str] | bytes | IO[bytes]
 Notice = Callable[[str], None]
 
 EXPECTED = "expected a whole PNG, JPEG, TIFF, WebP, BMP, GIF or PPM file"
-# A JPEG is decoded at reduced scale when that leaves at least so many decoded pixels to one of the result, along each
-# axis. Measured on three photographs of 6 million pixels, to shorter sides of 32 to 300: at most 3 of 255 levels off
-# the full decoding, 0.2 on average, and 2 to 5 times as fast.
+# A JPEG is decoded at reduced scale if that leaves at least this many decoded pixels for each pixel of the result along
+# each axis. On three photographs of 6 million pixels, resized to shorter sides of 32 to 300, values differ from the
+# full decoding by at most 3 of 255 levels, 0.2 on average; decoding is 2 to 5 times as fast.
 REDUCING_GAP = 3
 LUMA = (0.299, 0.587, 0.114)
 
-# Pillow refuses above twice its limit and warns above it. Here one limit holds, checked from the header, and between
-# refusing and reading there is nothing to warn of, nor of a broken note beside pixels that are whole. Pillow and
-# Python keep these settings for the whole process.
+# Pillow warns above its limit and refuses above twice that. Here one limit, checked from the header, decides; broken
+# metadata beside intact pixels is no reason to warn either. These settings hold for the whole process.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -54,11 +53,11 @@ def read_image(
     """The pixels of an image: float32 H x W x C, C-contiguous, in [0, 1] (a float file's as they are), then prepared.
 
     `source` is a path, the bytes of a file, or a binary stream; `name` stands for it in messages. Gray images give one
-    channel, colours three, a TIFF of bands as many as it has; what is read how is told in docs/guide.md. Transparency
-    is laid over white, EXIF rotation is applied, of an animation the first frame is taken, truncated files are errors.
-    At most 2**29 pixels. A JPEG that `resize` makes at least 6 times smaller is decoded at reduced scale, which may
-    change a value by about 0.01. A `resizer` makes reading faster, and changes no value. `notice` is called with one
-    line each for what is left out: further pages, further samples, bits.
+    channel, colour images three, a multi-band TIFF as many as it has bands; docs/guide.md has the details. Transparency
+    is composed over white, EXIF rotation is applied, the first frame of an animation is taken, truncated files are
+    errors. At most 2**29 pixels. A JPEG that `resize` makes at least 6 times smaller is decoded at reduced scale, which
+    may change a value by about 0.01. A `resizer` makes reading faster and changes no value. `notice` gets one line for
+    each thing left out: further pages, further samples, bits.
 
     Raises BadInput, in one line, for a file that cannot be read; CnntoolError for one that is not there.
     """
@@ -72,7 +71,7 @@ def read_image(
 
 
 def volume_of(found: Found, preparation: Preparation, name: str, resizer: Resizer | None = None) -> np.ndarray:
-    """float32 H x W x C of what was found, turned, resized and cropped."""
+    """float32 H x W x C of what was found: rotated, resized and cropped."""
     if found.stack:
         shape_of(found, name)
         return np.concatenate([volume_of(page, preparation, name) for page in found.stack], axis=2)
@@ -87,7 +86,7 @@ def volume_of(found: Found, preparation: Preparation, name: str, resizer: Resize
 
 
 def shape_of(found: Found, name: str) -> tuple[int, int, int]:
-    """(height, width, channels) of what was found, turned, from its header."""
+    """(height, width, channels) after rotation, from the header."""
     if found.stack:
         shapes = [shape_of(page, name) for page in found.stack]
         if any(shape != (*shapes[0][:2], 1) for shape in shapes):
@@ -104,7 +103,7 @@ def shape_of(found: Found, name: str) -> tuple[int, int, int]:
 
 
 def tell(found: Found, name: str, notice: Notice | None) -> None:
-    """What is left out, to `notice`."""
+    """Passes the notes on what is left out to `notice`."""
     if notice is not None:
         for note in found.notes:
             notice(f"{name}: {note}")
@@ -120,10 +119,9 @@ def read_volume(
 ) -> np.ndarray:
     """An image as `read_image` gives it, or a `.npy` volume: float32 H x W x C, C-contiguous.
 
-    A volume (known by its first bytes) is H x W or H x W x C numbers, taken as they are. From a path it is mapped, not
-    loaded, when it is float32 already; writing into the array does not change the file. Other types of number are
-    converted, and `notice` is called with one line that says so. `crop`, `gray`, `rgb` and `normalize` apply to a
-    volume; `resize` does not, and is refused.
+    A volume (recognised by its first bytes) is H x W or H x W x C numbers, taken as they are. A float32 file is mapped
+    copy-on-write, not loaded. Other types of number are converted, and `notice` gets one line that says so. `crop`,
+    `gray`, `rgb` and `normalize` apply to a volume; `resize` is refused.
     """
     name = name or name_of(source)
     content, is_volume = looked_at(source, name)
@@ -155,7 +153,7 @@ def image_shape(
 
 
 def opened(source: str | bytes | os.PathLike[str], name: str, frame: int = 0) -> Any:
-    """The image with its header read and its size checked, at one of its frames or pages."""
+    """The image at one of its frames or pages, its header read and its size checked."""
     file: Any = io.BytesIO(source) if isinstance(source, bytes) else source
     image = Image.open(file, formats=_formats(formats.suffix_of(name)))
     if frame:
@@ -173,9 +171,9 @@ def opened(source: str | bytes | os.PathLike[str], name: str, frame: int = 0) ->
 
 @functools.cache
 def _formats(suffix: str) -> tuple[str, ...]:
-    """The formats to try. TGA has no mark to be known by: half of all broken files look like one."""
+    """The formats to try; TGA only by its suffix, since it has no magic number and many broken files look like one."""
     known = [name for name in formats.READ if name != "TGA" or suffix in formats.READ["TGA"]]
-    known.remove("MPO")  # one is opened as a JPEG, and turns out to be more
+    known.remove("MPO")  # opened as a JPEG first
     if "HEIF" not in Image.OPEN:  # until `inspection` has registered what reads it
         known.remove("HEIF")
     if importlib.util.find_spec("PIL.AvifImagePlugin") is None:
@@ -186,10 +184,7 @@ def _formats(suffix: str) -> tuple[str, ...]:
 def prepared(
     image: Any, preparation: Preparation, name: str, resizer: Resizer | None = None
 ) -> Image.Image | np.ndarray:
-    """An image that `opened` gave, loaded: flat as `decode` has it, turned, resized and cropped.
-
-    What the resizer made is the volume already.
-    """
+    """Loads, flattens, rotates, resizes and crops an image from `opened`; an array if the resizer made it."""
     raw = decode.raw_mode(image)
     height, width = turned_size(image)
     with naming(name):
@@ -207,7 +202,7 @@ def prepared(
 
 
 def _draft(image: Any, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
-    """Lets a JPEG decode at 1/2, 1/4 or 1/8 where `size` needs no more; the part of it that holds the whole picture."""
+    """Lets a JPEG decode at 1/2, 1/4 or 1/8 scale if `size` allows it; returns the box that holds the whole picture."""
     if image.format not in ("JPEG", "MPO"):
         return None
     height, width = size if orientation_of(image) < 5 else (size[1], size[0])
@@ -224,9 +219,9 @@ def resized(
     box: tuple[float, float, float, float] | None,
     resizer: Resizer | None = None,
 ) -> Image.Image | np.ndarray:
-    """The image turned and of `size` (height, width)."""
+    """The image rotated and resized to `size` (height, width)."""
     if box is not None:
-        # `box` is in the coordinates of the file, so the picture is turned after.
+        # `box` is in the coordinates of the file, so rotation comes last.
         stored = (size[1], size[0]) if orientation < 5 else size
         return turned(image.resize(stored, Image.Resampling.BILINEAR, box=box), orientation)
     image = turned(image, orientation)
@@ -255,8 +250,8 @@ def finished(volume: np.ndarray, preparation: Preparation, name: str) -> np.ndar
     with naming(name):
         preparation.channels(volume.shape[2])
     if preparation.gray and volume.shape[2] == 3:
-        # Float32 sums of the three weights may end one bit above 1. The limit is each pixel's own, so that a band
-        # of rows is what it is in the whole.
+        # Float32 sums of the three weights may end one bit above 1. The limit is taken per pixel, so that a band of
+        # rows gets the same values as the full image.
         red, green, blue = (volume[:, :, c] for c in range(3))
         limit = np.maximum(np.maximum(red, green), np.maximum(blue, 1))
         luma = sum(volume[:, :, c] * np.float32(weight) for c, weight in enumerate(LUMA))
@@ -276,7 +271,7 @@ def volume_size(preparation: Preparation, height: int, width: int) -> tuple[int,
 
 
 def looked_at(source: Readable, name: str) -> tuple[Readable, bool]:
-    """The source, a stream as its bytes, and whether it begins as a `.npy` file or is called one."""
+    """The source (a stream as its bytes), and whether its first bytes or its name are those of a `.npy` file."""
     if not isinstance(source, str | bytes | os.PathLike):
         with decoding(name):
             source = limits.read_bounded(source.read)
@@ -297,7 +292,7 @@ def name_of(source: Readable) -> str:
 
 @contextlib.contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Puts the input's name before what does not fit."""
+    """Turns a ValueError into Unfit, with the input's name."""
     try:
         yield
     except CnntoolError:
@@ -308,7 +303,7 @@ def naming(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Turns whatever a decoder raises into one line: a hostile file can make it raise nearly anything."""
+    """Turns whatever a decoder raises into one line: hostile files can make it raise nearly anything."""
     try:
         yield
     except CnntoolError:

@@ -1,4 +1,4 @@
-"""Rows of images and volumes that need not fit into memory: `rows[a:b]` reads those rows and no others."""
+"""Rows of images and volumes that need not fit into memory: `rows[a:b]` reads only those rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def open_rows(
 ) -> RowReader:
     """The rows of an image or a `.npy` volume, prepared: `rows[a:b]` is exactly `read_volume(...)[a:b]`.
 
-    What stays in memory between two reads:
+    What is held in memory between two reads:
 
     | input | held |
     | --- | --- |
@@ -46,8 +46,8 @@ def open_rows(
     | a `.npy` in Fortran order (`notice` is told), or given as bytes; PNG of 16 bit colours; such a TIFF turned or |
     | resized | the whole volume in float32 |
 
-    The arguments, and the errors, are those of `read_volume`. A file that is shorter than its header tells is refused
-    here; one that is cut short later, when the missing rows are read. The file must not change while rows are read.
+    Arguments and errors are those of `read_volume`. A file shorter than its header declares is refused here; one that
+    is truncated later raises when the missing rows are read. The file must not change while rows are read.
     """
     name = name or name_of(source)
     content, is_volume = looked_at(source, name)
@@ -105,7 +105,7 @@ class RowReader(abc.ABC):
 
 
 class _InMemory(RowReader):
-    """A volume that had to be read whole, prepared already."""
+    """A prepared volume that had to be read completely."""
 
     def __init__(self, volume: np.ndarray, name: str) -> None:
         super().__init__(volume.shape, (0, 0), AS_IT_IS, name)
@@ -116,7 +116,7 @@ class _InMemory(RowReader):
 
 
 class _VolumeRows(RowReader):
-    """A `.npy` file in C order. Its rows are read, not mapped: pages of a mapping would count as this process's."""
+    """A `.npy` file in C order. Rows are read, not mapped: mapped pages would count as memory of this process."""
 
     def __init__(self, file: RandomFile, header: Header, *rows: Any) -> None:
         super().__init__(*rows)
@@ -137,7 +137,7 @@ class _VolumeRows(RowReader):
 
 
 class _PageRows(RowReader):
-    """A page of a TIFF that Pillow is not asked for."""
+    """A page of a TIFF that is not decoded by Pillow."""
 
     def __init__(self, file: RandomFile | None, pixels: Pixels, *rows: Any) -> None:
         super().__init__(*rows)
@@ -153,7 +153,7 @@ class _PageRows(RowReader):
 
 
 class _StripRows(RowReader):
-    """An image file of plain pixels."""
+    """An image file of uncompressed pixels."""
 
     def __init__(self, file: RandomFile, strips: list[Strip], image: Any, *rows: Any) -> None:
         super().__init__(*rows)
@@ -181,7 +181,7 @@ class _StripRows(RowReader):
 
 
 class _PixelRows(RowReader):
-    """An image that Pillow holds, in the mode of its file or flat already; floats are made of single bands."""
+    """An image held by Pillow, in its file's mode or flattened; converted to floats a band of rows at a time."""
 
     def __init__(self, image: Any, raw: str, *rows: Any) -> None:
         super().__init__(*rows)

@@ -1,7 +1,7 @@
-"""What the samples of a TIFF page mean, and the pixels that they become: float32 height x width x channels.
+"""The meaning of a TIFF page's samples, and their conversion to pixels: float32 height x width x channels.
 
-Unsigned integers are divided by the largest of their bits, which gives [0, 1]; signed ones by the largest positive one,
-so that 0 stays 0 and the lowest is a little below -1; floats are taken as they are. Transparency is laid over white.
+Unsigned integers are divided by their largest value, which gives [0, 1]; signed ones by the largest positive value, so
+that 0 stays 0 and the lowest is slightly below -1; floats are taken as they are. Transparency is composed over white.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STRAIGHT, PREMULTIPLIED = 2, 1  # meanings of an extra sample
 
 @dataclasses.dataclass(frozen=True)
 class Meaning:
-    """`colours` of a pixel's samples are its colours, the sample `alpha` its transparency (None: opaque)."""
+    """The first `colours` samples of a pixel are its colours, the sample `alpha` its transparency (None: opaque)."""
 
     colours: int
     channels: int
@@ -35,7 +35,7 @@ class Meaning:
 
 
 def meaning_of(page: Page) -> Meaning:
-    """What the samples of a page are; Unsupported when that is not known, or cannot be computed with."""
+    """What the samples of a page mean; raises Unsupported if that is unknown or cannot be converted."""
     if page.photometric in OTHERS or page.photometric not in (INVERTED, GRAY, RGB, PALETTE, CMYK):
         raise Unsupported(f"a TIFF of {OTHERS.get(page.photometric, f'colours of kind {page.photometric}')}: {KNOWN}")
     if page.kind == "?":
@@ -67,7 +67,7 @@ def meaning_of(page: Page) -> Meaning:
 
 
 def _bands(page: Page, alpha: int | None) -> Meaning:
-    """Gray, or as many bands as there are samples; a white page lies under one gray channel only."""
+    """Gray, or as many bands as there are samples; transparency is supported for a single gray channel only."""
     if alpha is None:
         return Meaning(page.samples, page.samples)
     if page.samples != 2:
@@ -92,7 +92,7 @@ def to_volume(samples: np.ndarray, page: Page, meaning: Meaning) -> np.ndarray:
 
 
 def scaled(numbers: np.ndarray, kind: str, bits: int) -> np.ndarray:
-    """float32 of integers by the largest of their bits, of floats as they are; too large ones become infinite."""
+    """float32: integers divided by their largest value, floats as they are; too large ones become infinite."""
     if kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             return np.array(numbers, np.float32)

@@ -1,4 +1,4 @@
-"""The numbers of a TIFF page: strips and tiles that are plain or packed without loss, to height x width x samples."""
+"""Decodes uncompressed and losslessly compressed strips and tiles of a TIFF page to height x width x samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from cnntool.images.tiff import Page, RandomAccess
 
 PLAIN = 1
-# Compressions that know bytes and no pixels -> how many bytes one packed byte may become, at most.
+# Compressions of bytes, whatever the pixels -> how many bytes a compressed byte may become at most.
 PACKED = {5: 4000, 8: 1100, 32946: 1100, 32773: 64, 34925: 2**15, 50000: 2**15}
 DEFLATE = (8, 32946)
 PREDICTED = (5, *DEFLATE, 34925, 50000)  # a predictor beside another compression has no agreed meaning
@@ -42,9 +42,9 @@ def can_read(page: Page) -> bool:
 
 
 class Segments:
-    """Reads rows of a page; several threads may.
+    """Reads rows of a page; thread-safe.
 
-    The packed segments of the last row that was asked for are kept, for the next rows begin there.
+    The decompressed segments of the last row are kept, since the next read begins there.
     """
 
     def __init__(self, page: Page, file: RandomAccess) -> None:
@@ -67,7 +67,7 @@ class Segments:
                 raise ValueError(f"truncated: {there} packed bytes do not become {wanted}")
 
     def rows(self, first: int, last: int) -> np.ndarray:
-        """The numbers of the rows `first` to `last`, (last - first) x width x samples, in the byte order of here."""
+        """The samples of the rows `first` to `last`, (last - first) x width x samples, in native byte order."""
         page = self.page
         height, width = page.segment
         down, across = page.grid
@@ -133,7 +133,7 @@ class Segments:
 
 
 def check_segments(page: Page) -> int:
-    """How many strips or tiles a page has; a ValueError when the file does not tell where all of them lie."""
+    """The number of strips or tiles of a page; a ValueError if the offset of any is missing."""
     needed = math.prod(page.grid) * (page.samples if page.planar else 1)
     there = len(page.offsets) if page.compression == PLAIN else min(len(page.offsets), len(page.counts))
     if there < needed:
@@ -146,10 +146,10 @@ def _bytes_of(bits: int) -> int:
 
 
 def _from_bits(content: np.ndarray, bits: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Numbers that lie bit by bit, the highest first, whatever the file's byte order; a row begins with a byte."""
+    """Bit-packed samples, most significant bit first in either byte order; each row begins at a byte."""
     rows, columns, samples = shape
     numbers = np.zeros((rows, columns * samples), np.uint16)
-    for row in range(rows):  # one by one, since each bit becomes a byte
+    for row in range(rows):  # row by row, since each bit is expanded to a byte
         row_bits = np.unpackbits(content[row])[: columns * samples * bits].reshape(-1, bits)
         for bit in range(bits):
             numbers[row] = numbers[row] << 1 | row_bits[:, bit]
@@ -157,7 +157,7 @@ def _from_bits(content: np.ndarray, bits: int, shape: tuple[int, int, int]) -> n
 
 
 def _integrated_bytes(content: np.ndarray, size: int, samples: int) -> np.ndarray:
-    """Undoes the predictor of floats: differences of bytes, and the highest bytes of a row first."""
+    """Undoes the floating-point predictor: bytes are differenced, and a row stores all most significant bytes first."""
     rows = len(content)
     summed = np.cumsum(content.reshape(rows, -1, samples), axis=1, dtype=np.uint8)
     return np.ascontiguousarray(summed.reshape(rows, size, -1).transpose(0, 2, 1)).reshape(rows, -1)
@@ -177,11 +177,11 @@ def _decompressed(content: bytes, compression: int, row_bytes: int, rows: int) -
 
 
 def _as_gray(content: bytes, compression: int, width: int, height: int) -> bytes:
-    """Packed bytes as a gray TIFF of 8 bits, for which Pillow is right: this makes a decoder of bytes of it."""
+    """Compressed bytes wrapped in an 8-bit gray TIFF, so that Pillow serves as a plain decompressor."""
     tags: list[Any] = [
         (256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, compression), (262, 3, 1), (273, 4, 122),
         (277, 3, 1), (278, 4, height), (279, 4, len(content)),
     ]  # fmt: skip
-    # A value of 2 bytes stands at the beginning of its 4: in little-endian order it is the same as one of 4.
+    # In little-endian order a 2-byte value in a 4-byte field reads the same as a 4-byte value.
     fields = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
     return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + fields + bytes(4) + content

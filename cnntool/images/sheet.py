@@ -1,4 +1,4 @@
-"""A contact sheet: all channels of a volume side by side, each in the colours that show it best."""
+"""A contact sheet: all channels of a volume side by side, in false colours."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MAX_NUMBERS = 65536
 # Small maps are enlarged until the sheet has about this many pixels a side, or a cell LARGEST_CELL.
 USUAL_SIDE = 1024
 LARGEST_CELL = 256
-# A map more drawn out than this is a strip: it is made thicker.
+# Maps with a larger aspect ratio are drawn thicker.
 LONGEST_STRIP = 24
-# A high percentile as the end of the scale keeps one bright pixel from darkening a whole map.
+# Scales end at a high percentile, so that one bright pixel does not darken the whole map.
 PERCENTILE = 99
 SAMPLE = 2**18
 RISING_PAGE, DIVERGING_PAGE = "#e6e6ea", "#9c9ca6"
 
 
 class Sheet(NamedTuple):
-    """The picture, and one line on channels that were left out, or None."""
+    """The picture, and a note on channels left out, or None."""
 
     image: Image.Image
     note: str | None
@@ -78,9 +78,9 @@ def contact_sheet(
     `shared`, and always for a 1 x 1 x C volume, all channels have one scale. NaN is green. Numbers beyond the ends of
     their scale are counted in `clipped`.
 
-    Maps that are small are enlarged by a whole factor without smoothing; maps that are large are averaged so that the
-    sheet has at most `max_side` pixels a side. At most `max_cells` channels are drawn (default 1024, or 65536 numbers
-    of a 1 x 1 x C volume); `note` tells of the rest. `columns` is chosen for a nearly square sheet.
+    Small maps are enlarged by an integer factor without smoothing; large ones are averaged so that the sheet has at
+    most `max_side` pixels a side. At most `max_cells` channels are drawn (default 1024, or 65536 numbers of a 1 x 1 x C
+    volume); `note` mentions the rest. `columns` is chosen for a nearly square sheet.
 
     Raises CnntoolError for a volume that is not H x W x C or is empty.
     """
@@ -132,17 +132,17 @@ def lay_out(height: int, width: int, channels: int, columns: int | None = None, 
         layout = Layout(rows, columns, *cell, gap_of(max(cell)), reduction, enlargement)
         if max(layout.size) <= max_side or reduction >= max(height, width):
             return layout
-        # Ceilings make the reduction that just fits hard to tell beforehand; this begins near it.
+        # Because of the ceilings, the smallest reduction that fits is searched for, from a close lower bound.
         reduction, factor = max(reduction + 1, longest // max_side), 1
 
 
 def stretch_of(height: int, width: int) -> tuple[int, int]:
-    """How much taller and wider a pixel of a strip is drawn, so that a map of one row can be seen."""
+    """The factors by which pixels of an elongated map are drawn taller and wider, so that one row can be seen."""
     return math.ceil(width / (height * LONGEST_STRIP)), math.ceil(height / (width * LONGEST_STRIP))
 
 
 def gap_of(cell: int) -> int:
-    """Pixels between cells whose longer side is `cell`: none where it would be wider than what it parts."""
+    """Pixels between cells whose longer side is `cell`: none if the gap would be wider than the cells."""
     return 0 if cell < 6 else 1 if cell < 24 else 2 if cell < 160 else 4
 
 

@@ -34,10 +34,10 @@ def open_source(
     """The inputs that INPUT names.
 
     An image or `.npy` file; a folder (recursive, sorted by path, hidden files skipped, only suffixes that can be read);
-    a glob pattern (`**` is any folders; the same suffixes); `@list.txt` (one path a line, relative to the list; blank
-    lines and lines beginning with # are skipped); a `.zip` or `.tar`, also compressed; `-`, one file on `stdin`. With
-    `files_from`, INPUT must be `-` and the paths, relative to the present folder, come from `stdin` when that is `-`,
-    else from that list. `outputs` are the command's OUTPUT and what lies beside it: never an input.
+    a glob pattern (`**` matches any folders; the same suffixes); `@list.txt` (one path a line, relative to the list;
+    blank lines and lines beginning with # are skipped); a `.zip` or `.tar`, also compressed; `-`, one file on `stdin`.
+    With `files_from`, INPUT must be `-` and the paths, relative to the present folder, come from `stdin` when that is
+    `-`, else from that list. `outputs` are the command's OUTPUT and what lies beside it: never an input.
 
     Names are relative to the folder, to the part of a glob before its first wildcard, or as the list has them, in
     Unicode's form NFC. The label is the first folder below a folder or archive (without folders that wrap the whole
@@ -116,7 +116,7 @@ def _of_pattern(pattern: str, outputs: Sequence[str]) -> Inputs:
 
 
 def _distinct(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """(name, path) sorted by composed names; two files whose names differ in Unicode's form alone keep their own."""
+    """(name, path) sorted by composed name; files whose names differ only in Unicode normalisation keep their own."""
     taken: set[str] = set()
     triples = ((composed(name), name, path) for name, path in found)
     for name, raw, path in sorted(triples, key=lambda triple: (triple[0], triple[1] != triple[0], triple[2])):
@@ -133,5 +133,5 @@ def _of_list(names: list[str], folder: str, text: str) -> Inputs:
 
 
 def _holder(path: str) -> str | None:
-    """The name of the folder that a file lies in."""
+    """The name of the folder that holds a file."""
     return composed(PurePosixPath(path.replace(os.sep, "/")).parent.name) or None

@@ -1,4 +1,4 @@
-"""A volume written as it comes: a band of rows at a time, all of it or nothing."""
+"""Writes a volume a band of rows at a time, atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class VolumeWriter:
     `form` is one of `write.VOLUME_FORMATS`.
     The file appears when the block ends well and exactly H rows came. On an exception, KeyboardInterrupt too, nothing
     is left and a file that was there stays as it was. One thread at a time may append. Raises CnntoolError, which names
-    `path`, for a place that cannot be written, a full disk, and rows that do not fit `shape`.
+    `path`, for a path that cannot be written, a full disk, and rows that do not fit `shape`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Uncompressed pixels of an image file: where each row lies, so that a few are read without the others."""
+"""Uncompressed pixels of an image file: the offsets of rows, so that a few can be read without the others."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from PIL import Image
 
 from cnntool.errors import BadInput
 
-# Formats whose pixels Pillow leaves as they are after it has unpacked their rows; TGA and SGI may be mirrored then.
+# Formats whose pixels Pillow does not change after unpacking rows; TGA and SGI may be mirrored.
 FORMATS = ("TIFF", "PPM", "BMP")
-# Bits of a pixel in the file, by Pillow's name of the raw mode.
+# Bits of a pixel in the file, by Pillow's raw mode.
 BITS = {
     "1": 1,
     "1;I": 1,
@@ -40,7 +40,7 @@ BITS = {
     "YCbCr": 24,
     "LAB": 24,
 }
-# What a tile that names less of (raw mode, bytes a row, direction) means; 0 bytes are as many as the pixels need.
+# Defaults for a tile's (raw mode, bytes a row, direction); 0 bytes stand for as many as the pixels need.
 DEFAULTS = ("", 0, 1)
 
 
@@ -79,7 +79,7 @@ class RandomFile:
 class Strip:
     """Rows `top` to `bottom` of the columns `left` to `right`: `stride` bytes a row, from `offset` of the file.
 
-    `step` is -1 when the lowest row comes first; `raw` is Pillow's name of what a pixel is in the file.
+    `step` is -1 when the bottom row comes first; `raw` is Pillow's raw mode.
     """
 
     left: int
@@ -108,9 +108,9 @@ class Strip:
 
 
 def strips_of(image: Any) -> list[Strip] | None:
-    """Where the pixels of an image that is not loaded lie; None when they are compressed, or not plain.
+    """The strips of an image that is not loaded; None if its pixels are compressed or converted by Pillow.
 
-    A ValueError for a file that is shorter than its header tells.
+    A ValueError for a file shorter than its header declares.
     """
     if image.format not in FORMATS:
         return None
@@ -135,7 +135,7 @@ def strips_of(image: Any) -> list[Strip] | None:
 
 
 def _cover(strips: list[Strip], width: int, height: int) -> bool:
-    """Whether the strips, which lie in a grid, are the whole image once: a file may tell a part again, or leave one."""
+    """Whether the strips, which lie in a grid, cover the image exactly once: files may repeat or omit a part."""
     inside = all(0 <= s.left < s.right <= width and 0 <= s.top < s.bottom <= height for s in strips)
     corners = {(strip.left, strip.top) for strip in strips}
     area = sum((strip.right - strip.left) * (strip.bottom - strip.top) for strip in strips)
@@ -143,7 +143,7 @@ def _cover(strips: list[Strip], width: int, height: int) -> bool:
 
 
 def _joined(strips: list[Strip]) -> list[Strip]:
-    """Strips that follow one another, in the image and in the file, as one: many files have one for every few rows."""
+    """Merges strips that are adjacent in both image and file: many files have one for every few rows."""
     joined = strips[:1]
     for strip in strips[1:]:
         last = joined[-1]

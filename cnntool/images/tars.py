@@ -19,14 +19,14 @@ from cnntool.errors import BadInput
 from cnntool.images import limits
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 
-# What a compressed tar keeps of members that were passed over, for threads that ask a little out of order.
+# Members of a compressed tar kept after being passed over, for threads that read slightly out of order.
 KEPT_BYTES = 2**28
 KEPT_MEMBERS = 64
 BLOCK = tarfile.BLOCKSIZE
 
 
 class Tar:
-    """Members are read forwards. In a compressed tar going back means to begin again, so passed members are kept."""
+    """Reads members in order. A compressed tar cannot seek back without starting over, so passed members are kept."""
 
     def __init__(self, path: str) -> None:
         self._size = os.path.getsize(path)
@@ -39,7 +39,7 @@ class Tar:
             self._stream.close()
             raise
         self._wanted: list[tarfile.TarInfo] = []
-        self._shared: set[int] = set()  # members that several names stand for
+        self._shared: set[int] = set()  # offsets of members with several names
         self._next = 0
         self._kept: OrderedDict[int, bytes] = OrderedDict()
 
@@ -59,7 +59,7 @@ class Tar:
         return found
 
     def _check_end(self, found: list[Member]) -> None:
-        """tarfile takes a damaged header for the end of the archive."""
+        """Raises BadInput for a damaged header, which tarfile takes for the end of the archive."""
         self._stream.seek(self._file.offset)
         if self._stream.read(BLOCK).strip(b"\0"):
             raise BadInput(f"damaged after {found[-1].name}" if found else "damaged")
@@ -82,7 +82,7 @@ class Tar:
             if self._keeps:
                 for passed in self._wanted[self._next : index][-KEPT_MEMBERS:]:
                     if passed.size <= KEPT_BYTES and not passed.issparse():
-                        with contextlib.suppress(BadInput):  # told when it is asked for
+                        with contextlib.suppress(BadInput):  # raised when it is read
                             self._keep(passed, self._content(passed))
                 self._next = index + 1
             content = self._content(raw)
@@ -123,7 +123,7 @@ def _check(raw: tarfile.TarInfo) -> None:
 
 
 class _Watched:
-    """The tar's bytes. While headers are read, `left` bounds how many: a header may declare any length of its own."""
+    """The tar's bytes. `left` bounds how many are read for headers, which may declare any length."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -139,7 +139,7 @@ class _Watched:
 
 
 def decompressed(path: str) -> tuple[Any, bool]:
-    """The bytes of the tar in a file, and whether it is compressed; by its first bytes, not by its name."""
+    """The decompressed tar, and whether it was compressed, judged by its first bytes."""
     with open(path, "rb") as file:
         first = file.read(6)
     if first.startswith(b"\x1f\x8b"):
@@ -154,7 +154,7 @@ def decompressed(path: str) -> tuple[Any, bool]:
 
 
 def _zstandard(path: str) -> Any:
-    """Zstandard is in Python from 3.14 on; before, there is a package."""
+    """Opens a .zst with Python 3.14's own module, or with the package zstandard."""
     for name in ("compression.zstd", "zstandard"):
         try:
             module = importlib.import_module(name)
@@ -165,7 +165,7 @@ def _zstandard(path: str) -> Any:
 
 
 class _Rewinding(io.RawIOBase):
-    """The stream of the package zstandard, which only goes forwards: going back begins again."""
+    """The forward-only stream of the package zstandard; seeking back starts over."""
 
     def __init__(self, path: str, module: Any) -> None:
         self._path, self._module = path, module

@@ -1,4 +1,4 @@
-"""Writing one result: all of it or nothing. Volumes as `.npy` or TIFF of floats, pictures by their suffix."""
+"""Writes one result atomically, or to a stream: volumes as `.npy` or float TIFF, pictures by their suffix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NPY, FLOAT_TIFF = "npy", "tiff-float"
 VOLUME_FORMATS = {NPY: (VOLUME_SUFFIX,), FLOAT_TIFF: (".tif", ".tiff")}  # and their suffixes, the usual first
 FORMATS = (*VOLUME_FORMATS, *(suffix[1:] for suffix in WRITTEN))
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
-    "PNG": {"compress_level": 1},  # a contact sheet: within 4 % of the default's size, written in 0.4 of its time
+    "PNG": {"compress_level": 1},  # for contact sheets: within 4 % of the default's size, in 0.4 of its time
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
     "TIFF": {"compression": "tiff_deflate"},
@@ -121,7 +121,7 @@ def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes]) -> N
 
 
 def _fitting(image: Image.Image, suffix: str, name: str) -> str:
-    """Pillow's name of the format, when the picture fits into it."""
+    """Pillow's name of the format; a CnntoolError if the picture is too large for it."""
     kind, longest = WRITTEN[suffix]
     if max(image.size) > longest:
         raise CnntoolError(
@@ -131,7 +131,7 @@ def _fitting(image: Image.Image, suffix: str, name: str) -> str:
 
 
 def _encoded(image: Image.Image, kind: str) -> memoryview:
-    """The bytes of the file. Pillow writes them to a file past Python, and then does not tell why that failed."""
+    """The encoded bytes. Pillow writes to files directly and does not report why that fails."""
     buffer = io.BytesIO()
     image.save(buffer, format=kind, **SAVE_OPTIONS.get(kind, {}))
     return buffer.getbuffer()

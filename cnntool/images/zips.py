@@ -12,11 +12,11 @@ from cnntool.images import formats, limits
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 
 LONGEST_LINK = 4096
-UTF8_NAME = 0x800  # the flag of a name that is UTF-8
+UTF8_NAME = 0x800  # flag: the name is UTF-8
 ENCRYPTED = 0x1
 # The upper four bits of a Unix mode.
 SOFT_LINK, NO_FILES = 0o12, {0o1, 0o2, 0o6, 0o14}
-# Of bzip2, 40 bytes can stand for 45 MB, and zipfile decompresses whatever a read of at least 4096 bytes gives.
+# 40 bytes of bzip2 can become 45 MB, and zipfile decompresses at least 4096 bytes at a time.
 SMALL_READ, LARGEST_PIECE = 4096, 2**26
 
 
@@ -38,7 +38,7 @@ class Zip:
         return Member(name, DEVICE if mode in NO_FILES else FILE, info)
 
     def _target(self, info: zipfile.ZipInfo) -> str:
-        """Where a link leads, which is its content; nowhere if that is no path."""
+        """The target of a link, which is its content; "" if it cannot be read."""
         try:
             with self._file.open(info) as file:
                 return file.read(LONGEST_LINK).decode("utf-8", "surrogateescape")
@@ -66,7 +66,7 @@ class Zip:
 
 
 class _Bzip2:
-    """bzip2 that refuses a piece which grows out of all proportion."""
+    """A bzip2 decompressor that refuses excessive output from one piece."""
 
     def __init__(self) -> None:
         self._decompressor = bz2.BZ2Decompressor()
@@ -83,7 +83,7 @@ class _Bzip2:
 
 
 def _name_of(info: zipfile.ZipInfo) -> str:
-    """The name; many programs write UTF-8 without the flag that says so."""
+    """The name, decoded as UTF-8 also without the flag, which many programs omit."""
     if info.flag_bits & UTF8_NAME or info.filename.isascii():
         return info.filename
     try:

@@ -12,7 +12,7 @@ from PIL import Image
 from cnntool import kernels
 from cnntool.images.preparation import Preparation
 from cnntool.images.read import read_image
-from cnntool.images.resizing import FEW, LEAST, Resizer
+from cnntool.images.resizing import FEW, SMALLEST_SIDE, Resizer
 
 
 def picture(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -52,9 +52,9 @@ def test_a_large_picture_is_taken(resizer: Resizer) -> None:
 
 
 def test_other_modes_and_small_pictures_are_not(resizer: Resizer) -> None:
-    for image in (picture(50, 50).convert("L"), picture(50, 50).convert("RGBA"), picture(LEAST - 1, 50)):
+    for image in (picture(50, 50).convert("L"), picture(50, 50).convert("RGBA"), picture(SMALLEST_SIDE - 1, 50)):
         assert all(resizer.resized(image, (20, 20)) is None for _ in range(FEW + 2))
-    assert all(resizer.resized(picture(50, 50), (20, LEAST - 1)) is None for _ in range(FEW + 2))
+    assert all(resizer.resized(picture(50, 50), (20, SMALLEST_SIDE - 1)) is None for _ in range(FEW + 2))
 
 
 def test_a_kernel_that_gives_other_numbers_is_not_used() -> None:
