@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from cnntool.images.read import read_image
     from cnntool.pipeline import Pipeline, load
 
-_HOMES = {"Pipeline": "cnntool.pipeline", "load": "cnntool.pipeline", "read_image": "cnntool.images.read"}
+_MODULES = {"Pipeline": "cnntool.pipeline", "load": "cnntool.pipeline", "read_image": "cnntool.images.read"}
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name on first use, so that `cnntool --help` waits for nothing."""
-    if name not in _HOMES:
+    """Imports public names on first use, so that `cnntool --help` starts fast."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

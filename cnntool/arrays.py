@@ -1,8 +1,8 @@
 """The one reader of files of arrays: `.npy`, `.npz` and `.safetensors`.
 
-Headers are read first and believed in nothing: each declared size is held against the file's real one before memory is
-taken for it. The caller compares names, shapes and types with what it expects, and then reads. Nothing is unpickled or
-evaluated, and numpy is imported when numbers are read.
+Headers are read first and not trusted: each declared size is checked against the file's real size before memory is
+allocated. The caller compares names, shapes and types with what it expects, then reads. Nothing is unpickled or
+evaluated; NumPy is imported only when numbers are read.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 MAGIC = b"\x93NUMPY"
-LARGEST_HEADER = 2**16  # bytes of the header of a .npy; that of an array of numbers has about 100
+LARGEST_HEADER = 2**16  # bytes of the header of a .npy; for an array of numbers it has about 100
 LARGEST_INDEX = 2**26  # bytes of the header of a .safetensors, which may hold a model's class names
-PIECE = 2**20  # bytes that are read at a time
+PIECE = 2**20  # bytes read at a time
 
-# The header of a .npy is a Python literal. Only what an array of plain numbers has is understood, by patterns: Python's
-# own parser can be brought to its knees by a few thousand brackets.
+# The header of a .npy is a Python literal. Only that of an array of plain numbers is understood, by patterns: a few
+# thousand brackets can exhaust Python's own parser.
 ITEMS = {
     "descr": re.compile(r"""['"]descr['"]\s*:\s*(?:['"]([^'"\\]{1,64})['"]|(\[[^{}]*\]))"""),
     "fortran": re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)\b"""),
@@ -49,7 +49,7 @@ MOST_DIMENSIONS, LARGEST_SIZE = 32, 2**62  # numpy's own
 
 
 class Header(NamedTuple):
-    """What a file tells of an array: its numbers begin at `offset`, and are of the type that numpy calls `descr`."""
+    """The header of an array: its numbers begin at `offset` and have NumPy's type `descr`."""
 
     shape: tuple[int, ...]
     descr: str
@@ -58,18 +58,18 @@ class Header(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """`f`, `i`, `u`, `b` for real numbers, `U` for texts; `V` for records."""
+        """`f`, `i`, `u`, `b` for real numbers, `U` for text, `V` for records."""
         return "V" if self.descr.startswith("[") else TYPE.fullmatch(self.descr)[2]  # type: ignore[index]
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number; 0 for what cannot be read."""
+        """Bytes of a number; 0 for types that cannot be read."""
         match = TYPE.fullmatch(self.descr)
         return int(match[3] or 0) * (4 if match[2] == "U" else 1) if match else 0
 
     @property
     def type_name(self) -> str:
-        """`float32`, or what else numpy would say."""
+        """NumPy's name of the type, such as `float32`."""
         if self.kind in NAMES:
             return f"{NAMES[self.kind]}{8 * self.itemsize}"
         return OTHERS.get(self.kind, self.descr)
@@ -85,25 +85,25 @@ class Header(NamedTuple):
         return np.dtype(self.descr)
 
     def require(self, kinds: str) -> None:
-        """A ValueError unless the numbers are of these kinds."""
+        """Raises ValueError unless the numbers are of one of these kinds."""
         if self.kind not in kinds or (self.kind != "U" and self.itemsize not in SIZES[self.kind]):
             raise ValueError(f"holds {self.type_name}")
 
 
 class ArrayFile(Protocol):
-    """An opened file of arrays. Its methods raise a ValueError, or what a damaged zip raises."""
+    """An open file of arrays. Methods raise ValueError, or whatever a damaged zip raises."""
 
     def names(self) -> list[str]:
-        """The arrays that are in it."""
+        """The names of its arrays."""
 
     def header(self, name: str) -> Header:
-        """Of one array, without its numbers."""
+        """The header of one array."""
 
     def read(self, name: str) -> np.ndarray:
-        """One array, of numbers or texts, in the type of the file and this machine's order of bytes."""
+        """One array of numbers or text, in the file's type and native byte order."""
 
     def metadata(self) -> dict[str, str]:
-        """The texts beside the arrays, which a .safetensors may have."""
+        """The metadata of a .safetensors; empty for other files."""
 
     def close(self) -> None:
         """Closes the file."""
@@ -113,8 +113,8 @@ class ArrayFile(Protocol):
 def open_arrays(path: PathLike, *, inflate: int = 0) -> Iterator[ArrayFile]:
     """Opens a file of arrays by its suffix; a .npy has one, called `weight`.
 
-    `inflate`: bytes that a compressed member of a .npz may grow to; 0 refuses them, so that no array takes more memory
-    than the file has bytes. It may raise anything for a damaged file: `telling` makes one error of that.
+    `inflate`: bytes that a compressed member of a .npz may grow to; 0 refuses compressed members, so that no array
+    takes more memory than the file has bytes. A damaged file may raise anything: use it within `telling`.
     """
     with regular_file(path) as file:
         length = os.fstat(file.fileno()).st_size
@@ -133,9 +133,9 @@ def open_arrays(path: PathLike, *, inflate: int = 0) -> Iterator[ArrayFile]:
 def telling(
     what: str, expected: str, trouble: str = "damaged, or of another kind", damaged: type[CnntoolError] = CnntoolError
 ) -> Iterator[None]:
-    """Turns whatever a missing or damaged file raises into one line that begins with `what`, the file's name.
+    """Turns whatever a missing or damaged file raises into a one-line error that begins with `what`, the file's name.
 
-    A file that is not there is a CnntoolError, one that is damaged or cannot be read is of the type `damaged`.
+    A missing file raises CnntoolError; one that is damaged or cannot be read raises `damaged`.
     """
     try:
         yield
@@ -153,7 +153,7 @@ def telling(
 
 
 def regular_file(path: PathLike) -> IO[bytes]:
-    """The file opened for reading; a device or a pipe, which may have no end, is refused without opening it."""
+    """Opens a file for reading; refuses devices and pipes, which may never end, without opening them."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise ValueError("it is no regular file")
@@ -161,7 +161,7 @@ def regular_file(path: PathLike) -> IO[bytes]:
 
 
 def npy_header(source: PathLike | bytes) -> Header:
-    """The header of a .npy, a path or its bytes; all is checked against the real length."""
+    """The header of a .npy, given as a path or its bytes, checked against the real length."""
     if isinstance(source, bytes):
         return _npy_header(io.BytesIO(source), len(source))
     with regular_file(source) as file:
@@ -169,9 +169,9 @@ def npy_header(source: PathLike | bytes) -> Header:
 
 
 def npy_array(source: PathLike | bytes, header: Header) -> np.ndarray:
-    """The numbers of a .npy whose header was read, as they are in the file.
+    """The numbers of a .npy whose header was read, in the file's type and order.
 
-    A path is mapped copy-on-write: only what is used is read, and writing into the array does not change the file.
+    A path is mapped copy-on-write: only used pages are read, and writing into the array does not change the file.
     """
     import numpy as np
 
@@ -183,7 +183,7 @@ def npy_array(source: PathLike | bytes, header: Header) -> np.ndarray:
 
 
 def _npy_header(file: IO[bytes], length: int, *, exact: bool = False) -> Header:
-    """`length` of the whole; a file may go on behind the numbers, a member of a .npz may not (`exact`)."""
+    """`length` of the file; `exact` refuses bytes after the numbers, as in a member of a .npz."""
     start = file.read(8)
     if len(start) < 8 or not start.startswith(MAGIC):
         raise ValueError("not in the format of .npy")
@@ -225,7 +225,7 @@ def _parsed(text: str, offset: int) -> Header:
 
 
 def _filled(file: IO[bytes], header: Header) -> np.ndarray:
-    """The numbers that follow in a file, checked to be there."""
+    """Reads the numbers; a ValueError if the file ends before them."""
     import numpy as np
 
     content = np.empty(header.bytes, np.uint8)
@@ -324,14 +324,14 @@ class _Npz:
 
 
 class _Tensors:
-    """A `.safetensors`: the length of a JSON header, the header, and the numbers behind it."""
+    """A `.safetensors`: the length of a JSON header, the header, and the numbers."""
 
     def __init__(self, file: IO[bytes], length: int) -> None:
         self._file, self._headers = file, dict[str, Header]()
         size = int.from_bytes(file.read(8), "little")
         if size > min(length - 8, LARGEST_INDEX):
             raise ValueError(f"a header of {size} bytes in a file of {length}")
-        index = json.loads(file.read(size), object_pairs_hook=_without_twins)
+        index = json.loads(file.read(size), object_pairs_hook=_unique_keys)
         if not isinstance(index, dict):
             raise ValueError("its header is no object")
         self._metadata = index.pop("__metadata__", {})
@@ -347,7 +347,7 @@ class _Tensors:
             raise ValueError(f"its arrays end at {8 + size + end} of {length} bytes")
 
     def _add(self, name: str, entry: Any, start: int) -> tuple[int, int]:
-        """Keeps the header of an array; where its numbers begin and end, counted from the end of the file's header."""
+        """Keeps the header of an array; returns the range of its numbers after the file's header."""
         kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers = [*shape, first, last]
         if not all(type(number) is int and 0 <= number < LARGEST_SIZE for number in numbers):
@@ -379,7 +379,7 @@ class _Tensors:
         pass
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name is there twice in its header")

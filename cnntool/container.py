@@ -1,4 +1,4 @@
-"""What a container grants to this process: the limits of its control groups (Linux, cgroup v2)."""
+"""The limits of the container around this process: Linux control groups (cgroup v2)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ OWN = Path("/proc/self/cgroup")
 
 
 def processors() -> float:
-    """How many processors' time may be used, in processors; infinity without a limit."""
+    """The CPU quota, in processors; infinity without a limit."""
     shares = (line.split() for line in _settings("cpu.max"))
     return min((_number(quota) / float(period) for quota, period in shares), default=math.inf)
 
 
 def memory() -> float:
-    """How many bytes of memory may be used; infinity without a limit."""
+    """The memory limit in bytes; infinity without one."""
     return min(map(_number, _settings("memory.max")), default=math.inf)
 
 
 def _settings(name: str) -> Iterator[str]:
-    """The contents of a file of the process's own group and of all groups around it."""
+    """The contents of a file in the process's own group and all its parents."""
     try:
         own = next(line[3:] for line in OWN.read_text().splitlines() if line.startswith("0::"))
     except (OSError, UnicodeDecodeError, StopIteration):
@@ -32,7 +32,7 @@ def _settings(name: str) -> Iterator[str]:
         if group.is_relative_to(ROOT):
             try:
                 yield (group / name).read_text()
-            except OSError:  # a group without this limit, or one that cannot be seen from inside
+            except OSError:  # a group without this limit, or not visible from inside
                 continue
 
 

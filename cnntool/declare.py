@@ -1,8 +1,8 @@
-"""How a frozen dataclass declares its fields to a user: kind of value, help, position at the shell.
+"""Declarations: how a frozen dataclass describes its fields to a user, with kind of value, help and position.
 
-A layer and a filter bank are dataclasses whose fields are made with `argument` and `option`. The field's kind reads
-the word that a user types, and writes it again; the shell, the documentation, JSON and saved models come from it.
-This module imports neither click nor numpy: the shape calculator starts with it.
+Layers and filter banks are dataclasses whose fields are made by `argument` and `option`. A field's kind parses the word
+that a user types and writes it back; command line, documentation, JSON and saved models are derived from it. This
+module imports neither click nor NumPy, so that the shape calculator starts fast.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ LARGEST_INTEGER = 2**31 - 1
 
 
 class Kind:
-    """How one kind of value is read from a word and written as one."""
+    """A kind of value: how it is parsed from a word and written as one."""
 
     metavar = "TEXT"
 
     def parse(self, word: str) -> Any:
-        """The value of `word`; a ValueError tells what was expected."""
+        """The value of `word`; a ValueError says what was expected."""
         return word
 
     def word(self, value: Any) -> str:
-        """The word that `parse` reads as `value`."""
+        """The inverse of `parse`."""
         return str(value)
 
 
@@ -41,7 +41,7 @@ class Text(Kind):
 
 
 class Integer(Kind):
-    """A whole number of `minimum` to `maximum`."""
+    """An integer from `minimum` to `maximum`."""
 
     metavar = "N"
 
@@ -60,7 +60,7 @@ class Integer(Kind):
 
 
 class Real(Kind):
-    """A finite number in `[minimum, maximum]`, without its lower end when `open_below`, its upper when `open_above`."""
+    """A finite number in `[minimum, maximum]`; `open_below` and `open_above` exclude the ends."""
 
     metavar = "X"
 
@@ -122,7 +122,7 @@ class Pair(Kind):
 class Padding(Kind):
     """`0`, `3`, `1x2` (rows x columns), `top,left,bottom,right`, `same` or `valid`.
 
-    The value is `(top, left, bottom, right)`, or the words `same` and `valid`, which need the input's size.
+    The value is `(top, left, bottom, right)`, or `same` or `valid`, which depend on the input's size.
     """
 
     metavar = "PADDING"
@@ -167,7 +167,7 @@ class Choice(Kind):
 
 
 class Flag(Kind):
-    """An option without a value: giving it turns the default round (`--no-bias`)."""
+    """An option without a value, which inverts the default (`--no-bias`)."""
 
     metavar = ""
 
@@ -196,9 +196,9 @@ class File(Kind):
 
 
 class Nested(Kind):
-    """A name that stands for another declaration, whose own fields then join in, as in `bank gabor --scales 3`.
+    """A name that selects another declaration, whose fields are added, as in `bank gabor --scales 3`.
 
-    `table` gives the module and class of each name. A word that is no name is the first argument of `fallback`.
+    `table` maps names to module and class. Any other word is the first argument of `fallback`.
     """
 
     def __init__(self, metavar: str, table: dict[str, tuple[str, str]], fallback: str) -> None:
@@ -217,17 +217,17 @@ class Nested(Kind):
 
 
 def argument(kind: Kind, help: str, default: Any = MISSING) -> Any:
-    """A field given by position. One with a default is optional, and must be a Choice: it is taken only on a match."""
+    """A positional field. With a default it is optional and must be a Choice, since it is consumed only on a match."""
     return dataclasses.field(default=default, metadata={"kind": kind, "help": help, "argument": True})
 
 
 def option(default: Any, kind: Kind, help: str, name: str | None = None) -> Any:
-    """A field given as `--name`; `name` stands in for the field's own, as `--no-bias` for `bias`."""
+    """A field given as `--name`; `name` overrides the field's own, as `--no-bias` for `bias`."""
     return dataclasses.field(default=default, metadata={"kind": kind, "help": help, "argument": False, "name": name})
 
 
 def fields_of(declared: Any) -> Iterator[dataclasses.Field]:
-    """The fields of a declaration (class or object) that a user can give, in order."""
+    """The fields of a declaration (class or object) that a user can set, in order."""
     return (field for field in dataclasses.fields(declared) if "kind" in field.metadata)
 
 
@@ -236,7 +236,7 @@ def option_name(field: dataclasses.Field) -> str:
 
 
 def words_of(declared: Any) -> list[str]:
-    """The words that give the fields of an object, arguments first; options at their default are left out."""
+    """The words that produce an object, arguments first, without options at their default."""
     arguments, options = [], []
     for field in fields_of(declared):
         value, kind = getattr(declared, field.name), field.metadata["kind"]
@@ -261,12 +261,12 @@ def is_integer(word: str) -> bool:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or nothing when no known word is near."""
+    """`; did you mean A or B?`, or "" if no known word is similar."""
     near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
-    """`A, B, C`, and `, ...` where there are too many to be read."""
+    """`A, B, C`, with `, ...` after `most` names."""
     known = list(names)
     return ", ".join(known[:most]) + (", ..." if len(known) > most else "")

@@ -1,4 +1,4 @@
-"""Writing files: all of it or nothing, one writer of an output at a time, and every failure told."""
+"""Writes files atomically, with one writer of an output at a time; every failure is reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PathLike = str | os.PathLike[str]
 
 
 class Output(io.RawIOBase):
-    """A file that is being written. Each error of the system becomes a CnntoolError that names the output."""
+    """A file being written. Each OSError becomes a CnntoolError that names the output."""
 
     def __init__(self, descriptor: int, path: PathLike) -> None:
         self._descriptor, self._path = descriptor, path
@@ -49,18 +49,18 @@ class Output(io.RawIOBase):
 
 
 def new_file(path: Path, output: PathLike) -> io.BufferedWriter:
-    """A file that is not there yet, to be written on the way to `output`."""
+    """Creates a temporary file on the way to `output`."""
     with writing(output):
         return io.BufferedWriter(Output(os.open(path, NEW_FILE, 0o666), output))
 
 
 def as_text(file: IO[bytes]) -> io.TextIOWrapper:
-    """UTF-8, lines ending in a line feed; file names that are no UTF-8 are written as the bytes they are."""
+    """A text stream: UTF-8, lines ending in a line feed, undecodable file names as their bytes."""
     return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def flush_and_close(file: IO[Any], output: PathLike, synchronise: bool = True) -> None:
-    """Closes a file on the way to `output` after all of it has been written, and brought to disk if `synchronise`."""
+    """Flushes and closes a file on the way to `output`, after fsync if `synchronise`."""
     file.flush()
     if synchronise:
         with writing(output):
@@ -73,12 +73,12 @@ def flush_and_close(file: IO[Any], output: PathLike, synchronise: bool = True) -
 
 
 class Replacement:
-    """A new file, to be written through `file`, that takes the place of `path` at `commit`, or is gone at `abandon`.
+    """A new file, written through `file`, that replaces `path` on `commit` and disappears on `abandon`.
 
-    Permissions follow the umask. A link is written through; a device or a pipe is written to as it is, since it cannot
-    be replaced. `commit` waits for the disk where an older file is replaced, or if `synchronise` says so: a new volume
-    that a loss of power takes can be computed again. Raises CnntoolError for a folder that is missing (made with
-    `make_folders`) or cannot be written, and for a `path` that is a folder.
+    Permissions follow the umask. Links are written through; devices and pipes, which cannot be replaced, are written
+    directly. `commit` calls fsync if it replaces an older file, or with `synchronise`: a new volume lost in a power
+    failure can be computed again. Raises CnntoolError for a folder that is missing (unless `make_folders`) or cannot be
+    written, and for a `path` that is a folder.
     """
 
     def __init__(self, path: PathLike, *, make_folders: bool = False, synchronise: bool = False) -> None:
@@ -97,18 +97,18 @@ class Replacement:
             remove_abandoned(self._target.parent)
             self._temporary, self._lock = new_locked_file(self._target.parent)
             try:
-                # Closing this one tells of errors while the other still holds the lock.
+                # Closing this descriptor reports errors while the other still holds the lock.
                 self.file = io.BufferedWriter(Output(os.dup(self._lock), path))
             except BaseException:
                 self.abandon()
                 raise
 
     def commit(self) -> None:
-        """Makes the file appear under its name, or leaves the old one and raises CnntoolError."""
+        """Renames the file to `path`, or leaves the old one and raises CnntoolError."""
         try:
             flush_and_close(self.file, self._path, self._synchronise)
             if self._temporary is not None:
-                if os.name == "nt":  # where open files cannot be renamed
+                if os.name == "nt":  # cannot rename open files
                     self._unlock()
                 with writing(self._path):
                     os.replace(self._temporary, self._target)
@@ -117,7 +117,7 @@ class Replacement:
             self.abandon()
 
     def abandon(self) -> None:
-        """Removes what was not committed. An error in that is not told: it would hide the one that came first."""
+        """Removes the file unless it was committed. Errors are ignored, since they would hide the first one."""
         if hasattr(self, "file"):
             close_quietly(self.file)
         if os.name == "nt":
@@ -147,9 +147,9 @@ def atomic(
 def atomic(
     path: PathLike, *, make_folders: bool = False, synchronise: bool = False, text: bool = False
 ) -> Iterator[Any]:  # fmt: skip
-    """Gives a file to write, which becomes `path` when the block ends well.
+    """A file to write that becomes `path` when the block ends without an exception.
 
-    On any exception, KeyboardInterrupt too, `path` stays as it was. See Replacement for the rest.
+    On any exception, also KeyboardInterrupt, `path` stays as it was. See Replacement for the rest.
     """
     replacement = Replacement(path, make_folders=make_folders, synchronise=synchronise)
     try:
@@ -178,7 +178,7 @@ def writing(path: PathLike) -> Iterator[None]:
 
 
 def removed(path: PathLike) -> None:
-    """Removes an output of a former run, if it is there. Raises CnntoolError."""
+    """Removes an output of an earlier run, if it exists. Raises CnntoolError."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -188,17 +188,17 @@ def removed(path: PathLike) -> None:
 
 
 def close_quietly(file: IO[Any]) -> None:
-    """Closes a file that is given up."""
+    """Closes an abandoned file, ignoring errors."""
     with contextlib.suppress(OSError, ValueError):
         file.close()
 
 
 @contextlib.contextmanager
 def outputs(*paths: PathLike | None, overwrite: bool) -> Iterator[None]:
-    """The right to write these files within the block; all that can be refused is, before any work.
+    """Claims these files for the block, with all checks before any work.
 
-    None stands for an output that was not asked for. Raises CnntoolError for one that is there without `overwrite`,
-    that is a folder, has no folder to lie in, is named twice, or is being written by another process.
+    None stands for an output that was not requested. Raises CnntoolError for one that exists without `overwrite`, is a
+    folder, has no parent folder, is named twice, or is being written by another process.
     """
     given = [path for path in paths if path is not None]
     for path in given:
@@ -211,13 +211,13 @@ def outputs(*paths: PathLike | None, overwrite: bool) -> Iterator[None]:
         for path in given:
             with writing(path):
                 stack.callback(Claim(path).release)
-        for path in given:  # once more, for what another process has just finished
+        for path in given:  # again, since another process may just have finished
             check_free(path, overwrite)
         yield
 
 
 def check_free(path: PathLike, overwrite: bool, with_folder: bool = True) -> None:
-    """Refuses an output that is there already, if only as a link, or that has no folder to lie in, `with_folder`."""
+    """Refuses an output that exists, even as a dangling link, or, `with_folder`, has no parent folder."""
     target = Path(path)
     with writing(path):
         if target.is_dir():

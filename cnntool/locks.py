@@ -1,8 +1,8 @@
-"""Who writes what: files that are known as a living process's, and the right to write an output.
+"""Locks: temporary files that belong to a running process, and exclusive claims on outputs.
 
-Work in progress lies under hidden names beside the output, `.cnntool-HOST-PID-RANDOM.tmp`, and the right to write an
-output is a file `.cnntool-DIGEST.lock`. Each is locked as long as its process lives, so that what a killed one left is
-known: it blocks nobody, and is removed by the next run into the same folder.
+Work in progress has hidden names beside the output, `.cnntool-HOST-PID-RANDOM.tmp`; a claim on an output is a file
+`.cnntool-DIGEST.lock`. Each is locked while its process runs, so what a killed process leaves is recognised: it blocks
+nobody, and the next run into the same folder removes it.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from pathlib import Path
 from cnntool.errors import CnntoolError
 
 PREFIX, UNFINISHED, LOCK = ".cnntool-", ".tmp", ".lock"
-# Binary for Windows. A link that somebody else planted is never followed, nor an existing file opened.
+# O_BINARY for Windows. Links planted by others are never followed, existing files never opened.
 NEW_FILE = (
     os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 )  # fmt: skip
 OLD_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-# What a file system answers that has no locks, or no fsync.
+# Errors of file systems without locks or fsync.
 NOT_SUPPORTED = {
     getattr(errno, name, None) for name in ("ENOSYS", "ENOLCK", "EOPNOTSUPP", "ENOTSUP", "EINVAL", "EBADF", "ENOTTY")
 }
-ATTEMPTS = 100  # to create a file that others remove as abandoned at the same time
-# Locks of some network file systems are not seen by other hosts: their files are left alone until they are old.
+ATTEMPTS = 100  # to create a file while other processes remove it as abandoned
+# Some network file systems hide locks from other hosts, whose files are left alone until they are old.
 SECONDS_OF_OTHER_HOSTS = 86_400
-LOCK_OFFSET = 2**30  # Windows locks a range, which then nobody else can read; here nothing is ever written
+LOCK_OFFSET = 2**30  # Windows locks a byte range, which nobody else can read; nothing is ever written here
 HOST = re.sub(r"[^A-Za-z0-9.]", "_", os.uname().nodename if hasattr(os, "uname") else os.getenv("COMPUTERNAME", ""))[
     :60
 ]
 
 
 class Claim:
-    """The right to write an output, from the beginning of the work to `release`; it ends with the process.
+    """The exclusive right to write an output until `release` or the end of the process.
 
-    Raises CnntoolError, which names the process, while another one has it. Where the file system has no locks, a
-    process that runs on this host under the number in the file counts as the one that has it.
+    Raises CnntoolError, naming the process, while another one holds it. Where the file system has no locks, the process
+    id in the file decides, if it runs on this host.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -49,7 +49,7 @@ class Claim:
         if is_device(target):
             return
         remove_abandoned(target.parent)
-        import hashlib  # takes its time, and commands that write nothing import this module too
+        import hashlib  # slow, and commands that write nothing import this module too
 
         digest = hashlib.blake2b(os.fsencode(os.path.normcase(target.name)), digest_size=8).hexdigest()
         self._path = target.parent / f"{PREFIX}{digest}{LOCK}"
@@ -77,7 +77,7 @@ class Claim:
         raise OSError(errno.EAGAIN, "others take it again and again")
 
     def _holder(self) -> str | None:
-        """Who has it; None after what a dead process left was removed."""
+        """The process that holds it; None after removing the lock of a dead one."""
         try:
             descriptor = os.open(self._path, OLD_FILE)
         except FileNotFoundError:
@@ -88,7 +88,7 @@ class Claim:
             if locked is None:
                 locked = host == HOST and not is_running(pid)
             if locked:
-                # One that was released meanwhile has no name any more: what has this name now is another's.
+                # A lock released meanwhile has no name any more; a file of this name now belongs to another process.
                 if os.fstat(descriptor).st_nlink:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(self._path)
@@ -98,7 +98,7 @@ class Claim:
         return f"pid {pid or 'unknown'}{f' on {host}' if host not in ('', HOST) else ''}"
 
     def release(self) -> None:
-        """Lets others write the output. What cannot be removed blocks nobody, since it is not locked."""
+        """Lets others write the output. A lock file that cannot be removed is unlocked and blocks nobody."""
         if self._lock is None:
             return
         if os.name == "nt":
@@ -112,12 +112,12 @@ class Claim:
 
 
 def new_locked_file(folder: Path) -> tuple[Path, int]:
-    """A new hidden file that is known as this process's as long as the descriptor is open."""
+    """A new hidden file that belongs to this process while the descriptor is open."""
     for _ in range(ATTEMPTS):
         path = folder / f"{PREFIX}{HOST}-{os.getpid()}-{os.urandom(8).hex()}{UNFINISHED}"
         descriptor = os.open(path, NEW_FILE, 0o666)
         try:
-            # In between another process may have taken it for one that is abandoned.
+            # Before it was locked, another process may have removed it as abandoned.
             if lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
                 return path, descriptor
         except BaseException:
@@ -130,14 +130,14 @@ def new_locked_file(folder: Path) -> tuple[Path, int]:
     raise OSError(errno.EAGAIN, "others remove what is being written")
 
 
-_looked_through: set[Path] = set()
+_scanned: set[Path] = set()
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes what dead processes left in a folder. Looks once, since a folder may hold many files."""
-    if folder in _looked_through:
+    """Removes what dead processes left in a folder; scans each folder once, since it may hold many files."""
+    if folder in _scanned:
         return
-    _looked_through.add(folder)
+    _scanned.add(folder)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.name.endswith((UNFINISHED, LOCK)):
@@ -166,7 +166,7 @@ def _remove_if_abandoned(path: str) -> None:
 
 
 def _writer_of(path: str, descriptor: int) -> tuple[str, str]:
-    """The number and the host of the process that made a file: in a lock's text, or in the other's name."""
+    """The id and host of the process that made a file: from a lock's text, or a temporary file's name."""
     if path.endswith(LOCK):
         pid, _, host = os.read(descriptor, 200).decode("utf-8", "replace").strip().partition(" ")
     else:
@@ -176,7 +176,7 @@ def _writer_of(path: str, descriptor: int) -> tuple[str, str]:
 
 
 def is_running(pid: str) -> bool:
-    """Whether a process of this number runs on this host; also where that cannot be told."""
+    """Whether a process with this id runs on this host; True if that is unknown."""
     if os.name == "nt" or not pid.isdecimal():
         return True
     try:
@@ -189,7 +189,7 @@ def is_running(pid: str) -> bool:
 
 
 def lock(descriptor: int) -> bool | None:
-    """Locks an open file until it is closed; False if another has it locked, None where there are no locks."""
+    """Locks an open file until it is closed; False if another process holds the lock, None without locks."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -215,5 +215,5 @@ def lock(descriptor: int) -> bool | None:
 
 
 def is_device(path: Path) -> bool:
-    """Whether something is there that is neither file nor folder, and so cannot be replaced."""
+    """Whether the path is neither file nor folder, and so cannot be replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()

@@ -1,4 +1,4 @@
-"""The facade for Python: the words of a chain, made ready and run on arrays."""
+"""The Python interface: parses the words of a chain and runs it on arrays."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class Pipeline:
     """
 
     def __init__(self, layers: Sequence[Layer], *, seed: int = 0, saved: list[Arrays] | None = None) -> None:
-        """`layers` in the order of the words, `mark` and `from` among them. `seed` draws what no file gives."""
+        """`layers` in the order of the words, with `mark` and `from`. `seed` draws what no file gives."""
         self.layers = list(layers)
         self.seed = seed
         self.algorithm = "auto"
         self.graph = connect(self.layers)
         self.parameters = Parameters(self.graph, seed, saved)
-        self.input_shape: tuple[int, int, int] | None = None  # of what it was fitted to, or last made ready for
-        self.classes: list[str] = []  # the names of the outputs, of a classifier
-        self.preparation: dict[str, Any] = {}  # what the shell does to images first: images.preparation as JSON
+        self.input_shape: tuple[int, int, int] | None = None  # that it was fitted to, or planned for first
+        self.classes: list[str] = []  # of a classifier, in the order of its outputs
+        self.preparation: dict[str, Any] = {}  # of images at the shell: images.preparation as JSON
         self._plans: PlanCache | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Plans hold addresses, which mean nothing elsewhere."""
+        """Without plans, which hold addresses of this process."""
         return self.__dict__ | {"_plans": None}
 
     @classmethod
     def parse(cls, words: str | Sequence[str], *, seed: int = 0) -> Pipeline:
-        """The pipeline of the words that the shell takes, as one string or a list; a CnntoolError names what is wrong.
+        """The pipeline of the words of the command line, as a string or a list; a CnntoolError says what is wrong.
 
-        Relative names of files are relative to the present folder.
+        File names are relative to the current folder.
         """
         from cnntool.chain.grammar import parse_words
         from cnntool.chain.text import split_text
@@ -58,16 +58,16 @@ class Pipeline:
 
     @classmethod
     def read(cls, path: str | Path, *, seed: int = 0) -> Pipeline:
-        """The pipeline of a file of words; relative names in it are relative to that file."""
+        """The pipeline of a file of words; file names in it are relative to that file."""
         from cnntool.chain.text import parse_file
 
         return cls(parse_file(path), seed=seed)
 
     @classmethod
     def load(cls, path: str | Path) -> Pipeline:
-        """The pipeline of a saved model, with its arrays; a CnntoolError for a file that is damaged, or no model.
+        """The pipeline of a saved model, with its arrays; a CnntoolError for a file that is damaged or no model.
 
-        Nothing in the file can run code, and it is read once all that it declares fits together.
+        Nothing in the file can run code; arrays are read only if all declarations are consistent.
         """
         from cnntool.chain.grammar import parse_words
         from cnntool.models.saving import open_model
@@ -80,9 +80,9 @@ class Pipeline:
         return pipeline
 
     def save(self, path: str | Path) -> None:
-        """Writes layers and arrays to a `.npz` or `.safetensors`, whole or not at all.
+        """Writes layers and arrays to a `.npz` or `.safetensors`, atomically.
 
-        The arrays depend on the shape of the input: that of what was fitted or run last, or `input_shape` as set.
+        Shapes of arrays depend on `input_shape`, which is set by `fit`, the first `run`, or the caller.
         """
         from cnntool.models.saving import Head, layers_of_rows, save_model, words_without_files
 
@@ -97,7 +97,7 @@ class Pipeline:
     def fit(self, volumes: Sequence[np.ndarray], threads: int | None = None) -> Pipeline:
         """Learns everything that comes from data, layer by layer and without labels; returns the pipeline itself.
 
-        `volumes`: a batch N x H x W x C, or a sequence of volumes H x W x C, gone through once for each such layer.
+        `volumes`: a batch N x H x W x C, or a sequence of volumes H x W x C; each such layer takes one pass over them.
         """
         from cnntool.engine.threads import available_threads
         from cnntool.learning.fit import Volumes, fit
@@ -111,7 +111,7 @@ class Pipeline:
         return self
 
     def require_layers(self) -> None:
-        """A CnntoolError when the output is the input itself: such a pipeline runs, but there is nothing to save."""
+        """Raises CnntoolError if the output is the input itself: such a pipeline runs, but there is nothing to save."""
         if not self.graph.needed():
             raise CnntoolError(
                 "the output is the input itself, so there is nothing to learn or to save: expected a layer on the way "
@@ -119,7 +119,7 @@ class Pipeline:
             )
 
     def require_fitted(self) -> None:
-        """A CnntoolError when a layer can compute nothing before `fit`."""
+        """Raises CnntoolError if a layer needs `fit` first."""
         for number in self.graph.needed():
             layer = self.graph.nodes[number].layer
             if layer.needs_data and not (self.parameters.saved and self.parameters.saved[number]):
@@ -127,7 +127,7 @@ class Pipeline:
                     raise CnntoolError(layer.needs_data)
 
     def until(self, stop: str) -> Pipeline:
-        """The same pipeline with the same parameters, ending at a row's number (from 1) or at a mark."""
+        """The pipeline with the same parameters that ends at a row (counted from 1) or a mark."""
         shorter = object.__new__(Pipeline)
         shorter.__dict__.update(self.__dict__, graph=self.graph.until(stop), _plans=None)
         return shorter
@@ -140,8 +140,8 @@ class Pipeline:
         return summarise(self.graph, checked_shape(input_shape), **options)
 
     def weights(self, input_shape: tuple[int, int, int]) -> list[Arrays]:
-        """For each layer the arrays that it uses on an input of (height, width, channels); statistics that are taken
-        from each image are not among them."""
+        """The arrays of each layer for an input of (height, width, channels), without statistics computed from each
+        image."""
         shapes = self.graph.shapes(checked_shape(input_shape))
         needed = set(self.graph.needed())
         return [
@@ -150,8 +150,8 @@ class Pipeline:
         ]
 
     def drawn_shapes(self, input_shape: tuple[int, int, int]) -> list[tuple[int, ...]]:
-        """The shapes of all parameters that the seed draws, none for a saved model. Inputs for which they differ are
-        computed with different weights."""
+        """The shapes of all parameters that the seed draws, none for a saved model. Inputs with different shapes of
+        parameters are computed with different weights."""
         if self.parameters.saved is not None:
             return []
         shapes = self.graph.shapes(checked_shape(input_shape))
@@ -159,7 +159,7 @@ class Pipeline:
         return [shape for layer, inputs in nodes for shape in layer.parameter_shapes(shapes[inputs[0]]).values()]
 
     def set_weights(self, arrays: list[Arrays]) -> None:
-        """Replaces the arrays of all layers; an array that is left out is taken from the data, or zero for a bias."""
+        """Replaces the arrays of all layers; a missing bias is zero, other missing arrays come from the data."""
         if len(arrays) != len(self.graph.nodes):
             raise CnntoolError(f"expected the arrays of {len(self.graph.nodes)} layers, got {len(arrays)}")
         self.parameters = Parameters(self.graph, self.seed, arrays)
@@ -168,8 +168,8 @@ class Pipeline:
     def run(self, volume: np.ndarray, threads: int | None = None) -> np.ndarray:
         """The last layer's output, float32, for a volume H x W x C or a batch N x H x W x C (H x W is one channel).
 
-        Other real types are converted to float32. `threads`: as many as processors when None; the result does not
-        depend on it. What depends on the shape alone is prepared once, so a second call only computes.
+        Other real types are converted to float32. `threads`: one a processor by default; the result does not depend on
+        it. Plans are cached by shape, so a second call only computes.
         """
         import numpy as np
 
@@ -190,29 +190,29 @@ class Pipeline:
         return result if array.ndim == 4 else result[0]
 
     def use_algorithm(self, name: str) -> None:
-        """Forces an algorithm for all convolutions that it fits; `auto` chooses the fastest for each."""
+        """Forces an algorithm for all convolutions that support it; `auto` chooses the fastest for each."""
         from cnntool.algorithms import check_name
 
         self.algorithm = check_name(name)
         self._plans = None
 
     def stream_plan(self, input_shape: tuple[int, ...]) -> Plan | None:
-        """A plan whose volumes need not fit into memory, for `engine.stream`; None where the whole image is needed.
+        """A plan for `engine.stream`, whose volumes need not fit into memory; None if the whole image is needed.
 
-        It is None for statistics of the image itself, global pools, full connections and branches.
+        That is so for statistics of the image itself, global pools, full connections and branches.
         """
         from cnntool.engine.plan import Plan
         from cnntool.engine.stream import can_stream
 
         shape = checked_shape(input_shape)
-        for algorithm in (self.algorithm, "direct"):  # tiles of rows may not fit together; direct has none
+        for algorithm in (self.algorithm, "direct"):  # the tiles of an algorithm may not line up; direct has none
             plan = Plan(self.graph, self.parameters, shape, algorithm, one_run=True)
             if can_stream(plan):
                 return plan
         return None
 
     def plan(self, input_shape: tuple[int, ...]) -> Plan:
-        """How an input of (height, width, channels) is computed, made once for each shape."""
+        """The cached plan for an input of (height, width, channels)."""
         from cnntool.engine.plans import PlanCache
 
         if self._plans is None:

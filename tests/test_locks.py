@@ -30,7 +30,7 @@ with atomic("a") as file:
 def here(request, tmp_path, monkeypatch) -> Path:
     """An empty folder that is the present one, with locks or as on a file system that has none."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(locks, "_looked_through", set())
+    monkeypatch.setattr(locks, "_scanned", set())
     if request.param == "no locks":
         monkeypatch.setattr(locks, "lock", lambda _: None)
     return tmp_path
@@ -45,7 +45,7 @@ def writer() -> subprocess.Popen:
 
 def again() -> list[str]:
     """Another file of the same folder is written; what then lies there besides."""
-    locks._looked_through.clear()
+    locks._scanned.clear()
     with atomic("b") as file:
         file.write(b"b")
     os.unlink("b")
@@ -75,7 +75,7 @@ def test_a_killed_one_blocks_nobody_where_its_lock_is_found_first(here):
     process = writer()
     process.kill()
     process.communicate()
-    locks._looked_through.add(here)
+    locks._scanned.add(here)
     Claim("a").release()
     assert [name[-4:] for name in os.listdir()] == [".tmp"]
 

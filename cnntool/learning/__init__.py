@@ -1,1 +1,1 @@
-"""Learning: statistics and filters from images without labels, linear classifiers of features, trained networks."""
+"""Learning: statistics and filters from unlabelled images, linear classifiers of features, trained networks."""

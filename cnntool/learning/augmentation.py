@@ -1,4 +1,4 @@
-"""Changes that leave a picture's class as it is, drawn anew for every picture and epoch."""
+"""Data augmentation: random changes that preserve the class, drawn for each image and epoch."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import numpy as np
 from cnntool.declare import did_you_mean
 from cnntool.errors import CnntoolError
 
-SHARE = 8  # a picture moves by at most 1 / 8 of its side
+SHARE = 8  # an image moves by at most 1 / 8 of its side
 
 
 def flipped(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Left and right exchanged, for every second picture."""
+    """Mirrored left to right with probability 1/2."""
     return image[:, ::-1] if rng.random() < 0.5 else image
 
 
 def upended(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Top and bottom exchanged, for every second picture."""
+    """Mirrored top to bottom with probability 1/2."""
     return image[::-1] if rng.random() < 0.5 else image
 
 
 def cropped(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A window of the same size on the picture, whose border is mirrored outwards."""
+    """A random crop of the original size from the image with a reflected border."""
     return _moved(image, rng, "symmetric")
 
 
 def shifted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Moved, with zeros where nothing was."""
+    """Shifted, with zeros moving in."""
     return _moved(image, rng, "constant")
 
 
 def erased(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A rectangle of a quarter of each side filled with the picture's mean (T. DeVries, G. Taylor 2017)."""
+    """A rectangle of a quarter of each side filled with the image's mean (T. DeVries, G. Taylor 2017)."""
     height, width = (max(1, size // 4) for size in image.shape[:2])
     row, column = (int(rng.integers(0, size)) for size in image.shape[:2])
     out = image.copy()
@@ -57,7 +57,7 @@ AUGMENTATIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def parse_augmentation(text: str) -> tuple[str, ...]:
-    """`flip,crop`: names from AUGMENTATIONS, in the order in which they happen; a CnntoolError for others."""
+    """Parses `flip,crop`: names from AUGMENTATIONS, in order of application; a CnntoolError for others."""
     names = tuple(name for name in text.split(",") if name)
     for name in names:
         if name not in AUGMENTATIONS:
@@ -67,7 +67,7 @@ def parse_augmentation(text: str) -> tuple[str, ...]:
 
 
 def augmented(batch: np.ndarray, names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
-    """A new batch N x H x W x C of changed pictures."""
+    """A new, augmented batch N x H x W x C."""
     out = np.empty_like(batch)
     for index, image in enumerate(batch):
         for name in names:

@@ -1,4 +1,4 @@
-"""The state of training in a file, from which `--resume` goes on."""
+"""Checkpoints: the state of training in a file, from which `--resume` continues."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from cnntool.learning.network import Network
     from cnntool.learning.train import Trainer
 
-CONTENTS = {  # digests that must be the same, and how it is said that they are not
+CONTENTS = {  # digests that must match, and what differs if they do not
     "pictures": "other images, or the same ones in another order",
     "labels": "other labels of the images",
     "start": "other weights at the start",
 }
-GROUPS = ("now", "best", "state")  # the arrays, those of the best epoch, and what the optimiser remembers
+GROUPS = ("now", "best", "state")  # the arrays, those of the best epoch, and the optimiser's state
 
 
 def checkpoint_path(model: str | os.PathLike[str]) -> Path:
@@ -34,7 +34,7 @@ def checkpoint_path(model: str | os.PathLike[str]) -> Path:
 
 
 def write_checkpoint(path: Path, trainer: Trainer) -> None:
-    """Killed at any moment, it leaves the old checkpoint or the new one."""
+    """Writes atomically: a process killed at any moment leaves the old checkpoint or the new one."""
     groups = {"now": flat(trainer.arrays), "best": flat(trainer.best or []), "state": trainer.optimiser.state}
     arrays = {f"{group}.{name}": array for group, found in groups.items() for name, array in found.items()}
     head = {
@@ -46,13 +46,13 @@ def write_checkpoint(path: Path, trainer: Trainer) -> None:
 
 
 def check_there(path: Path) -> None:
-    """Refuses to go on from a checkpoint that is not there."""
+    """Refuses to resume from a missing checkpoint."""
     if not path.exists():
         raise CnntoolError(f"--resume: no checkpoint {path}: leave --resume out to train from the start")
 
 
 def read_checkpoint(path: Path, trainer: Trainer) -> None:
-    """Puts a trainer that was made in the same way where the other one was. Raises CnntoolError."""
+    """Restores the state of a trainer that was made with the same arguments. Raises CnntoolError."""
     where, expected = f"--resume: {path}", "leave --resume out to train from the start"
     check_there(path)
     with telling(where, expected, "no checkpoint that can be read"), open_arrays(path) as file:
@@ -70,7 +70,7 @@ def read_checkpoint(path: Path, trainer: Trainer) -> None:
 
 
 def check_identity(known: dict[str, Any], trainer: Trainer, path: Path) -> None:
-    """Refuses a checkpoint of another training."""
+    """Refuses a checkpoint of a different training run."""
     for name, value in identity(trainer).items():
         if known.get(name) != value:
             apart = CONTENTS.get(name) or f"{name} {known.get(name)!r}, and now it is {value!r}"
@@ -81,7 +81,7 @@ def check_identity(known: dict[str, Any], trainer: Trainer, path: Path) -> None:
 
 
 def read_groups(file: ArrayFile, trainer: Trainer, has_best: bool) -> dict[str, Arrays]:
-    """The arrays of each group; a ValueError for those of layers that are not of the trainer's shapes."""
+    """The arrays of each group; a ValueError if their shapes are not the trainer's."""
     shapes = shapes_of(trainer.network)
     groups: dict[str, Arrays] = {group: {} for group in GROUPS}
     for key in file.names():
@@ -102,7 +102,7 @@ def read_groups(file: ArrayFile, trainer: Trainer, has_best: bool) -> dict[str, 
 
 
 def shapes_of(network: Network) -> dict[str, tuple[int, ...]]:
-    """Of all arrays that the layers have or may get while they are trained."""
+    """The shapes of all arrays that the layers have or may get in training."""
     found = {}
     for number in network.order:
         layer, inputs = network.graph.nodes[number]
@@ -113,7 +113,7 @@ def shapes_of(network: Network) -> dict[str, tuple[int, ...]]:
 
 
 def identity(trainer: Trainer) -> dict[str, Any]:
-    """What must be the same for the result to be the same."""
+    """All that the result of training depends on."""
     words = [word for layer, _ in trainer.network.graph.nodes for word in layer.words()]
     options = dataclasses.asdict(trainer.options) | {"augment": ",".join(trainer.options.augment)}
     return options | {
@@ -127,7 +127,7 @@ def flat(arrays: list[Arrays]) -> Arrays:
 
 
 def nested(arrays: Arrays, rows: int) -> list[Arrays]:
-    """The arrays of each row again, from the names that `flat` gives them."""
+    """The inverse of `flat`: the arrays of each row."""
     found: list[Arrays] = [{} for _ in range(rows)]
     for name, array in arrays.items():
         row, _, rest = name.partition(".")

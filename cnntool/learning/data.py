@@ -1,4 +1,4 @@
-"""Labelled images in memory, and how they are split and drawn."""
+"""Labelled images in memory, their split into training and validation, and batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVELS = np.float32(255)
 
 
 class ImageStore(Sequence[np.ndarray]):
-    """Volumes of one shape that fill up one after the other; as bytes while every value is a byte / 255.
+    """Volumes of one shape, added one by one; stored as bytes while every value is a byte / 255.
 
     Indexing with an array of numbers gives a float32 batch N x H x W x C. Only one thread may `put`.
     """
@@ -38,7 +38,7 @@ class ImageStore(Sequence[np.ndarray]):
         self._values = self._values[:count]
 
     def digest(self) -> str:
-        """A short text that differs when any image does, or their order."""
+        """A digest of all images in order."""
         return digest_of([self._values])
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class ImageStore(Sequence[np.ndarray]):
 
 
 def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the images to train on, and of those held back: `share` of each class, at least one if it has two."""
+    """Indices of training and of validation images: `share` of each class, at least one if it has two."""
     rng = np.random.default_rng([seed, 0x5B11])
     held: list[np.ndarray] = []
     for label in np.unique(labels):
@@ -73,7 +73,7 @@ def batches(indices: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:
-    """A short text that differs when any of the arrays does."""
+    """A digest of arrays."""
     found = hashlib.blake2b(digest_size=16)
     for array in arrays:
         found.update(f"{array.dtype} {array.shape}".encode())

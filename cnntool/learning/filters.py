@@ -1,4 +1,4 @@
-"""The learned banks: from a sample of patches to the arrays of the layer."""
+"""Learned banks: from a sample of patches to the layer's arrays."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def learn_bank(
     shape = (*bank.size, channels, bank.number)
     if isinstance(bank, KMeans):
         samples.normalise_contrast(patches, bank.eps_contrast)
-        require_different(bank, patches)
+        require_distinct(bank, patches)
         mean, whitening = samples.zca(patches, bank.eps_zca)
         samples.whiten(patches, mean, whitening)
         centroids = kmeans(patches, bank.number, bank.iterations, bank.spherical, rng, threads, advance)
         return {"mean": mean, "whitening": whitening, "weight": as_filters(centroids, shape)}
     if isinstance(bank, PrincipalComponents):
         remove_mean(patches)
-        require_different(bank, patches)
+        require_distinct(bank, patches)
         part = partial_moments(patches[None], "covariance")
         _, axes = principal_axes(part.second / part.positions + np.outer(part.mean, part.mean))
         return {"weight": as_filters(axes.T[: bank.number], shape)}
@@ -48,7 +48,7 @@ def learn_bank(
     samples.whiten(chosen, mean, whitening)
     lengths = np.sqrt(np.square(chosen, dtype=np.float64).sum(axis=1))
     long = lengths > 1e-6 * lengths.max(initial=0)
-    found = (index for index in samples.different(patches, order) if long[index])
+    found = (index for index in samples.distinct(patches, order) if long[index])
     there = list(itertools.islice(found, bank.number))
     require_patches(bank, len(there))
     filters = whitening @ (chosen[there] / lengths[there, None]).T
@@ -60,7 +60,7 @@ def rounds(bank: Learned) -> int:
 
 
 def remove_mean(patches: np.ndarray) -> None:
-    """In place: the mean of each patch is taken off."""
+    """Subtracts the mean of each patch, in place."""
     for first in range(0, len(patches), samples.ROWS):
         piece = patches[first : first + samples.ROWS]
         piece -= piece.mean(axis=1, keepdims=True, dtype=np.float64)
@@ -71,9 +71,9 @@ def as_filters(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(rows.T.reshape(shape), np.float32)
 
 
-def require_different(bank: Learned, patches: np.ndarray) -> None:
-    """Refuses patches (N, D) of which fewer than K differ."""
-    require_patches(bank, sum(1 for _ in itertools.islice(samples.different(patches), bank.number)))
+def require_distinct(bank: Learned, patches: np.ndarray) -> None:
+    """Refuses patches (N, D) with fewer than K distinct ones."""
+    require_patches(bank, sum(1 for _ in itertools.islice(samples.distinct(patches), bank.number)))
 
 
 def require_patches(bank: Learned, there: int) -> None:

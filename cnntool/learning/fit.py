@@ -1,7 +1,7 @@
-"""Learning without labels, layer by layer: each layer sees what the layers before it, already fitted, make of the data.
+"""Unsupervised learning, layer by layer: each layer learns from the output of the fitted layers before it.
 
-The data are gone through once for each layer that learns. An image gives moments of its channels or a few patches, and
-these are joined in the order of the images: the result depends on data and seed, not on threads.
+Each layer that learns takes one pass over the data. An image contributes moments of its channels or a few patches,
+which are merged in the order of the images, so the result depends on data and seed, not on threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cnntool.steps.geometry import Shape
 
 
 class Prefix:
-    """The layers before the one that learns, for inputs of any shape. Several threads may run it at once."""
+    """The layers before the one that learns, for inputs of any shape. Thread-safe."""
 
     def __init__(self, graph: Graph, arrays: list[Arrays]) -> None:
         self._is_empty = graph.output == INPUT
@@ -49,10 +49,10 @@ class Data(Protocol):
     def for_each(
         self, prefix: Prefix, look: Callable[[int, np.ndarray], Any], add: Callable[[Any], None], doing: str
     ) -> None:
-        """`add(look(number, prefix.run(volume)))` for all of them: `add` in their order, `look` by several threads."""
+        """Calls `add(look(number, prefix.run(volume)))` for all images: `add` in order, `look` in several threads."""
 
     def rounds(self, total: int, doing: str) -> Any:
-        """A context manager that gives a function to be called after each of `total` rounds of work."""
+        """A context manager; its value is a function to call after each of `total` rounds of work."""
 
 
 class Job(NamedTuple):
@@ -77,7 +77,7 @@ def jobs(graph: Graph, input_shape: Shape) -> list[Job]:
 
 
 def fit(graph: Graph, parameters: Parameters, input_shape: Shape, data: Data, threads: int) -> list[Arrays]:
-    """The arrays of all layers: those that come from data learned, the others as `parameters` has them."""
+    """The arrays of all layers: learned where they come from data, else those of `parameters`."""
     learning = {job.number: job for job in jobs(graph, input_shape)}
     shapes = graph.shapes(input_shape)
     arrays: list[Arrays] = [{} for _ in graph.nodes]
@@ -116,7 +116,7 @@ def learned(job: Job, prefix: Prefix, data: Data, seed: int, threads: int) -> Ar
 
 
 class Volumes:
-    """Arrays in memory as data."""
+    """`Data` from arrays in memory."""
 
     def __init__(self, volumes: Sequence[np.ndarray], threads: int) -> None:
         self._volumes, self._threads = volumes, threads

@@ -1,4 +1,4 @@
-"""k-means: the register tile gives the products of points with centroids, threads share the points."""
+"""k-means: matrix products of points and centroids by the register tile, with the points divided among threads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from cnntool import kernels
 from cnntool.algorithms.direct import Product
 from cnntool.engine.threads import parallel
-from cnntool.learning.patches import different
+from cnntool.learning.patches import distinct
 from cnntool.steps.step import Corner, run_calls
 
-SCORES = 2**17  # float32 of products that are looked at while they are in the cache
-SAMPLE = 1024  # points among which one is sought to start again from
-PIECES = 64  # of the points: more than threads, and the same for any number of threads
+SCORES = 2**17  # float32 products at a time, which stay in the cache
+SAMPLE = 1024  # points among which an empty cluster finds a new centroid
+PIECES = 64  # of the points, whatever the number of threads
 
 
 def kmeans(
@@ -29,9 +29,9 @@ def kmeans(
 ) -> np.ndarray:
     """`number` centroids (K, D), float32, of points (N, D), float32; at least as many points as centroids.
 
-    Plain: each point belongs to the centroid at the least distance, and a centroid is the mean of its points.
-    Spherical: to the centroid with the largest product, and a centroid is the sum of its points, made of length 1.
-    They start as random points; one that has lost all its points starts again as another.
+    Plain: each point belongs to the nearest centroid, and a centroid is the mean of its points. Spherical: each point
+    belongs to the centroid with the largest dot product, and a centroid is the normalised sum of its points. Centroids
+    start as random points; one without points is restarted from another.
     """
     count, length = points.shape
     room = np.empty((count + kernels.vectors.PIXELS, length), np.float32)  # a tile may read past the last point
@@ -60,19 +60,19 @@ def kmeans(
 def restarts(
     points: np.ndarray, centroids: np.ndarray, nearest: np.ndarray, number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The numbers of random points to start again from: of a sample, those that would be copies come last.
+    """Indices of random points to restart empty clusters from, duplicates last.
 
-    Those are the points that are a centroid already, or equal an earlier one of the sample.
+    Duplicates equal a centroid or an earlier point of the sample.
     """
     sample = rng.choice(len(points), min(len(points), max(number, SAMPLE)), replace=False)
     taken = (points[sample] == centroids[nearest[sample]].astype(np.float32)).all(axis=1)
     order = sample[np.argsort(taken, kind="stable")]
-    firsts = np.fromiter(itertools.islice(different(points, order), number), np.int64)
+    firsts = np.fromiter(itertools.islice(distinct(points, order), number), np.int64)
     return np.concatenate([order[firsts], np.delete(order, firsts)])[:number]
 
 
 def assigned(room: np.ndarray, count: int, centroids: np.ndarray, spherical: bool, threads: int) -> np.ndarray:
-    """For each point the number of its centroid. |x - c|^2 is least where x.c - |c|^2 / 2 is largest."""
+    """The index of each point's centroid: |x - c|^2 is smallest where x.c - |c|^2 / 2 is largest."""
     number = len(centroids)
     offsets = np.zeros(number) if spherical else -np.square(centroids).sum(axis=1) / 2
     product = Product(centroids.T, offsets)

@@ -1,4 +1,4 @@
-"""Linear classifiers of features: what `extract --labels` wrote in, a model of `standardize fc K` out."""
+"""Linear classifiers on tables that `extract --labels` wrote, saved as the model `standardize fc K`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from cnntool.limits import memory_limit
 from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.step import Corner, run_calls
 
-ROWS = 256  # that go through the weights together, forth and back while they are near
-PIECES = 8  # of a table, whose gradients are added in order: the result does not depend on threads
+ROWS = 256  # of one forward and backward pass, which stay in the cache
+PIECES = 8  # of a table, whose gradients are added in order, whatever the number of threads
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 """The sum over the rows of scores (N, K) with labels (N,), and its gradient by the scores."""
 
@@ -70,13 +70,13 @@ def summed(
 ) -> tuple[float, np.ndarray]:
     """The loss of all rows, and its gradient by theta (D + 1, K), whose last row is the bias.
 
-    By the register tile, a few rows forth and back while they are in the cache: on 8,192 rows of 14,400 features, half
-    the time of two products by BLAS.
+    A few rows at a time go forward and backward through the register tile while they are in the cache: half the time of
+    two BLAS products on 8,192 rows of 14,400 features.
     """
     count, length = features.shape
     classes, spare = theta.shape[1], kernels.vectors.PIXELS
     product = Product(theta[:-1], theta[-1])
-    end = np.empty((ROWS + spare, length), np.float32)  # the last rows, with room for tiles that reach beyond
+    end = np.empty((ROWS + spare, length), np.float32)  # the last rows, padded, since tiles read beyond them
 
     def piece(span: tuple[int, int]) -> tuple[float, np.ndarray]:
         total, gradient = 0.0, np.zeros((length + 1, classes))
@@ -129,8 +129,8 @@ def train_head(
 ) -> dict[str, Any]:  # fmt: skip
     """Trains a linear classifier on a table with labels and saves it as the model `standardize fc K`.
 
-    A part `validation` of the images, drawn by `seed`, is held back with all their rows. Returns `classes`, `rows`,
-    `accuracy` on the rows it was trained on, and `validation_accuracy` on the others, or None.
+    A share `validation` of the images, drawn by `seed`, is held out with all their rows. Returns `classes`, `rows`,
+    `accuracy` on the training rows, and `validation_accuracy` on the others, or None.
     """
     from cnntool.layers.affine import Standardize
     from cnntool.layers.dense import FullyConnected
@@ -162,7 +162,7 @@ def train_head(
 
 
 def split(paths: list[str], part: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the rows held back, and of the others; rows of one image stay together."""
+    """Indices of the held-out rows, and of the others; rows of one image stay together."""
     images, numbers = np.unique(paths, return_inverse=True)
     chosen = np.zeros(len(images), bool)
     chosen[np.random.default_rng(seed).permutation(len(images))[: round(part * len(images))]] = True
@@ -170,7 +170,7 @@ def split(paths: list[str], part: float, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The part of the rows whose largest score is that of their label."""
+    """The share of rows whose largest score is that of their label."""
     return float((scores.argmax(axis=1) == labels).mean())
 
 

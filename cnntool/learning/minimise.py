@@ -10,17 +10,17 @@ Map = Callable[[np.ndarray], np.ndarray]
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """The value and the gradient at a point."""
 
-ENOUGH = 1e-4  # of the decrease that the slope promises: Armijo's rule
-SHORTEST = 1e-10  # step, below which the function no longer decreases in these digits
+ENOUGH = 1e-4  # share of the decrease predicted by the slope: Armijo's rule
+SHORTEST = 1e-10  # step; below it rounding hides any decrease
 
 
 def minimise(
     function: Function, start: np.ndarray, iterations: int = 400, tolerance: float = 1e-3, memory: int = 20,
     precondition: Map = lambda gradient: gradient,
 ) -> np.ndarray:  # fmt: skip
-    """The point where the gradient has become `tolerance` of what it was at `start`, or that `iterations` reach.
+    """Iterates until the gradient is `tolerance` times its norm at `start`, or for `iterations`.
 
-    `precondition` is about the inverse of the Hessian, up to a factor: symmetric and positive. It saves iterations.
+    `precondition` multiplies by an approximate inverse Hessian, symmetric and positive; it saves iterations.
     """
     point = start.astype(np.float64)
     value, gradient = function(point)
@@ -31,7 +31,7 @@ def minimise(
             break
         direction = -inverse_hessian_times(gradient, steps, precondition)
         slope = gradient @ direction
-        if not slope < 0:  # rounding has spoilt what was remembered
+        if not slope < 0:  # rounding errors in the remembered steps
             steps.clear()
             direction = -precondition(gradient)
             slope = gradient @ direction
@@ -40,7 +40,7 @@ def minimise(
             new_value, new_gradient = function(point + length * direction)
             if new_value <= value + ENOUGH * length * slope or length < SHORTEST:
                 break
-            # the minimum of the parabola through what is known, kept within reason
+            # the minimum of the interpolating parabola, within limits
             length *= float(np.clip(-slope * length / (2 * (new_value - value - slope * length)), 0.1, 0.5))
         if length < SHORTEST:
             break

@@ -1,4 +1,4 @@
-"""A graph of layers made ready for training: its forward pass over a batch, and back through it."""
+"""A graph of layers in training: forward and backward pass over a batch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from cnntool.steps.training import Training
 
 
 class Network:
-    """`arrays` of each node are changed by what trains it: the parameters by an optimiser, the buffers by `step`.
+    """The `arrays` of the nodes change in training: the parameters by an optimiser, the buffers by `step`.
 
-    A softmax at the end is left out, for the loss takes it in. Batch normalisation computes the rectifier that follows
-    it: two passes over memory less in each direction.
+    A final softmax is skipped, since the loss includes it. A ReLU after batch normalisation is fused into it, saving
+    two passes over memory in each direction.
     """
 
     def __init__(self, graph: Graph, input_shape: Shape, arrays: Sequence[Arrays], threads: int, seed: int) -> None:
@@ -36,7 +36,7 @@ class Network:
             number: list(graph.nodes[number].layer.parameter_shapes(self.shapes[graph.nodes[number].inputs[0]]))
             for number in self.order
         }
-        self.learns = {INPUT: False}  # whether anything at or before a node is trained, so that gradients go there
+        self.learns = {INPUT: False}  # whether a node or one before it is trained, so that it needs gradients
         for number in self.order:
             self.learns[number] = bool(self.trained[number]) or any(map(self.learns.get, graph.nodes[number].inputs))
         if not self.learns[self.output]:
@@ -46,7 +46,7 @@ class Network:
         self.passes = {number: self._pass(number, spread) for number in self.order}
 
     def _rectifiers(self) -> dict[int, int]:
-        """For each rectifier that batch normalisation takes over, the node of the normalisation."""
+        """For each ReLU fused into batch normalisation, the node of the normalisation."""
         users = [node for number in self.order for node in self.graph.nodes[number].inputs]
         found = {}
         for number in self.order:
@@ -64,11 +64,11 @@ class Network:
         return Training(spread, needs_input=needs_input, slope=slope)
 
     def memory(self, images: int) -> int:
-        """About how many numbers a step over so many images keeps: outputs, their gradients, inputs with a border."""
+        """Estimates how many floats a step over so many images holds: outputs, gradients, padded inputs."""
         return 2 * images * sum(math.prod(self.shapes[number]) for number in self.order) + images * self._bordered()
 
     def _bordered(self) -> int:
-        """The numbers of the largest input with the border that its layer puts around it."""
+        """The size of the largest padded input."""
         found = [0]
         for number in self.order:
             layer, inputs = self.graph.nodes[number]
@@ -78,7 +78,7 @@ class Network:
         return max(found)
 
     def parameters(self) -> Arrays:
-        """All that is trained, as `row.name` with rows from 1: the arrays themselves."""
+        """All trained arrays themselves, as `row.name` with rows from 1."""
         return {
             f"{number + 1}.{name}": self.arrays[number][name]
             for number, names in self.trained.items()
@@ -87,9 +87,9 @@ class Network:
         }
 
     def step(self, batch: np.ndarray, labels: np.ndarray, step: int) -> tuple[Loss, Arrays]:
-        """The loss of a batch N x H x W x C and the gradients of all parameters. `step` draws what is random.
+        """The loss of a batch N x H x W x C and the gradients of all parameters. `step` seeds what is random.
 
-        A BadInput names the first layer that gives infinity or NaN when the loss is no finite number.
+        If the loss is not finite, a BadInput names the first layer whose output is not.
         """
         check_memory(self.memory(len(batch)), f"a training step over {len(batch)} images")
         values, saved = self.forward(batch, step)
@@ -100,7 +100,7 @@ class Network:
         return loss, self.backward(loss.d_scores.reshape(output.shape), saved)
 
     def first_overflow(self, values: dict[int, np.ndarray]) -> str:
-        """Where infinity or NaN comes from."""
+        """The first layer whose output is not finite, for a message."""
         for number in (INPUT, *self.order):
             if not np.isfinite(values[number]).all():
                 if number == INPUT:
@@ -144,7 +144,7 @@ class Network:
 
 
 def scores_of(graph: Graph) -> int:
-    """The node whose output goes into the softmax of the loss: the last one, or the one before a last softmax."""
+    """The node that gives the logits: the last one, or the one before a final softmax."""
     if graph.output == INPUT:
         return INPUT
     layer, inputs = graph.nodes[graph.output]

@@ -1,4 +1,4 @@
-"""How the arrays of a network follow their gradients, and how fast as training goes on."""
+"""Optimisers: how parameters follow their gradients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntool.layers.base import Arrays
 
-DECAYED = "weight"  # what regularisation draws to zero: weights, but no bias, slope, scale or shift
+DECAYED = "weight"  # the arrays that are regularised: no biases, slopes, scales or shifts
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
     "step": lambda progress: 0.1 ** ((progress >= 0.5) + (progress >= 0.75)),
@@ -19,7 +19,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 class Optimiser:
-    """Base: takes the gradients of a step in. `state` is all that it remembers, for checkpoints."""
+    """Base of the optimisers. `state` is all that it remembers, for checkpoints."""
 
     def __init__(self, weight_decay: float = 0.0, l1: float = 0.0) -> None:
         self.weight_decay, self.l1 = weight_decay, l1
@@ -27,7 +27,7 @@ class Optimiser:
         self.steps = 0
 
     def step(self, parameters: Arrays, gradients: Arrays, rate: float) -> None:
-        """Changes the parameters in place. Both are named alike; a name ends in the array's own, as `3.weight`."""
+        """Updates the parameters in place. Both have the same names, which end in the array's own: `3.weight`."""
         self.steps += 1
         for name, gradient in gradients.items():
             value = parameters[name]
@@ -48,7 +48,7 @@ class Optimiser:
 
 
 class Sgd(Optimiser):
-    """v = momentum v + gradient; value -= rate v, as PyTorch has it (without Nesterov's step ahead)."""
+    """v = momentum v + gradient; value -= rate v, as PyTorch has it (without Nesterov momentum)."""
 
     def __init__(self, momentum: float = 0.9, weight_decay: float = 0.0, l1: float = 0.0) -> None:
         super().__init__(weight_decay, l1)

@@ -1,4 +1,4 @@
-"""Patches of images: random samples, their normalisation, and what whitens them."""
+"""Patches of images: random samples, normalisation and whitening."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from cnntool.layers.affine import ROUNDING, principal_axes
 from cnntool.learning.statistics import StreamedMoments, partial_moments
 
 LARGEST_SAMPLE = 2**28  # numbers of all patches together: 1 GiB
-ROWS = 2**14  # patches that are looked at together
+ROWS = 2**14  # patches processed at a time
 
 
 def sample_size(wanted: int, length: int) -> int:
-    """How many patches of `length` numbers are sampled: as many as wanted, or as memory is granted."""
+    """How many patches of `length` numbers are sampled: as many as wanted, within the memory limit."""
     return min(wanted, LARGEST_SAMPLE // length)
 
 
 def share(number: int, images: int, patches: int) -> int:
-    """How many of all patches come from image `number`: the same from each, give or take one."""
+    """How many of all patches come from image `number`: an equal share, give or take one."""
     return (number + 1) * patches // images - number * patches // images
 
 
 def sampled(volume: np.ndarray, size: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` different patches of a volume H x W x C (all where there are fewer): (count, height * width * C)."""
+    """`count` patches at distinct positions of a volume H x W x C, or all: (count, height * width * C)."""
     height, width = volume.shape[0] - size[0] + 1, volume.shape[1] - size[1] + 1
     if height < 1 or width < 1:
         raise BadInput(f"a volume of {volume.shape[0]}x{volume.shape[1]} has no patch of {size[0]}x{size[1]}")
@@ -37,7 +37,7 @@ def sampled(volume: np.ndarray, size: tuple[int, int], count: int, rng: np.rando
 
 
 class Sample:
-    """Patches that are collected from images in their order."""
+    """Collects patches of images in order."""
 
     def __init__(self) -> None:
         self._pieces: list[np.ndarray] = []
@@ -56,8 +56,8 @@ class Sample:
         return patches
 
 
-def different(patches: np.ndarray, order: Sequence[int] | np.ndarray | None = None) -> Iterator[int]:
-    """The indices into `order` of the patches (N, D) that none before them in it equals."""
+def distinct(patches: np.ndarray, order: Sequence[int] | np.ndarray | None = None) -> Iterator[int]:
+    """Indices into `order` of the patches (N, D) that are not duplicates of an earlier one."""
     seen: set[bytes] = set()
     for index, number in enumerate(range(len(patches)) if order is None else order):
         content = hashlib.blake2b((patches[number] + np.float32(0)).data, digest_size=16).digest()  # -0 is 0
@@ -67,7 +67,7 @@ def different(patches: np.ndarray, order: Sequence[int] | np.ndarray | None = No
 
 
 def normalise_contrast(patches: np.ndarray, eps: float) -> None:
-    """In place: p = (p - mean p) / sqrt(var p + eps) for each row p, as `kernels.clusters` does it."""
+    """p = (p - mean p) / sqrt(var p + eps) for each row p, in place, as `kernels.clusters` does it."""
     for first in range(0, len(patches), ROWS):
         piece = patches[first : first + ROWS].astype(np.float64)
         mean = piece.mean(axis=1, keepdims=True)
@@ -89,6 +89,6 @@ def zca(patches: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def whiten(patches: np.ndarray, mean: np.ndarray, matrix: np.ndarray) -> None:
-    """In place: p = (p - mean) W."""
+    """p = (p - mean) W, in place."""
     for first in range(0, len(patches), ROWS):
         patches[first : first + ROWS] = (patches[first : first + ROWS] - mean) @ matrix

@@ -1,4 +1,4 @@
-"""Moments of the channels of many volumes, one volume after another: memory does not grow with their number."""
+"""Streaming moments of the channels of many volumes, in constant memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-PIECE = 2**20  # float64 numbers of a volume that are looked at together
+PIECE = 2**20  # float64 numbers processed at a time
 
 
 class PartialMoments(NamedTuple):
-    """`positions`, their number, the mean of each channel, and the sums of products of the differences from it.
+    """The number of positions, the mean of each channel, and sums of products of deviations from it.
 
     `second` is (C, C) for a covariance, (C,) for variances, and zeros where only the mean is wanted.
     """
@@ -20,7 +20,7 @@ class PartialMoments(NamedTuple):
     second: np.ndarray
 
     def merged(self, other: PartialMoments) -> PartialMoments:
-        """T. Chan, G. Golub, R. LeVeque 1983: no digits are lost, however far the mean is from zero."""
+        """Numerically stable for means far from zero (T. Chan, G. Golub, R. LeVeque 1983)."""
         count = self.positions + other.positions
         apart = other.mean - self.mean
         products = np.outer(apart, apart) if self.second.ndim == 2 else apart * apart
@@ -34,7 +34,7 @@ def partial_moments(volume: np.ndarray, order: str) -> PartialMoments:
     rows = volume.reshape(-1, channels)
     step = max(1, PIECE // channels)
     if order == "covariance":
-        step = max(step, channels)  # else adding up matrices takes longer than their products
+        step = max(step, channels)  # else adding the matrices takes longer than computing them
     total: PartialMoments | None = None
     for first in range(0, len(rows), step):
         piece = rows[first : first + step].astype(np.float64)
@@ -48,15 +48,15 @@ def partial_moments(volume: np.ndarray, order: str) -> PartialMoments:
 
 
 def piece_of(volume: np.ndarray, order: str) -> PartialMoments | np.ndarray:
-    """What `StreamedMoments.add` takes of a volume: its moments, or the volume itself where that is the smaller."""
+    """What `StreamedMoments.add` takes: the moments of a volume, or the volume itself if that is smaller."""
     height, width, channels = volume.shape
     return volume.copy() if order == "covariance" and height * width < channels else partial_moments(volume, order)
 
 
 class StreamedMoments:
-    """What `layers.affine.Moments` is of a batch, of everything that was added.
+    """`layers.affine.Moments` of everything added, instead of a batch.
 
-    Volumes of fewer positions than channels are gathered first: the covariance of each would be far larger than it.
+    Volumes with fewer positions than channels are gathered first, since their covariance is far larger than they are.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class StreamedMoments:
         self._channels: int | None = None
 
     def add(self, piece: PartialMoments | np.ndarray) -> None:
-        """Pieces are added in one order, so that the result does not depend on who computed them when."""
+        """Pieces must be added in a fixed order, so that the result does not depend on threads."""
         channels = len(piece.mean) if isinstance(piece, PartialMoments) else piece.shape[2]
         if self._channels not in (None, channels):
             raise ValueError(f"{channels} channels, and the images before have {self._channels}")

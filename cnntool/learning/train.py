@@ -1,7 +1,7 @@
 """Training a classifier: epochs of steps, the best one kept, a checkpoint after each.
 
-All that is drawn at random follows from the seed and the numbers of the epoch and the step, so that training which was
-stopped and resumed reaches the same bits as training that was not, with any number of threads.
+All random numbers follow from the seed and the numbers of epoch and step, so training that was stopped and resumed
+ends bit-identical to training that was not, with any number of threads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.geometry import Shape
 
 DEFAULT_RATES = {"sgd": 0.05, "adam": 0.003}
-EVALUATED = 256  # images at a time when nothing is learned
+EVALUATED = 256  # images of a batch in evaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,17 +51,17 @@ class Options:
 
 
 class Watcher(Protocol):
-    """Who is told how training goes."""
+    """Observes the progress of training."""
 
     def batch(self, epoch: int, done: int, total: int, loss: float, accuracy: float) -> None: ...
     def epoch(self, row: dict[str, Any], best: bool) -> None: ...
 
 
 class Trainer:
-    """Trains the arrays of a graph on labelled images. `arrays` are the present ones, `best` those to keep.
+    """Trains the arrays of a graph on labelled images. `arrays` are the current ones, `best` those to keep.
 
     `labels`: one of 0 .. K - 1 an image, where K is the number of the network's outputs, and `classes` their names.
-    `contents`: digests of what is trained on and from, by which a checkpoint tells other training.
+    `contents`: digests of the data and the initial arrays, by which a checkpoint recognises its training run.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Trainer:
 
     @one_blas_thread()
     def run(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:
-        """All epochs that are left. `finished(best)` is called after each, for whoever saves the model."""
+        """Runs the remaining epochs; calls `finished(best)` after each, so that the model can be saved."""
         while len(self.history) < self.options.epochs and not self.stalled:
             row = self.epoch(len(self.history) + 1, watcher)
             best = self.usable(row) and (self.best is None or merit(row) > merit(self.history[self.best_epoch - 1]))
@@ -107,19 +107,19 @@ class Trainer:
             )
 
     def usable(self, row: dict[str, Any]) -> bool:
-        """Whether what an epoch has left may be the model at all."""
+        """Whether the arrays after an epoch may become the model."""
         losses = (row["loss"], row.get("validation_loss", 0.0))
         arrays = (array for node in self.arrays for array in node.values())
         return all(map(math.isfinite, losses)) and all(np.isfinite(array).all() for array in arrays)
 
     @property
     def stalled(self) -> bool:
-        """Whether so many epochs in a row were no better that training stops early."""
+        """Whether enough epochs in a row brought no improvement to stop early."""
         patience = self.options.early_stop
         return bool(patience) and len(self.history) - self.best_epoch >= patience
 
     def epoch(self, number: int, watcher: Watcher) -> dict[str, Any]:
-        """One pass over the training images in an order of its own; returns the row of the history."""
+        """One pass over the training images in random order; returns the row of the history."""
         options, begun = self.options, time.perf_counter()
         order = np.random.default_rng([options.seed, number]).permutation(self.training)
         pieces = batches(order, options.batch_size)
@@ -147,7 +147,7 @@ class Trainer:
         return row | {"seconds": seconds, "images_per_second": done / seconds}
 
     def evaluate(self, indices: np.ndarray) -> tuple[float, float]:
-        """Mean loss and accuracy of some of the images, as the saved model would see them."""
+        """Mean loss and accuracy on some of the images, in inference."""
         graph = self.network.graph
         scores = Graph(graph.nodes, graph.marks, scores_of(graph))
         plan = Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)
@@ -161,13 +161,13 @@ class Trainer:
 
 
 def share_of_rate(options: Options, step: int, steps: int) -> float:
-    """What part of the learning rate a step takes: the schedule's, and while it warms up less."""
+    """The factor of the learning rate at a step: the schedule, with a linear warm-up."""
     warm = options.warmup * steps
     return SCHEDULES[options.schedule](step / steps) * (min(1.0, (step + 1) / warm) if warm else 1.0)
 
 
 def merit(row: dict[str, Any]) -> tuple[float, float]:
-    """What makes an epoch better: accuracy, and of equal ones the loss; on the images held back, if there are any."""
+    """The order of epochs: by accuracy, then by loss, on validation images if there are any."""
     prefix = "validation_" if "validation_loss" in row else ""
     return row[f"{prefix}accuracy"], -row[f"{prefix}loss"]
 

@@ -1,4 +1,4 @@
-"""The JSON that heads of models hold."""
+"""JSON in the head of a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def parsed_json(text: str) -> Any:
-    """The value of a JSON text, without the infinities and NaN that Python would take."""
+    """The value of a JSON text; refuses infinities and NaN, which Python accepts."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} in its JSON")

@@ -1,6 +1,6 @@
-"""A model as `.npz`: its head as arrays beside those of the layers, stored without compression.
+"""Models as `.npz`: the head as arrays beside those of the layers, uncompressed.
 
-What is stored has as many bytes in memory as on disk, so no small file can grow large; compressed members are refused.
+Compressed members are refused, so a model takes no more memory than its file has bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LARGEST_HEAD = 2**26  # bytes of one of these
 
 
 def head_of(file: ArrayFile) -> dict[str, Any]:
-    """The entries that are no arrays of layers, as plain values; those that are missing are left out."""
+    """The entries beside the arrays of layers, as plain values; missing ones are left out."""
     there = set(file.names())
     values = {name: _value(file, name) for name in HEAD if name in there}
     if isinstance(values.get("preparation"), str):
@@ -36,7 +36,7 @@ def _value(file: ArrayFile, name: str) -> Any:
 
 
 def write(file: IO[bytes], values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """The same values give the same bytes."""
+    """Writes deterministically: equal values give equal bytes."""
     head = {
         "format": np.array(values["format"]),
         "words": np.array(values["words"], str),

@@ -4,8 +4,8 @@ A model holds `format` (a number), `words` (of the chain), `input_shape` (height
 names, or none), `preparation` (what is done to an image, as JSON) and the arrays, `<row>.<name>` with rows from 1. A
 `.npz` keeps each as an array, a `.safetensors` the first five as one JSON text in its header.
 
-A file is believed in nothing: its words are parsed as a user's are, and what they declare says which arrays there must
-be, of which shapes. An array is read once that fits, so a model never takes more memory than its file has bytes.
+Files are not trusted: the words are parsed like a user's, and the declared layers determine which arrays must be there,
+and their shapes. An array is read only after that check, so a model never takes more memory than its file has bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXPECTED = "expected a model that `cnntool fit`, `cnntool train` or Pipeline.sav
 
 @dataclass
 class Head:
-    """What a model holds besides arrays. `preparation` is known to the images alone; here it is a plain object."""
+    """What a model holds besides arrays. `preparation` is interpreted by `images` only; here it is plain JSON."""
 
     words: list[str]
     input_shape: Shape
@@ -41,11 +41,11 @@ class Head:
 
 
 class SavedModel:
-    """A model that is being read: its head at once, its arrays when the graph of its words is known."""
+    """A model being read: its head first, its arrays once the graph of its words is known."""
 
     def __init__(self, file: ArrayFile, kind: str) -> None:
         self._file = file
-        beside: tuple[str, ...] = ()  # what stands beside the arrays
+        beside: tuple[str, ...] = ()  # entries beside the arrays
         if kind == ".npz":
             from cnntool.models.npz import HEAD as beside
             from cnntool.models.npz import head_of
@@ -55,7 +55,7 @@ class SavedModel:
         self._names = [name for name in file.names() if name not in beside]
 
     def arrays(self, graph: Graph) -> list[Arrays]:
-        """The arrays of each node, every one of the shape that its layer declares."""
+        """The arrays of each node, with the shapes that its layer declares."""
         shapes = graph.shapes(self.head.input_shape)
         there = {name: self._header(name).shape for name in self._names}
         found: list[Arrays] = [{} for _ in graph.nodes]
@@ -79,10 +79,10 @@ class SavedModel:
 
 
 def expected_arrays(layer: Layer, number: int, shape: Shape, there: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Those arrays of a layer that the file must have, or may leave out and has not."""
+    """The arrays of a layer that the file must hold, and optional ones that it holds."""
     wanted = layer.parameter_shapes(shape)
     buffers = layer.buffer_shapes(shape)
-    # statistics that are taken from each image are not there, neither one nor the other
+    # statistics computed for each image are not stored
     if not layer.statistics or any(f"{number + 1}.{name}" in there for name in buffers):
         wanted = wanted | buffers
     for name in list(wanted):
@@ -94,7 +94,7 @@ def expected_arrays(layer: Layer, number: int, shape: Shape, there: dict[str, An
 
 
 def checked_head(values: dict[str, Any]) -> Head:
-    """The head, with every value of the type that it should have."""
+    """The head; raises if a value is missing or of the wrong type."""
     version = values.get("format")
     if type(version) is not int:
         raise CnntoolError("it does not say which `format` it has")
@@ -116,7 +116,7 @@ def checked_head(values: dict[str, Any]) -> Head:
 
 @contextlib.contextmanager
 def open_model(path: PathLike) -> Iterator[SavedModel]:
-    """A model to read. Whatever is wrong with the file, in the block too, becomes one CnntoolError that names it."""
+    """Opens a model. Any error in the file, also within the block, becomes a CnntoolError that names it."""
     name, kind = os.fspath(path), suffix_of(path)
     with telling(name, EXPECTED, "damaged, or no model"):
         try:
@@ -129,7 +129,7 @@ def open_model(path: PathLike) -> Iterator[SavedModel]:
 def save_model(path: PathLike, head: Head, arrays: Sequence[Arrays]) -> None:
     """Writes a model, `arrays` one set a row. Raises CnntoolError.
 
-    Killed at any moment, it leaves the old file or the new one under the name.
+    Writes atomically: a process killed at any moment leaves the old file or the new one.
     """
     import numpy as np
 
@@ -152,7 +152,7 @@ def save_model(path: PathLike, head: Head, arrays: Sequence[Arrays]) -> None:
 
 
 def layers_of_rows(layers: Sequence[Layer], rows: int) -> list[Layer]:
-    """The layers up to that row; `mark` and `from` have none."""
+    """The layers up to that row, not counting `mark` and `from`."""
     from cnntool.layers.branches import From, Mark
 
     indices = [index for index, layer in enumerate(layers) if not isinstance(layer, Mark | From)]
@@ -160,7 +160,7 @@ def layers_of_rows(layers: Sequence[Layer], rows: int) -> list[Layer]:
 
 
 def words_without_files(layers: Sequence[Layer]) -> list[str]:
-    """The words for a model: the arrays of files that layers name are in the model itself."""
+    """The words for a model, which holds the arrays of files that layers name."""
     return [word for layer in layers for word in layer.without_files().words()]
 
 

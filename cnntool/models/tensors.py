@@ -1,7 +1,7 @@
-"""A model as `.safetensors`. The package of that name writes it; to read one, none is needed.
+"""Models as `.safetensors`. The package of that name writes them; reading needs no package.
 
-The header's `__metadata__` is a table of texts. It has one entry, `cnntool`, with the head as JSON: the package writes
-several entries in no fixed order, and equal models should be equal files.
+The header's `__metadata__` has one entry, `cnntool`, with the head as JSON: the package writes several entries in no
+fixed order, and equal models should give equal files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def package() -> Any:
 
 
 def head_of(file: ArrayFile) -> dict[str, Any]:
-    """The entries that are no arrays of layers, as plain values; those that are missing are left out."""
+    """The entries beside the arrays of layers, as plain values; missing ones are left out."""
     head = parsed_json(file.metadata().get(ENTRY, "{}"))
     if not isinstance(head, dict):
         raise ValueError("its metadata are no object")

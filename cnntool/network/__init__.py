@@ -1,1 +1,1 @@
-"""What a network is: the graph of layers, its summary, its parameters, and how other tools count its cost."""
+"""Networks: the graph of layers, its summary, its parameters, and the cost conventions of other tools."""

@@ -1,6 +1,6 @@
-"""What other tools count as the cost of a layer. Ours: the multiply-adds of convolutions and full connections, no bias.
+"""The cost of a layer as other tools count it. Ours: multiply-adds of convolutions and full connections, no biases.
 
-Each rule gives the number that the tool prints for one image, whatever it calls it. Checked on ResNet-50 at 224x224:
+Each function gives the number that the tool prints for one image, whatever its name. Checked on ResNet-50 at 224x224:
 torch's FlopCounterMode, torchinfo 1.8.0, fvcore 0.1.5, ptflops 0.7.5, thop 0.1.1.
 """
 

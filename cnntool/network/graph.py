@@ -1,4 +1,4 @@
-"""A network is a graph: a chain of layers where each takes the one before, and branches where marks say so."""
+"""Networks as graphs: a chain in which each layer takes the output of the one before, with branches at marks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from cnntool.layers.base import Layer
 from cnntool.limits import MOST_LAYERS
 from cnntool.steps.geometry import Shape
 
-INPUT = -1  # the number of the network's input, where nodes have 0, 1, ...
+INPUT = -1  # the number of the network's input; nodes are numbered from 0
 
 
 class Node(NamedTuple):
-    """A layer, and where its volumes come from."""
+    """A layer and the sources of its inputs."""
 
     layer: Layer
     inputs: tuple[int, ...]  # numbers of nodes, or INPUT
 
 
 class Graph:
-    """Nodes in an order in which each comes after its inputs; `output` is the node whose volume is the result."""
+    """Nodes in topological order; `output` is the node whose volume is the result."""
 
     def __init__(self, nodes: list[Node], marks: dict[str, int], output: int) -> None:
         self.nodes, self.marks, self.output = nodes, marks, output
@@ -48,7 +48,7 @@ class Graph:
         return sorted(wanted - {INPUT})
 
     def shapes(self, input_shape: Shape) -> dict[int, Shape]:
-        """The shape of each needed node's volume, and of the input; a CnntoolError names the layer that cannot be."""
+        """The output shape of each needed node, and of the input; a CnntoolError names the layer that does not fit."""
         found = {INPUT: input_shape}
         for number in self.needed():
             layer, inputs = self.nodes[number]
@@ -73,7 +73,7 @@ class named:
 
 
 def connect(layers: Sequence[Layer]) -> Graph:
-    """The graph of a chain: `mark` and `from` say what is connected, and are no nodes themselves."""
+    """The graph of a chain; `mark` and `from` only connect, and are not nodes."""
     from cnntool.layers.branches import From, Mark
 
     if len(layers) > MOST_LAYERS:

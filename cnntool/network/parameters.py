@@ -10,9 +10,9 @@ from cnntool.limits import LARGEST_BORDERED, check_memory
 from cnntool.network.graph import Graph, named
 from cnntool.steps.geometry import Shape
 
-# What stands between a convolution and the activation that decides how it is initialised.
+# Layers skipped between a convolution and the activation that determines its initialisation.
 TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}
-MOSTLY_BORDER = 16  # times the volume itself
+MOSTLY_BORDER = 16  # size of a padded volume, in sizes of the volume
 
 
 class Parameters:
@@ -48,7 +48,7 @@ class Parameters:
         return arrays
 
     def _rectified(self, number: int) -> bool:
-        """Whether a rectifier comes next after this node, past layers that only rescale."""
+        """Whether a ReLU follows this node, skipping layers that only rescale."""
         for later in range(number + 1, len(self.graph.nodes)):
             layer, inputs = self.graph.nodes[later]
             if inputs[0] == number:
@@ -59,7 +59,7 @@ class Parameters:
 
 
 def check_parameters(graph: Graph, shapes: dict[int, Shape]) -> None:
-    """Refuses parameters that the machine cannot hold before any of them is drawn; `shapes` as `Graph.shapes`."""
+    """Refuses parameters that do not fit into memory before any is drawn; `shapes` from `Graph.shapes`."""
     total = 0
     for number in graph.needed():
         layer, inputs = graph.nodes[number]

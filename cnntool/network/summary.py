@@ -1,4 +1,4 @@
-"""The shape calculator: for each layer its shapes, parameters, cost and receptive field, without a pixel."""
+"""The shape calculator: shapes, parameters, cost and receptive field of each layer, from integers alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cnntool.steps.geometry import Shape
 
 
 class Field(NamedTuple):
-    """What one position sees along one axis, in pixels of the network's input.
+    """The receptive field along one axis, in pixels of the network's input.
 
-    `size`: from the first pixel to the last; `jump`: from one position to the next; `center`: of the first position.
+    `size` of one position's field, `jump` between fields of neighbouring positions, `center` of the first field.
     """
 
     size: int = 1

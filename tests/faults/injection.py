@@ -44,7 +44,7 @@ def call(line: str) -> Result:
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO()), out, err
-    locks._looked_through.clear()
+    locks._scanned.clear()
     try:
         code = main(line.split())
     finally:
