@@ -1,7 +1,7 @@
-"""The algorithms of convolution: what each can do, what it costs, and the choice among them.
+"""The algorithms of convolution: their applicability, their cost, and the choice among them.
 
-A `Convolution` says what is to be computed; an algorithm answers with a step that says how. The choice is by the time
-that each would take, estimated from its arithmetic and the share of the peak that it was measured to reach.
+A `Convolution` says what to compute; an algorithm returns a step that says how. The choice is by estimated time: the
+arithmetic of each algorithm, and the share of peak performance that it was measured to reach.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cnntool.steps.step import Convolution, Step, Windowed
 
 
 class Algorithm(NamedTuple):
-    """`fits`: whether it can compute the convolution; `cost`: multiply-adds at the peak that take as long; `step`."""
+    """`fits`: whether it supports the convolution; `cost`: its time in multiply-adds at peak; `step`."""
 
     fits: Callable[[Convolution], bool]
     cost: Callable[[Convolution], float]
@@ -32,12 +32,12 @@ ALGORITHMS = {
 
 
 def costs_of(convolution: Convolution, among: Collection[str] = ALGORITHMS) -> dict[str, float]:
-    """The cost by each of the algorithms that can compute the convolution."""
+    """The cost of each algorithm that supports the convolution."""
     return {name: ALGORITHMS[name].cost(convolution) for name in among if ALGORITHMS[name].fits(convolution)}
 
 
 def choose(step: Step, forced: str = "auto") -> Step:
-    """Any other step as it is; a convolution by the fastest algorithm, or by the forced one where it fits."""
+    """The step of the fastest algorithm for a convolution, or of the forced one if it fits; other steps unchanged."""
     if not isinstance(step, Convolution):
         return step
     costs = costs_of(step)

@@ -1,6 +1,6 @@
-"""Convolution of whole batches in training, and its gradients: each image is laid on a canvas with its border.
+"""Convolution of batches in training, and its gradients. Each image is first copied to a zero-padded canvas.
 
-The algorithm of all three is the cheapest of those that have kernels for batches.
+All three use the cheapest of the algorithms that have kernels for batches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WITH_BATCHES = ("direct", "depthwise", "winograd")
 
 
 class Canvas(NamedTuple):
-    """Zeros of `size`, on which the pixels of an image lie `spread` apart, from `corner` on."""
+    """A zeroed array of `size` with the pixels of an image `spread` apart, beginning at `corner`."""
 
     size: Pair
     corner: Pair
@@ -30,7 +30,7 @@ class Canvas(NamedTuple):
 
 
 def by_tiles(convolution: Convolution) -> bool:
-    """Whether Winograd's algorithm is the cheapest; its kernels for batches know 3x3 filters of many channels only."""
+    """Whether Winograd is the cheapest; its kernels for batches support only 3x3 filters with many channels."""
     costs = costs_of(convolution, WITH_BATCHES)
     plain = (convolution.window.kernel_size, convolution.window.stride) == ((3, 3), (1, 1))
     return plain and not few_fits(convolution) and min(costs, key=costs.__getitem__) == "winograd"
@@ -52,7 +52,7 @@ def bordered(convolution: Convolution) -> Canvas:
 
 
 def input_gradient(d_output: np.ndarray, convolution: Convolution, training: Training) -> np.ndarray:
-    """d_output, its pixels a stride apart on a canvas, convolved with the turned filters."""
+    """Convolves d_output, spread by the stride on a canvas, with the rotated filters."""
     (kh, kw), stride, (dy, dx), (top, left, _, _) = convolution.window
     height, width, _ = convolution.input_shape
     d_input = training.array("d_input", (len(d_output), *convolution.input_shape))
@@ -96,7 +96,7 @@ def on_canvas(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: 
 def weight_gradient(
     batch: np.ndarray, d_output: np.ndarray, convolution: Convolution, training: Training
 ) -> np.ndarray:
-    """Each thread sums over blocks of images of its own; the sums are added in order."""
+    """Each block of images has a sum of its own; the sums are added in order."""
     canvas, shape, groups = bordered(convolution), convolution.weight.shape, convolution.groups
     if by_tiles(convolution):
         return tiles_gradient(batch, d_output, canvas, shape, training)

@@ -14,13 +14,13 @@ def is_depthwise(convolution: Convolution) -> bool:
 
 
 def depthwise_cost(convolution: Convolution) -> float:
-    """Bound by reading the input from the first cache, two reads for a multiply-add."""
+    """Bound by L1 reads of the input, two for each multiply-add."""
     channels, lanes = convolution.output_shape[2], kernels.vectors.LANES
     return macs(convolution) * -(-channels // lanes) * lanes / channels / 0.4
 
 
 def depthwise_step(convolution: Convolution) -> Windowed:
-    """Directly; 3x3 filters by a kernel of their own, which needs no copy with a border."""
+    """Direct; 3x3 filters have a special kernel that needs no padded copy."""
     (kh, kw), (sy, sx), (dy, dx), _ = convolution.window
     _, columns, channels = convolution.output_shape
     packed = np.ascontiguousarray(convolution.weight.reshape(kh, kw, channels), np.float32)

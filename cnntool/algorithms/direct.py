@@ -1,4 +1,4 @@
-"""Direct convolution by the register tile, and what all algorithms share."""
+"""Direct convolution by the register tile, and helpers of all algorithms."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from cnntool import kernels
 from cnntool.steps.step import Added, Band, Call, Convolution, Corner, Part, Rectifier, Windowed
 
-CACHE = 512 * 1024  # bytes of filters that stay in the second cache
-FAIR_PIXELS = 200  # of a band, if the filters do not stay there
-WAY = 4096  # bytes of one way of the first cache
+CACHE = 512 * 1024  # bytes of filters that stay in the L2 cache
+FAIR_PIXELS = 200  # of a band, if the filters exceed it
+WAY = 4096  # bytes of one way of the L1 cache
 
 
 def macs(convolution: Convolution) -> float:
@@ -18,25 +18,24 @@ def macs(convolution: Convolution) -> float:
 
 
 def direct_cost(convolution: Convolution) -> float:
-    """The register tile: whole blocks of channels, and of pixels at the end of a row."""
+    """Multiply-adds of the register tile, with channels rounded up to whole vectors."""
     vectors, per_group = kernels.vectors, convolution.output_shape[2] // convolution.groups
     lanes = -(-per_group // vectors.LANES) * vectors.LANES
     return macs(convolution) * lanes / per_group / 0.9 + reading_cost(4 * convolution.weight.size)
 
 
 def reading_cost(filter_bytes: float, times: float = 1) -> float:
-    """Of filters that do not stay in the second cache: at first from memory, where those of a network lie, then from
-    the third."""
+    """The cost of reading filters that exceed the L2 cache: the first time from memory, then from the L3 cache."""
     return (3 + 0.5 * (times - 1)) * filter_bytes if filter_bytes > CACHE else 0
 
 
 def lower_bound(convolution: Convolution, *, adds: bool = False) -> np.float32:
-    """What a kernel raises its results to; `adds`: it adds the second volume by itself."""
+    """The lower bound of a kernel's results: 0 for a fused ReLU; `adds`: the kernel also adds the residual."""
     return np.float32(0 if convolution.rectified and (adds or not convolution.adds) else -np.inf)
 
 
 def epilogue(convolution: Convolution, target: Corner, band: Band, *, clamps: bool = False) -> list[Call]:
-    """What is left to do behind a kernel that does not add; `clamps`: but raises its results to `lower_bound`."""
+    """The residual and ReLU after a kernel that does not add; `clamps`: it applies `lower_bound` itself."""
     calls: list[Call] = []
     if band.second is not None:
         added = Added(convolution.output_shape, convolution.output_shape, kernels.pointwise.add_forward)
@@ -48,7 +47,7 @@ def epilogue(convolution: Convolution, target: Corner, band: Band, *, clamps: bo
 
 
 class Product:
-    """Rows of pixels times a matrix (in, out), plus a bias: a 1x1 convolution by the register tile."""
+    """Pixels times a matrix (in, out), plus a bias: a 1x1 convolution by the register tile."""
 
     def __init__(self, matrix: np.ndarray, bias: np.ndarray | None) -> None:
         self.inputs, self.outputs = matrix.shape
@@ -56,7 +55,7 @@ class Product:
         self.bias = kernels.convolution.pack_bias(bias, self.outputs, 1)
 
     def call(self, x: np.ndarray, target: Corner, rows: int, columns: int) -> Call:
-        """`x`: (rows, columns, in), behind which the tile may read `vectors.PIXELS` pixels more."""
+        """`x`: (rows, columns, in); the tile may read `vectors.PIXELS` pixels beyond its end."""
         convolution = kernels.convolution
         return convolution.conv_direct_forward, (
             x, 0, self.weight, self.bias, *target, rows, columns,
@@ -75,8 +74,8 @@ def direct_step(convolution: Convolution) -> Windowed:
     offset = tile.pack_bias(convolution.bias, out_channels, groups)
     forward, low = tile.conv_direct_forward, lower_bound(convolution, adds=True)
     point = (kh, kw) == (1, 1) and not any(padding)
-    # pixels that lie a multiple of a way apart push each other out of the first cache: 14x14x1024 -> 256 took 1.22 ms,
-    # and 0.93 when they are gathered a line farther apart
+    # Pixels a multiple of a cache way apart conflict in the L1 cache: 14x14x1024 -> 256 took 1.22 ms, and 0.93 after
+    # gathering them with one more cache line between them.
     gathers = point and groups == 1 and ((sy, sx) != (1, 1) or 4 * in_channels % WAY == 0)
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
@@ -90,7 +89,7 @@ def direct_step(convolution: Convolution) -> Windowed:
             x, x_row, strides = pixels, 0, (1, 1)
         width = columns
         if point and strides == (1, 1) and x.shape[1] == out.shape[1] == columns:
-            # rows without border are one long row, with one tail of a tile instead of many
+            # Rows without padding are one long row, with one partial tile instead of one a row.
             x, out = (v[row : row + rows].reshape(1, rows * columns, -1) for v, row in ((x, x_row), (out, out_row)))
             x_row = out_row = 0
             if second is None:
@@ -103,7 +102,7 @@ def direct_step(convolution: Convolution) -> Windowed:
         last = low, *blocks_of(convolution, part), added, added_row
         return [*before, (forward, (*where, kh, kw, *strides, dy, dx, *channels, *last))]
 
-    # filters that do not stay in the second cache are read from farther away by each band
+    # Every band reads filters that exceed the L2 cache from the L3 cache.
     fair_rows = -(-FAIR_PIXELS // columns) if packed.nbytes > CACHE else 1
     return Windowed(
         convolution.input_shape, convolution.output_shape, convolution.window, calls,
@@ -112,7 +111,7 @@ def direct_step(convolution: Convolution) -> Windowed:
 
 
 def blocks_of(convolution: Convolution, part: Part) -> tuple[int, int]:
-    """The blocks of output channels of one part of the filters."""
+    """The range of blocks of output channels in a part of the filters."""
     blocks = convolution.groups * -(-convolution.output_shape[2] // convolution.groups // kernels.convolution.BLOCK)
     return blocks * part.number // part.of, blocks * (part.number + 1) // part.of
 

@@ -10,13 +10,13 @@ from cnntool import kernels
 from cnntool.algorithms.direct import direct_step, epilogue, float_bias
 from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed, run_calls
 
-LARGEST_BAND = 2**27  # bytes of the rows of outputs that one row of tiles makes, which a band must hold
-FEW_ROWS = 40  # of a tile, from which none is spared
-SIZES = (32, 64, 128)  # of a tile's side; larger ones leave the second cache
+LARGEST_BAND = 2**27  # bytes of the outputs of one row of tiles, which a band must hold
+FEW_ROWS = 40  # of a tile; shorter ones are not cut to a multiple of 4
+SIZES = (32, 64, 128)  # of a tile's side; larger ones exceed the L2 cache
 # Transforms err by up to 3e-7 of the tile's root mean square, also where a window sees only small values. A tile where
 # both of these times the largest value of a window are exceeded is not transformed; 8-bit images stay below the latter.
 LARGEST_RMS, LARGEST_PEAK = 8, 256
-LARGEST = 2.0**60  # of the values that are transformed, far from overflow
+LARGEST = 2.0**60  # of the transformed values, far from overflow
 
 
 def fourier_fits(convolution: Convolution) -> bool:
@@ -34,7 +34,7 @@ def tile_rows(size: int, kernel_height: int) -> int:
 
 
 def fourier_cost_of(convolution: Convolution, size: int) -> float:
-    """5 n log n operations for a transform of n; the spectra of the filters are read from the third cache."""
+    """5 n log n operations for a transform of n; the spectra of the filters are read from the L3 cache."""
     (kh, kw), (height, width, out_channels) = convolution.window.kernel_size, convolution.output_shape
     rows, columns = tile_rows(size, kh), size - kw + 1
     if rows < 1 or columns < 1 or (4 * min(rows, height) * width * out_channels > LARGEST_BAND and size > min(SIZES)):
@@ -55,14 +55,14 @@ def fourier_size(convolution: Convolution) -> int:
 
 
 def fourier_cost(convolution: Convolution) -> float:
-    """A single row of tiles leaves nothing to do for a second thread."""
+    """Counts double for a single row of tiles, which occupies only one thread."""
     size = fourier_size(convolution)
     one_row = convolution.output_shape[0] <= size - convolution.window.kernel_size[0] + 1
     return fourier_cost_of(convolution, size) * (2 if one_row else 1)
 
 
 def _sliding_maximum(values: np.ndarray, count: int) -> np.ndarray:
-    """Of `count` rows each, in a logarithmic number of passes."""
+    """The maximum of `count` rows at each position, in a logarithmic number of passes."""
     span = 1
     while span < count:
         more = min(span, count - span)
@@ -72,7 +72,7 @@ def _sliding_maximum(values: np.ndarray, count: int) -> np.ndarray:
 
 
 ALL_SEE = np.ones((1, 1), np.float32)
-"""In the place of peaks: no window sees nothing but zeros."""
+"""Stands for peaks: every window sees a value other than zero."""
 
 
 def all_windows_see(line: np.ndarray, first: int, channels: int, kernel_size: tuple[int, int], columns: int) -> bool:

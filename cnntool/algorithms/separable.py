@@ -1,10 +1,9 @@
-"""Banks of filters of low rank as sums of products of a column and a row: first along rows, then along columns.
+"""Low-rank filter banks as sums of products of a column and a row: a pass along rows, then one along columns.
 
-Each filter is first split into the parts that are even and odd from left to right. Filters that mirror each other, as
-those of directions 30 and 150 degrees do, are the sum and the difference of the same two parts, which are computed
-once. The singular value decomposition then finds the fewest terms of a part, and equal rows of all terms are shared.
-A Gaussian has one term; a Gabor filter whose envelope is round has two; one with gamma 0.5 about ten, and an oriented
-one of full rank gains nothing.
+Each filter is first split into its even and odd part from left to right. Mirrored filters, such as those of directions
+30 and 150 degrees, are the sum and the difference of the same two parts, which are computed once. A singular value
+decomposition gives the fewest terms of each part, and equal rows are shared by all terms. A Gaussian has one term, a
+Gabor filter with a round envelope two, one with gamma 0.5 about ten; an oriented filter of full rank gains nothing.
 """
 
 from __future__ import annotations
@@ -20,20 +19,21 @@ from cnntool import kernels
 from cnntool.algorithms.direct import epilogue, lower_bound, spare_pixels
 from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
 
-RESIDUE = 1e-6  # of a filter's norm that the terms may leave out
-# Bands of so many tiles, for neighbouring bands both go along the rows that they share: 8 filters 15x15 of 8192x8192
-# took 8.4 s by bands of one row, 2.4 by 4 tiles, 1.05 by 8 and by 16; but of outputs that stay in the third cache.
+RESIDUE = 1e-6  # of a filter's norm that the terms may neglect
+# Tiles of a band: neighbouring bands both compute the row pass of the rows that they share. 8 filters 15x15 of
+# 8192x8192 took 8.4 s in bands of one row, 2.4 with 4 tiles, 1.05 with 8 and with 16. The outputs should stay in the L3
+# cache.
 FAIR_TILES, FAIR_BYTES = 8, 2**25
-LARGEST_EXACT, MOST_TERMS = 128, 128  # a side whose terms are all found; terms that are looked for beyond it
+LARGEST_EXACT, MOST_TERMS = 128, 128  # a side up to which all terms are found; terms searched for beyond it
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
 
 
 class TooManyTerms(Exception):
-    """A large filter is not the sum of few products: other algorithms are faster."""
+    """A large filter has too high a rank: other algorithms are faster."""
 
 
 class Factors(NamedTuple):
-    """A bank as the kernel takes it apart; `kernels.separable.conv_separable_forward` tells what each array holds."""
+    """The arrays of a factored bank; see `kernels.sources.separable.conv_separable_forward`."""
 
     blocks: np.ndarray
     row_taps: np.ndarray
@@ -46,12 +46,12 @@ class Factors(NamedTuple):
 
 
 class Directions:
-    """Vectors of which none is a multiple of another."""
+    """A set of unit vectors, none a multiple of another."""
 
     def __init__(self, size: int) -> None:
         self._room = np.zeros((4, size))
         self._count = 0
-        # Multiples of a vector have the same part along any ray: few need be compared, of thousands of filters.
+        # Multiples have the same normalised projection on a fixed ray, so that few of thousands need be compared.
         self._ray = np.random.default_rng(0).standard_normal(size)
         self._ray /= np.linalg.norm(self._ray)
         self._along = np.zeros(4)
@@ -61,15 +61,15 @@ class Directions:
         return self._room[: self._count]
 
     def find(self, vector: np.ndarray, tolerance: float) -> tuple[int, float]:
-        """The number of the unit whose multiple the vector is, but for a rest of norm `tolerance`, and the factor."""
+        """The index of the unit vector that `vector` is a multiple of, within `tolerance`, and the factor; adds new ones."""
         norm = float(np.linalg.norm(vector))
         along = abs(float(self._ray @ vector)) / norm
         near = np.flatnonzero(np.abs(self._along[: self._count] - along) <= 2 * tolerance / norm + 1e-12)
         if len(near):
             factors = self.units[near] @ vector
-            place = int(np.abs(factors).argmax())
-            if np.linalg.norm(vector - factors[place] * self.units[near[place]]) <= tolerance:
-                return int(near[place]), float(factors[place])
+            best = int(np.abs(factors).argmax())
+            if np.linalg.norm(vector - factors[best] * self.units[near[best]]) <= tolerance:
+                return int(near[best]), float(factors[best])
         if self._count == len(self._room):
             self._room = np.concatenate([self._room, np.zeros_like(self._room)])
             self._along = np.concatenate([self._along, np.zeros_like(self._along)])
@@ -79,12 +79,12 @@ class Directions:
 
 
 def factors_of(convolution: Convolution) -> Factors | None:
-    """The factors of a step's filters; None for large ones that have many terms."""
+    """The factors of a convolution's filters; None for large ones with many terms."""
     filters = np.ascontiguousarray(convolution.weight[:, :, 0].transpose(2, 0, 1), np.float32)
     return _factors(filters.shape, convolution.window.stride[0], filters.tobytes())
 
 
-@functools.lru_cache(maxsize=4)  # weighing an algorithm and preparing it need the same
+@functools.lru_cache(maxsize=4)  # for both the cost and the step
 def _factors(shape: tuple[int, ...], stride_y: int, data: bytes) -> Factors | None:
     try:
         return taken_apart(np.frombuffer(data, np.float32).reshape(shape), stride_y)
@@ -96,54 +96,55 @@ def taken_apart(filters: np.ndarray, stride_y: int) -> Factors:
     """Filters (K, kernel_height, kernel_width) as factors."""
     shape = filters.shape
     parts, rows = Directions(shape[1] * shape[2]), Directions(shape[2])
-    maps: list[list[tuple[int, np.ndarray]]] = []  # of each part the terms: the number of a row, and a column
+    maps: list[list[tuple[int, np.ndarray]]] = []  # the terms of each part: index of a row, and a column
     mixes: list[list[tuple[int, float]]] = []
-    for whole in filters.astype(np.float64):
-        tolerance = RESIDUE * float(np.linalg.norm(whole))
+    for kernel in filters.astype(np.float64):
+        tolerance = RESIDUE * float(np.linalg.norm(kernel))
         mixes.append([])
-        for part in parts_of(whole, tolerance):
+        for part in parts_of(kernel, tolerance):
             number, factor = parts.find(part.ravel(), tolerance)
             mixes[-1].append((number, factor))
             if number == len(maps):
                 maps.append([])
                 for column, row in terms_of(part, tolerance):
-                    place, share = rows.find(row, tolerance / float(np.linalg.norm(column)))
-                    maps[-1].append((place, column * (share / factor)))
+                    row_number, share = rows.find(row, tolerance / float(np.linalg.norm(column)))
+                    maps[-1].append((row_number, column * (share / factor)))
     blocks, row_taps, order = pack_rows(rows.units)
     terms, column_taps = pack_columns([(order[row], column) for terms in maps for row, column in terms], stride_y)
     map_size = kernels.separable.ROWS * kernels.separable.STRIP
     mixes += [[]] * padding(len(mixes))
     return Factors(
-        blocks, row_taps, terms, starts([stride_y * len(each) for each in maps]), column_taps, starts(map(len, mixes)),
+        blocks, row_taps, terms, starts([stride_y * len(entries) for entries in maps]), column_taps,
+        starts(map(len, mixes)),
         np.array([number * map_size for mix in mixes for number, _ in mix], np.int64),
         np.array([factor for mix in mixes for _, factor in mix], np.float32),
     )  # fmt: skip
 
 
-def parts_of(whole: np.ndarray, tolerance: float) -> list[np.ndarray]:
-    """The even and the odd part of a filter, those that are not zero; or the whole if they need more terms.
+def parts_of(kernel: np.ndarray, tolerance: float) -> list[np.ndarray]:
+    """The even and the odd part of a filter, if they are not zero; or the filter itself if that is cheaper.
 
-    A row of a part is half a row's work, its column a column's: the parts may need a third more terms.
+    A symmetric row takes half the work, a column does not, so the parts may need a third more terms.
     """
-    mirrored = whole[:, ::-1]
-    parts = [part for part in ((whole + mirrored) / 2, (whole - mirrored) / 2) if np.linalg.norm(part) > tolerance]
-    if 3 * sum(len(terms_of(part, tolerance)) for part in parts) > 4 * len(terms_of(whole, tolerance)):
-        return [whole]
+    mirrored = kernel[:, ::-1]
+    parts = [part for part in ((kernel + mirrored) / 2, (kernel - mirrored) / 2) if np.linalg.norm(part) > tolerance]
+    if 3 * sum(len(terms_of(part, tolerance)) for part in parts) > 4 * len(terms_of(kernel, tolerance)):
+        return [kernel]
     return parts
 
 
 def terms_of(part: np.ndarray, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The fewest columns and unit rows whose products sum up to `part`, but for a rest of norm `tolerance`."""
+    """The fewest columns and unit rows whose products sum to `part` within `tolerance`."""
     u, s, vt = singular_values(part, tolerance / 10)
     left_out = np.sqrt(np.cumsum(np.square(s[::-1])))[::-1]  # norm without the terms from r on
     return [(u[:, r] * s[r], vt[r]) for r in range(int((left_out > tolerance).sum()))]
 
 
 def singular_values(part: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As numpy's, for a large part of its few largest values only: all but a rest of norm `tolerance`.
+    """The singular value decomposition; for a large part only of the largest values, within `tolerance`.
 
-    What is about zero around the part is cut off. Then its range is found by a few random sums of its columns (N.
-    Halko, P. Martinsson, J. Tropp, "Finding structure with randomness", 2011). All values of 1023x1023 take 2 s.
+    A large part is cropped to its support, and its range found by random projections (N. Halko, P. Martinsson, J.
+    Tropp, "Finding structure with randomness", 2011), since the full decomposition of 1023x1023 takes 2 s.
     """
     if min(part.shape) <= LARGEST_EXACT:
         return np.linalg.svd(part, full_matrices=False)
@@ -172,7 +173,7 @@ def _of_few(part: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray,
 
 
 def support(vector: np.ndarray, tolerance: float | None = None) -> tuple[int, int]:
-    """The piece of a vector outside of which next to nothing of its norm lies."""
+    """The range of a vector outside of which its norm is negligible."""
     if tolerance is None:
         tolerance = RESIDUE * float(np.linalg.norm(vector))
     before, behind = (int((np.sqrt(np.cumsum(np.square(v))) <= tolerance).sum()) for v in (vector, vector[::-1]))
@@ -180,7 +181,7 @@ def support(vector: np.ndarray, tolerance: float | None = None) -> tuple[int, in
 
 
 def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of taps as blocks of rows that are sums of the same folds, the taps, and the new number of each row."""
+    """Rows of taps as blocks of rows that use the same folds; the blocks, their taps, and the new index of each row."""
     together, width = kernels.separable.ROWS, rows.shape[1]
     middle, evens = width % 2, (width + 1) // 2
     right, left = rows[:, width // 2 :], rows[:, :evens][:, ::-1]
@@ -190,12 +191,12 @@ def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for row in taps:
         significant = np.flatnonzero(np.abs(row) > RESIDUE / np.sqrt(width))
         spans.append((int(significant[0]), int(significant[-1]) + 1))
-    # a span begins with the folds that are even or with those that are odd
+    # a span starts at the even or at the odd folds
     spans = [(evens if first >= evens else 0, last) for first, last in spans]
     sequence = sorted(range(len(rows)), key=spans.__getitem__)
     blocks, packed, order = [], [np.zeros(0)], np.zeros(len(rows), np.int64)
     order[sequence] = np.arange(len(rows))
-    place = taps_before = 0
+    rows_before = taps_before = 0
     for first, group in itertools.groupby(sequence, key=lambda row: spans[row][0]):
         members = list(group)
         for start in range(0, len(members), together):
@@ -203,41 +204,41 @@ def pack_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             last = max(spans[row][1] for row in block)
             lines = np.zeros((together, last - first))
             lines[: len(block)] = taps[block, first:last]
-            blocks.append((first, last - first, taps_before, place, len(block)))
+            blocks.append((first, last - first, taps_before, rows_before, len(block)))
             packed.append(lines.ravel())
             taps_before += lines.size
-            place += len(block)
+            rows_before += len(block)
     return np.array(blocks, np.int64).reshape(-1, 5), np.concatenate(packed).astype(np.float32), order
 
 
 def pack_columns(terms: list[tuple[int, np.ndarray]], stride_y: int) -> tuple[np.ndarray, np.ndarray]:
-    """Terms and their taps; with a stride one term for each of the lines' phases."""
+    """Terms and their taps; with a stride, one term for each phase of the lines."""
     shortest = kernels.separable.ROWS
-    packed, entries, place = [np.zeros(0)], [], 0
+    packed, entries, taps_before = [np.zeros(0)], [], 0
     for row, column in terms:
         for phase in range(stride_y):
             taps = column[phase::stride_y]
             first, last = support(taps)
             last = min(len(taps), max(last, first + shortest))
             first = max(0, min(first, last - shortest))
-            entries.append((row, phase + stride_y * first, place, last - first))
+            entries.append((row, phase + stride_y * first, taps_before, last - first))
             packed.append(taps[first:last])
-            place += last - first
+            taps_before += last - first
     return np.array(entries, np.int64).reshape(-1, 4), np.concatenate(packed).astype(np.float32)
 
 
 def starts(lengths: Iterable[int]) -> np.ndarray:
-    """Where each of pieces of these lengths begins, and where the last one ends."""
+    """The offsets of consecutive pieces of these lengths, and the end of the last."""
     return np.concatenate([[0], np.cumsum(list(lengths))]).astype(np.int64)
 
 
 def padding(filters: int) -> int:
-    """How many more fill a register."""
+    """How many filters are missing to fill a register."""
     return -filters % kernels.vectors.LANES
 
 
 def separable_fits(convolution: Convolution) -> bool:
-    """One channel and no dilation; a large kernel of few terms."""
+    """One channel, no dilation, and a large kernel with few terms."""
     (kh, kw), (sy, _), dilation, _ = convolution.window
     one_channel = convolution.groups == 1 and convolution.input_shape[2] == 1
     large = min(kh // sy, kw) >= kernels.separable.ROWS and kh * kw >= SMALLEST_KERNEL
@@ -246,7 +247,7 @@ def separable_fits(convolution: Convolution) -> bool:
 
 
 def separable_cost(convolution: Convolution) -> float:
-    """Whole tiles of both passes. Folding is bound by reading, mixing by turning planes into channels."""
+    """Whole tiles of both passes. Folding is bound by reads, mixing by transposing planes to channels."""
     (kh, kw), (sy, _), _, _ = convolution.window
     height, width, filters = convolution.output_shape
     factors = factors_of(convolution)
@@ -254,7 +255,7 @@ def separable_cost(convolution: Convolution) -> float:
     rows, strip = kernels.separable.ROWS, kernels.separable.STRIP
     along_rows = rows * float(factors.blocks[:, 1].sum()) + 5 * kw
     along_columns = factors.column_taps.size + 4 * len(factors.mix) + 13 * (filters + padding(filters))
-    lines = 1.35 * height * sy + kh  # neighbouring bands share lines of the first pass
+    lines = 1.35 * height * sy + kh  # neighbouring bands compute some lines of the first pass twice
     pixels = -(-width // strip) * strip
     return pixels * (lines * along_rows + -(-height // rows) * rows * along_columns) / 0.9
 

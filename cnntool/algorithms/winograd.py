@@ -9,7 +9,7 @@ from cnntool.algorithms.direct import blocks_of, epilogue, lower_bound, reading_
 from cnntool.algorithms.winograd_few import few_cost, few_fits, few_step
 from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
 
-SMALLEST = 16  # channels on either side; with fewer the transforms cost more than they save
+SMALLEST = 16  # input and output channels; with fewer the transforms cost more than they save
 
 
 def winograd_fits(convolution: Convolution) -> bool:
@@ -27,7 +27,7 @@ def winograd_cost(convolution: Convolution) -> float:
 
 
 def winograd_tile(convolution: Convolution) -> int:
-    """The side of the tiles of outputs: the one that takes less time."""
+    """The side of the output tiles with the lower cost."""
     tiles = kernels.winograd
     plain = convolution.window.kernel_size == (3, 3) and convolution.window.stride == (1, 1)
     sides = (tiles.TILE, tiles.SMALL_TILE) if plain else (tiles.SMALL_TILE,)
@@ -35,32 +35,32 @@ def winograd_tile(convolution: Convolution) -> int:
 
 
 def winograd_cost_of(convolution: Convolution, tile: int) -> float:
-    """The products, the transforms, which are bound by the second cache, and reading filters that do not fit in it."""
+    """The products, the transforms (bound by the L2 cache), and reading filters that exceed it."""
     height, width, out_channels = convolution.output_shape
     in_channels, vectors = convolution.input_shape[2], kernels.vectors
     if min(in_channels, out_channels) < SMALLEST:
         return math.inf
-    places = patch_of(convolution, tile) ** 2
+    elements = patch_of(convolution, tile) ** 2
     columns = -(-width // tile)
     tiles = -(-height // tile) * columns
     together = min(tiles, tiles_together(columns))
-    products = places * tiles / together * whole_tiles(together) * in_channels * -(-out_channels // vectors.LANES)
-    reading = reading_cost(4 * places * in_channels * out_channels, tiles / together)
-    return products * vectors.LANES / 0.9 + 14 * places * tiles * (in_channels + out_channels) + reading
+    products = elements * tiles / together * whole_tiles(together) * in_channels * -(-out_channels // vectors.LANES)
+    reading = reading_cost(4 * elements * in_channels * out_channels, tiles / together)
+    return products * vectors.LANES / 0.9 + 14 * elements * tiles * (in_channels + out_channels) + reading
 
 
 def patch_of(convolution: Convolution, tile: int) -> int:
-    """The side of the inputs that a tile sees."""
+    """The side of a tile's input patch."""
     return convolution.window.stride[0] * (tile - 1) + convolution.window.kernel_size[0]
 
 
 def tiles_together(columns: int) -> int:
-    """Whole rows of tiles that are computed together."""
+    """How many tiles are computed together: whole rows of them."""
     return columns * max(1, -(-kernels.winograd.TILES_AT_ONCE // columns))
 
 
 def whole_tiles(pixels: int) -> int:
-    """Pixels, and those that the last register tiles compute for nothing."""
+    """The pixels that full register tiles compute, with those computed in vain."""
     wide, short = kernels.vectors.PIXELS, kernels.winograd.SHORT
     done = 0
     while done < pixels:
@@ -70,20 +70,20 @@ def whole_tiles(pixels: int) -> int:
 
 
 def winograd_step(convolution: Convolution) -> Windowed:
-    """By transformed filters, on tiles of outputs."""
+    """Winograd convolution with transformed filters."""
     if few_fits(convolution):
         return few_step(convolution)
     winograd, tile = kernels.winograd, winograd_tile(convolution)
     _, width, out_channels = convolution.output_shape
     in_channels, patch = convolution.input_shape[2], patch_of(convolution, tile)
-    places = patch**2
+    elements = patch**2
     filters = winograd.transform_filters(convolution.weight, tile, patch)
     bias = kernels.convolution.pack_bias(convolution.bias, out_channels, 1)
     packed = kernels.convolution.pack_filters(convolution.weight, 1)
     tiles = -(-width // tile)
     together = tiles_together(tiles)
-    # the places of a patch, where they lie a multiple of a way of the first cache apart, push each other out of it:
-    # transforms of 28x28x128 took 0.09 ms, and 0.06 with one more tile between them
+    # Elements of a patch a multiple of a cache way apart conflict in the L1 cache: the transforms of 28x28x128 took
+    # 0.09 ms, and 0.06 with an odd number of tiles between them.
     apart = together | 1
     forward, low = winograd.conv_winograd_forward, lower_bound(convolution)
     lanes = kernels.vectors.LANES
@@ -91,9 +91,9 @@ def winograd_step(convolution: Convolution) -> Windowed:
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
         block, scratch = kernels.convolution.BLOCK, band.scratch
         start, stop = (min(out_channels, number * block) for number in blocks_of(convolution, band.part))
-        v = scratch.array(places, apart, in_channels, spare=kernels.vectors.PIXELS * in_channels)
-        m = scratch.array(places, apart, block)
-        half, edge = scratch.array(winograd.PLACES, lanes), scratch.array(places * in_channels + lanes)
+        v = scratch.array(elements, apart, in_channels, spare=kernels.vectors.PIXELS * in_channels)
+        m = scratch.array(elements, apart, block)
+        half, edge = scratch.array(winograd.PLACES, lanes), scratch.array(elements * in_channels + lanes)
         where = *source, filters, bias, *target, band.rows, width
         call = forward, (*where, v, m, half, edge, low, packed, start, stop, tile, patch)
         return [call, *epilogue(convolution, target, band, clamps=True)]
@@ -101,8 +101,8 @@ def winograd_step(convolution: Convolution) -> Windowed:
     return Windowed(
         convolution.input_shape, convolution.output_shape, convolution.window, calls,
         crosses_border=True, row_multiple=tile,
-        # all filters are read for as many tiles as are computed together: 14x14x512 -> 512 took 10.6 ms in bands of 8
-        # tiles, 4.5 in one of 16
+        # all filters are read once for the tiles computed together: 14x14x512 -> 512 took 10.6 ms in bands of 8 tiles,
+        # 4.5 in one of 16
         fair_rows=tile * together // tiles,
-        filter_bytes=0 if convolution.adds else filters.nbytes,  # what is added is added to all channels at once
+        filter_bytes=0 if convolution.adds else filters.nbytes,  # the residual is added to all channels at once
     )  # fmt: skip

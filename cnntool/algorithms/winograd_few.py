@@ -1,4 +1,4 @@
-"""Winograd's algorithm for few input channels, also with a stride: the convolutions at the beginning of networks."""
+"""Winograd's algorithm for few input channels, also with a stride: the first convolutions of networks."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ def few_fits(convolution: Convolution) -> bool:
     (kh, kw), (sy, sx), dilation, _ = convolution.window
     if convolution.input_shape[2] > MOST or dilation != (1, 1) or convolution.groups != 1 or kh < sy or kw < sx:
         return False
-    return few_places(convolution) in kernels.winograd_few.POINTS
+    return few_patch(convolution) in kernels.winograd_few.POINTS
 
 
-def few_places(convolution: Convolution) -> int:
-    """The side of the patch of a tile; a stride shares out the taps of filters."""
+def few_patch(convolution: Convolution) -> int:
+    """The side of a tile's input patch; a stride divides the taps of filters among its phases."""
     (kh, kw), (sy, sx), _, _ = convolution.window
     return kernels.winograd_few.TILE - 1 + max(-(-kh // sy), -(-kw // sx))
 
 
 def few_cost(convolution: Convolution) -> float:
-    """The products, and what was measured of the transforms."""
+    """The products, and the transforms as measured."""
     (sy, sx), lanes, tile = convolution.window.stride, kernels.vectors.LANES, kernels.winograd_few.TILE
     height, width, out_channels = convolution.output_shape
     pieces, depth = kernels.winograd_few.pieces_of(convolution.input_shape[2])
-    inputs, places = sy * sx * pieces * depth, few_places(convolution) ** 2
+    inputs, elements = sy * sx * pieces * depth, few_patch(convolution) ** 2
     lines, blocks = -(-height // tile), -(-out_channels // lanes)
-    vectors = blocks * (places * (inputs + 1) + 3 * tile**2) + 1.3 * places * inputs
-    share = 0.9 if lanes == 16 else 0.5  # without AVX-512 each product reads an input by an instruction of its own
-    reading = reading_cost(4 * places * inputs * blocks * lanes, lines)
+    vectors = blocks * (elements * (inputs + 1) + 3 * tile**2) + 1.3 * elements * inputs
+    share = 0.9 if lanes == 16 else 0.5  # without AVX-512 each product needs a broadcast load of its input
+    reading = reading_cost(4 * elements * inputs * blocks * lanes, lines)
     return vectors * lines * whole_tiles(width) * lanes / share + reading
 
 
 def whole_tiles(width: int) -> int:
-    """How many tiles of a row are computed, for they come several at once."""
+    """How many tiles of a row are computed: a multiple of TILES_AT_ONCE."""
     together = kernels.winograd_few.TILES_AT_ONCE
     return -(-width // (kernels.winograd_few.TILE * together)) * together
 
 
 def few_step(convolution: Convolution) -> Windowed:
-    """By transformed filters; the products of a few tiles stay at hand."""
+    """Winograd convolution that keeps the products of a few tiles in registers and the L1 cache."""
     few, (sy, sx) = kernels.winograd_few, convolution.window.stride
     (_, width, out_channels), in_channels, tile = convolution.output_shape, convolution.input_shape[2], few.TILE
-    places, tiles = few_places(convolution), whole_tiles(width)
-    turned = few.transform_few_filters(convolution.weight, (sy, sx), places)
+    patch, tiles = few_patch(convolution), whole_tiles(width)
+    turned = few.transform_few_filters(convolution.weight, (sy, sx), patch)
     u = aligned(*turned.shape)
     u[:] = turned
-    limit = few.largest_input(turned, places)
+    limit = few.largest_input(turned, patch)
     bias = kernels.convolution.pack_bias(convolution.bias, out_channels, 1)
-    row, one = u.shape[3], places * few.PIECE
+    row, one = u.shape[3], patch * few.PIECE
     lanes, low = kernels.vectors.LANES, lower_bound(convolution, adds=True)
     weight = np.zeros((*convolution.weight.shape[:3], len(turned) * lanes), np.float32)
     weight[..., :out_channels] = convolution.weight
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
         scratch = band.scratch
-        edge = scratch.array((tile * (tiles - 1) + places) * sx * in_channels + few.PIECE + 2 * lanes)
-        lines = scratch.array(sy * places, row, tiles * one)
-        v = scratch.array(places, sy * row, few.TILES_AT_ONCE * one)
-        h = scratch.array(few.TILES_AT_ONCE, places * tile, lanes)
+        edge = scratch.array((tile * (tiles - 1) + patch) * sx * in_channels + few.PIECE + 2 * lanes)
+        lines = scratch.array(sy * patch, row, tiles * one)
+        v = scratch.array(patch, sy * row, few.TILES_AT_ONCE * one)
+        h = scratch.array(few.TILES_AT_ONCE, patch * tile, lanes)
         added, added_row, _ = Corner(target.array, kernels.convolution.NONE, 0) if band.second is None else band.second
         where = *source, u, limit, bias, *target, band.rows, width
         return [(few.conv_winograd_few_forward, (*where, sx, weight, low, edge, lines, v, h, added, added_row))]

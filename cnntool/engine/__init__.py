@@ -1,1 +1,1 @@
-"""How a network is computed: the plan, its runs, recorded programs, threads, streaming, algorithms."""
+"""The engine: plans, recorded programs, threads, streaming."""

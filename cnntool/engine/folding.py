@@ -1,10 +1,9 @@
-"""Folds affine steps into their neighbours: centring, scaling, 1x1 convolution and convolution are all x W + b.
+"""Operator fusion: centring, scaling, 1x1 convolution and convolution are all x W + b, and compose.
 
-A rectifier folds into the convolution before it, which then stores nothing less than zero; so does the sum with another
-volume.
+A convolution also absorbs a residual sum and a ReLU that follow it.
 
-What follows a convolution folds always. What precedes one folds but for a shift before zero padding, since the padding
-would have to be shifted too. Numbers are composed in float64.
+An affine step after a convolution can always be folded. One before it can, except for a shift before zero padding,
+since the padding would have to be shifted too. Weights are composed in float64.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import numpy as np
 
 from cnntool.steps.step import Added, Affine, AnyStep, Convolution, Rectifier
 
-LARGEST_OFFSET = 1000.0  # in deviations; beyond, subtracting it after the products would lose digits of float32
+LARGEST_OFFSET = 1000.0  # in deviations; subtracting a larger one after the products would lose digits of float32
 
 
 def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
-    """One step that does what the two do one after the other, where that is exact and costs no more."""
+    """One step equivalent to the two in sequence, if that is exact and costs no more; else None."""
     if isinstance(first, Convolution) and isinstance(second, Rectifier):
         return None if first.rectified else with_epilogue(first, adds=first.adds, rectified=True)
     if isinstance(first, Convolution) and (first.rectified or first.adds):
@@ -34,7 +33,7 @@ def fold(first: AnyStep, second: AnyStep) -> AnyStep | None:
 
 
 def with_epilogue(given: Convolution, *, adds: bool = False, rectified: bool = False) -> Convolution:
-    """The same convolution with more to do at its end."""
+    """The same convolution with a residual or a ReLU fused."""
     return Convolution(
         given.input_shape, given.window, given.weight, given.bias, given.groups, adds=adds, rectified=rectified
     )
@@ -48,13 +47,13 @@ def scaled_outputs(convolution: Convolution, affine: Affine) -> Convolution:
 
 
 def scaled_inputs(affine: Affine, convolution: Convolution) -> Convolution | None:
-    """The convolution that takes in the affine step before it; None where zero padding forbids the shift."""
+    """The convolution with the affine step before it folded in; None if zero padding forbids the shift."""
     offset = affine.shift - affine.mean * affine.scale
     padded = any(convolution.window.padding)
     if (padded and offset.any()) or np.abs(offset).max() > LARGEST_OFFSET:
         return None
     groups, (_, _, per_group, out_channels) = convolution.groups, convolution.weight.shape
-    # for each filter the input channels that it sees: (in // groups, out)
+    # the input channels of each filter: (in // groups, out)
     channels = np.arange(groups * per_group).reshape(groups, per_group).T.repeat(out_channels // groups, axis=1)
     weight = convolution.weight.astype(np.float64)
     bias = np.zeros(out_channels) if convolution.bias is None else convolution.bias.astype(np.float64)
@@ -66,7 +65,7 @@ def scaled_inputs(affine: Affine, convolution: Convolution) -> Convolution | Non
 
 
 def composed(point: Convolution, convolution: Convolution) -> Convolution | None:
-    """A 1x1 convolution and what follows, where the middle volume is not the narrow place."""
+    """A 1x1 convolution composed with the next one, unless the volume between them is a bottleneck."""
     if not point.window.is_point or point.groups != 1 or convolution.groups != 1:
         return None
     if any(convolution.window.padding) and point.bias is not None and point.bias.any():

@@ -1,4 +1,4 @@
-"""Who owns the memory that a value of a plan lies in, and which run reads it last."""
+"""Owners of the memory of a plan's values, and the last run that reads each."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from cnntool.steps.runs import Run
 
 
 class Ownership:
-    """Each value lies in memory of its own, but for views, which lie in that of another value: its owner."""
+    """Every value has memory of its own, except views, which share that of another value: their owner."""
 
     def __init__(self, runs: Sequence[Run], output: int) -> None:
         self.owner = {INPUT: INPUT}
         for run in runs:
             self.owner[run.result] = self.owner[run.source] if run.is_view else run.result
-        last_read = {self.owner[value]: place for place, run in enumerate(runs) for value in run.uses()}
+        last_read = {self.owner[value]: index for index, run in enumerate(runs) for value in run.uses()}
         last_read.pop(self.owner[output], None)  # the caller reads it
         self._ends: list[list[int]] = [[] for _ in runs]
-        for value, place in last_read.items():
-            self._ends[place].append(value)
+        for value, index in last_read.items():
+            self._ends[index].append(value)
 
-    def ends_after(self, place: int) -> list[int]:
-        """The owners of memory that nobody reads after the run at this place of the list."""
-        return self._ends[place]
+    def ends_after(self, index: int) -> list[int]:
+        """The owners of memory that is not read after the run with this index."""
+        return self._ends[index]

@@ -1,12 +1,12 @@
 """How a graph is computed: cut into runs of steps, each run executed in bands of rows by several threads.
 
-A run is a chain of row steps that no other node looks into. For a band of its final rows, the arithmetic of windows
-says which rows each step needs; a thread takes those rows through all the steps in scratch memory that stays in its
-cache, and writes the final rows only. Every step computes a row in the same way whatever the band, so results do not
-depend on bands or threads.
+A run is a chain of row steps whose intermediate values have no other consumers. Window arithmetic gives the rows that
+each step needs for a band of final rows; a thread computes them in scratch memory that stays in its cache, and writes
+only the final rows. Every step computes a row in the same way in any band, so results do not depend on bands or
+threads.
 
-Measured on 3x3 convolution, ReLU and 2x2 max pooling of 224x224x3 -> 64: three passes 2.36 ms, in bands 1.92 ms, the
-time of the convolution alone.
+3x3 convolution, ReLU and 2x2 max pooling of 224x224x3 -> 64 take 2.36 ms in three passes and 1.92 ms in bands, the time
+of the convolution alone.
 """
 
 from __future__ import annotations
@@ -33,23 +33,22 @@ from cnntool.steps.memory import taken
 from cnntool.steps.runs import Run
 from cnntool.steps.step import Adaptive, AnyStep, Joined, Step, View, Whole
 
-# Steps of a run. Longer ones save nothing that counts, and the arithmetic of each step looks at all before it.
+# Steps of a run: longer ones gain little, and window arithmetic is quadratic in the length.
 LONGEST_RUN, LONGEST_STREAM = 64, 1024
-KINDS_KEPT = 4  # sizes of batches and numbers of threads whose programs are kept
+KINDS_KEPT = 4  # (batch size, threads) pairs whose programs are kept
 
 
 class Operation(NamedTuple):
-    """A step with the numbers of the values it takes; its own result is the value of its place in the list."""
+    """A step and the numbers of its input values; its result has the number of its position in the list."""
 
     step: AnyStep
     source: int
     second: int | None
-    words: str  # of the layers that it computes
+    words: str  # of the layers it computes
 
 
 class Plan:
-    """A graph made ready for inputs of one shape. Making it computes nothing of the image; `run` may be called often,
-    also by several threads at once."""
+    """A graph prepared for inputs of one shape. `run` is thread-safe."""
 
     def __init__(
         self,
@@ -60,7 +59,7 @@ class Plan:
         *,
         one_run: bool = False,
     ) -> None:
-        """`one_run`: make runs as long as they can be, so that no volume between them need be stored."""
+        """`one_run`: make runs as long as possible, so that no volume between them is stored."""
         self.input_shape, self.algorithm = input_shape, check_name(algorithm)
         shapes = graph.shapes(input_shape)
         self.output_shape = shapes[graph.output]
@@ -75,7 +74,7 @@ class Plan:
         check_scratch(self.runs)
         self.ownership = Ownership(self.runs, output)
         self._seen: set[tuple[int, int]] = set()
-        self._programs: dict[tuple[int, int], list[Program]] = {}  # that nobody runs at present
+        self._programs: dict[tuple[int, int], list[Program]] = {}  # that are idle
 
     def run(self, batch: np.ndarray, threads: int) -> np.ndarray:
         """`batch`: float32 N x H x W x C, C-contiguous. The result never shares memory with it."""
@@ -84,7 +83,7 @@ class Plan:
         if guarded.enabled():
             batch = guarded.read_only(batch)
         kind = len(batch), min(threads, MOST_THREADS)
-        if kind not in self._seen or not can_record(self.runs, len(batch)):  # recording takes longer than one run
+        if kind not in self._seen or not can_record(self.runs, len(batch)):  # recording takes longer than a run
             values = self._compute(batch, kind[1])
             self._seen.add(kind)
         else:
@@ -95,7 +94,7 @@ class Plan:
         return result.copy() if self.ownership.owner[self.output] == INPUT else result
 
     def _recorded(self, kind: tuple[int, int], batch: np.ndarray) -> dict[int, np.ndarray]:
-        """By a program that nobody else runs meanwhile. After an exception it is not used again."""
+        """Runs an idle program, which is discarded after an exception."""
         if kind not in self._programs:
             for old in list(self._programs)[: 1 - KINDS_KEPT]:
                 self._programs.pop(old, None)
@@ -106,20 +105,20 @@ class Plan:
         return values
 
     def _compute(self, batch: np.ndarray, threads: int) -> dict[int, np.ndarray]:
-        """Run by run, each band's calls found anew."""
+        """Runs without a recording."""
         values = {INPUT: batch}
         spread = functools.partial(parallel, threads)
-        for place, run in enumerate(self.runs):
+        for index, run in enumerate(self.runs):
             values[run.result] = run.compute(values, spread, threads)
-            for owner in self.ownership.ends_after(place):
+            for owner in self.ownership.ends_after(index):
                 for value in [value for value in values if self.ownership.owner[value] == owner]:
                     del values[value]
         return values
 
     def explain(self, threads: int) -> list[dict[str, str]]:
-        """For each run its layers, the output's shape, the algorithms of its convolutions, and how it is computed.
+        """For each run its layers, output shape, algorithms of its convolutions, and how it is computed.
 
-        Behind an algorithm stand those that were weighed against it, with their estimated time in units of the best.
+        An algorithm is followed by the alternatives, with their estimated time relative to it.
         """
         return [run.explain(threads) for run in self.runs] or [
             {"layers": "", "output": "x".join(map(str, self.output_shape)), "computed as": "a copy of the input"}
@@ -127,7 +126,7 @@ class Plan:
 
 
 def check_scratch(runs: list[Run]) -> None:
-    """Refuses borders so wide that the machine cannot hold the bands of its threads with them."""
+    """Refuses padding so wide that the threads' bands would not fit into memory."""
     for run in runs:
         if not (steps := run.row_steps()):
             continue
@@ -138,7 +137,7 @@ def check_scratch(runs: list[Run]) -> None:
 def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]) -> tuple[list[Operation], int]:
     """The steps of all needed layers in order, and the number of the value that is the output."""
     operations: list[Operation] = []
-    value = {INPUT: INPUT}  # of each node, the number of the operation that yields it
+    value = {INPUT: INPUT}  # the operation that yields each node's output
     for number in graph.needed():
         layer, inputs = graph.nodes[number]
         arrays = parameters.of(number, shapes[inputs[0]])
@@ -154,7 +153,7 @@ def operations_of(graph: Graph, parameters: Parameters, shapes: dict[int, Shape]
 
 
 def count_uses(operations: list[Operation], output: int) -> dict[int, int]:
-    """How often each value is taken; being the output counts too."""
+    """How often each value is used, as an input or as the output."""
     uses = dict.fromkeys(range(INPUT, len(operations)), 0)
     uses[output] += 1
     for operation in operations:
@@ -165,10 +164,10 @@ def count_uses(operations: list[Operation], output: int) -> dict[int, int]:
 
 
 def folded(operations: list[Operation], output: int) -> tuple[list[Operation], int]:
-    """The operations with affine neighbours made one, where nobody else looks at the value between them."""
+    """Fuses neighbouring operations if the value between them has no other use."""
     uses = count_uses(operations, output)
     kept: list[Operation] = []
-    value = {INPUT: INPUT}  # the new number of each old value
+    value = {INPUT: INPUT}  # from old to new numbers
     for number, operation in enumerate(operations):
         source = value[operation.source]
         second = None if operation.second is None else value[operation.second]
@@ -185,7 +184,7 @@ def folded(operations: list[Operation], output: int) -> tuple[list[Operation], i
 
 
 def cut(operations: list[Operation], output: int, algorithm: str, one_run: bool = False) -> list[Run]:
-    """The operations as runs. A value that is used twice, or is the output, ends its run, for it must be stored."""
+    """Cuts the operations into runs. A value that is used twice, or is the output, must be stored and ends its run."""
     uses = count_uses(operations, output)
     choose_step = functools.partial(choose, forced=algorithm)
     runs: list[Run] = []
@@ -200,10 +199,10 @@ def cut(operations: list[Operation], output: int, algorithm: str, one_run: bool 
 
 
 def joins(steps: list[AnyStep], step: AnyStep, one_run: bool) -> bool:
-    """Whether a step continues a run, or should start one.
+    """Whether a step continues a run, instead of starting a new one.
 
-    Neighbouring bands of a run compute the rows twice that overlapping windows share. That is cheap before a
-    convolution, and dear after it.
+    Neighbouring bands of a run compute the rows shared by overlapping windows twice, which is cheap before a
+    convolution and expensive after it.
     """
     if isinstance(step, (Whole, Adaptive, View)) or isinstance(steps[-1], (Whole, View)):
         return False
@@ -213,5 +212,5 @@ def joins(steps: list[AnyStep], step: AnyStep, one_run: bool) -> bool:
     if step.alone or any(s.alone for s in row_steps):
         return False
     overlaps = step.window.extent[0] > step.window.stride[0]
-    dear = any(s.heavy for s in row_steps) and (step.heavy or overlaps)
-    return (one_run or not dear) and row_group([*row_steps, step]) > 0
+    expensive = any(s.heavy for s in row_steps) and (step.heavy or overlaps)
+    return (one_run or not expensive) and row_group([*row_steps, step]) > 0

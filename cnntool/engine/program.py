@@ -1,11 +1,11 @@
-"""A plan recorded for batches of one size: all kernel calls of all bands, worked off without Python.
+"""Recorded programs: all kernel calls of a plan for one batch size, executed without Python.
 
-Everything but the volumes that come and go keeps its place in memory, so a run only writes the addresses of these into
-the recorded arguments. What kernels cannot do alone, such as statistics of the image, is computed between in Python.
+All memory but that of inputs and outputs is fixed, so a run only writes their addresses into the recorded arguments.
+Steps that kernels cannot do alone, such as statistics of the image, run in Python between recorded phases.
 
-**Who owns what.** A value that recorded calls compute has a room, which is its own until the last run that reads it, or
-a view of it, is recorded (`Ownership`). The output's memory is lent at each run, and belongs to the caller afterwards.
-What Python computes is lent, too. The program keeps every array whose address it has recorded.
+**Ownership.** A value computed by recorded calls has a room, which belongs to it until the last run that reads it, or a
+view of it, is recorded (`Ownership`). Memory of the output, and of values computed in Python, is lent at each run; the
+output belongs to the caller afterwards. The program keeps every array whose address it has recorded.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import Lender, Rooms, Scratch
 from cnntool.steps.runs import Phase, Run
 
-LARGEST = 2**28  # bytes of volumes that a program may keep; with larger ones the time of Python is nothing
+LARGEST = 2**28  # bytes of a program's volumes; with larger ones Python's overhead is negligible
 
 
 def can_record(runs: Sequence[Run], images: int) -> bool:
-    """Whether the volumes are small enough to keep them all."""
+    """Whether all volumes together are small enough to be kept."""
     return 4 * images * sum(math.prod(run.output_shape) for run in runs) <= LARGEST
 
 
 class Program:
-    """What a plan's runs do for a batch of `images` by `threads`. Only one caller may run it at a time, and nobody
-    after an exception: helpers may still be at work in its memory."""
+    """The runs of a plan for a batch of `images` with `threads`. Only one caller may run it at a time, and nobody after
+    an exception, since helper threads may still be using its memory."""
 
     def __init__(
         self, runs: Sequence[Run], ownership: Ownership, input_shape: Shape, output: int, images: int, threads: int
@@ -52,37 +52,37 @@ class Program:
         self._output = ownership.owner[output]
         self._free: list[Scratch] = []
         self._scratches = [Scratch() for _ in range(threads)]
-        # what recorded calls see of each value; memory that is elsewhere at each run has a stand-in that nobody touches
+        # the array of each value in recorded calls; a placeholder where the memory differs from run to run
         seen = {INPUT: np.empty((images, *input_shape), np.float32)}
-        self._standing_in = {INPUT: seen[INPUT]}
+        self._placeholders = {INPUT: seen[INPUT]}
         self.parts: list[Calls | Run] = []
         phases: list[Phase] = []
         views: list[Run] = []
-        for place, run in enumerate(runs):
+        for index, run in enumerate(runs):
             if run.is_view:
                 seen[run.result] = run.compute(seen, map, threads)
                 views.append(run)
             elif run.has_calls() and run.result != self._output:
                 seen[run.result] = self.rooms.take(run.result, self._shapes[run.result])
             else:
-                seen[run.result] = self._standing_in[run.result] = np.empty(self._shapes[run.result], np.float32)
+                seen[run.result] = self._placeholders[run.result] = np.empty(self._shapes[run.result], np.float32)
             if run.has_calls():
                 phases.append(run.phase(seen, self._scratches))
             elif not run.is_view:
                 self.parts += [*self._calls_of(phases), *views, run]
                 phases, views = [], []
-            for owner in ownership.ends_after(place):
+            for owner in ownership.ends_after(index):
                 room = self.rooms.release(owner)
                 if room is not None and guarded.enabled():
                     phases.append([spoiling([room]), *([] for _ in range(threads - 1))])
         self.parts += [*self._calls_of(phases), *views]
-        self._fixed = {value: array for value, array in seen.items() if self._owner[value] not in self._standing_in}
+        self._fixed = {value: array for value, array in seen.items() if self._owner[value] not in self._placeholders}
 
     def _calls_of(self, phases: list[Phase]) -> list[Calls]:
-        return [Calls(phases, self._standing_in)] if phases else []
+        return [Calls(phases, self._placeholders)] if phases else []
 
     def run(self, batch: np.ndarray) -> dict[int, np.ndarray]:
-        """The values of the plan that are still there at its end, the output among them."""
+        """The values that are alive at the end, with the output."""
         values = self._fixed | {INPUT: batch}
         if guarded.enabled():
             for room in self.rooms.all:
@@ -100,15 +100,15 @@ class Program:
 
 
 class Calls:
-    """Phases as the program of numbers that `kernels.native` works off."""
+    """Phases encoded as the integers that `kernels.native` executes."""
 
     def __init__(self, phases: list[Phase], moving: dict[int, np.ndarray]) -> None:
-        self._kept = phases  # and with them the arrays whose addresses stand in the slots
+        self._kept = phases  # and the arrays whose addresses are in the slots
         slots: list[int] = []
         entries: list[int] = []
         first_slots: list[int] = []
         starts: list[list[int]] = []
-        found: dict[int, list[tuple[int, int]]] = {}  # for each moving value: a slot, and what it points at
+        found: dict[int, list[tuple[int, int]]] = {}  # for each moving value: slots and byte offsets
         for phase in phases:
             starts.append([len(entries)])
             for calls in phase:
@@ -116,7 +116,7 @@ class Calls:
                     first_slots.append(len(slots))
                     kinds: Kinds = ()
                     for argument in arguments:
-                        for value, offset in places_in(moving, argument):
+                        for value, offset in locations_in(moving, argument):
                             found.setdefault(value, []).append((len(slots) + ADDRESS_SLOT, offset))
                         kind, numbers = taken_apart([argument])
                         kinds += kind
@@ -125,7 +125,7 @@ class Calls:
                     entries.append(kernel.entry(kinds).address)
                 starts[-1].append(len(entries))
         self._slots = np.array(slots, np.int64)
-        self.moving = {value: tuple(np.array(places, np.int64).T) for value, places in found.items()}
+        self.moving = {value: tuple(np.array(pairs, np.int64).T) for value, pairs in found.items()}
         shares = len(phases[0])
         self._counts = np.zeros(len(phases) + shares, np.int64)
         self._tables = (
@@ -139,7 +139,7 @@ class Calls:
         self._address = self._program.ctypes.data
 
     def run(self, values: dict[int, np.ndarray], threads: int) -> None:
-        """`values` says where the moving ones are."""
+        """`values` holds the current arrays of moving values."""
         for value, (slots, offsets) in self.moving.items():
             self._slots[slots] = address(values[value]) + offsets
         self._counts[:] = 0
@@ -152,8 +152,8 @@ class Calls:
             raise MemoryError
 
 
-def places_in(moving: dict[int, np.ndarray], argument: Any) -> Iterator[tuple[int, int]]:
-    """The moving value that an array lies in, and how many bytes from its beginning."""
+def locations_in(moving: dict[int, np.ndarray], argument: Any) -> Iterator[tuple[int, int]]:
+    """The moving value that contains an array, and the array's byte offset in it."""
     if isinstance(argument, np.ndarray):
         for value, array in moving.items():
             offset = argument.ctypes.data - array.ctypes.data

@@ -1,4 +1,4 @@
-"""Volumes larger than memory: a plan of one run takes rows from a file and gives rows to a file, band after band."""
+"""Streaming of volumes larger than memory: a plan with one run reads rows and writes rows, band by band."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from cnntool.steps.step import Corner, Step, run_calls
 
 
 def can_stream(plan: Plan) -> bool:
-    """Whether the plan is one run of row steps. Statistics of the image itself, and branches, need all of it."""
+    """Whether the plan is one run of row steps; statistics of the image and branches need the whole volume."""
     if len(plan.runs) != 1 or any(second is not None for second in plan.runs[0].seconds):
         return False
     return all(isinstance(step, Step) and not step.alone for step in plan.runs[0].steps)
 
 
 def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], threads: int) -> None:
-    """Computes all rows and hands them to `append` in order. At most `threads` + 1 bands are in memory.
+    """Computes all rows and passes them to `append` in order. At most `threads` + 1 bands are in memory.
 
-    The values are those that `Plan.run` of the same plan gives.
+    The values equal those of `Plan.run`.
     """
     steps = [step for step in plan.runs[0].steps if isinstance(step, Step)]
     height = plan.output_shape[0]

@@ -1,10 +1,9 @@
-"""Threads that work off recorded programs together, without Python and without its lock.
+"""A thread pool that executes recorded programs without Python and its GIL.
 
-**Who owns what.** A program and the volumes that it writes are owned by the team from before it is handed out until all
-helpers have left it (`Team._held`), whatever happens to the caller meanwhile. An interrupt may strike between any two
-instructions of Python, a second one in the handler of the first; so nothing here relies on a handler being finished.
-What an interrupted run leaves behind is settled by the next one: `_settle` may be called at any time and any number of
-times.
+**Ownership.** The team owns a program and the volumes it writes from before it is published until all helpers have left
+it (`Team._held`), whatever happens to the caller. An interrupt may occur between any two bytecode instructions, and a
+second one in the handler of the first, so nothing relies on a handler completing. The next run cleans up after an
+interrupted one: `_settle` may be called at any time, any number of times.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ import numpy as np
 
 from cnntool.kernels import native
 
-# Turns of a waiting loop, about 0.02 microseconds each: of a helper for the next program, since that often comes soon,
-# and waking a sleeping thread takes 30 microseconds; and of everyone for those that are late, who may need the
-# processor that the loop is running on.
+# Iterations of a spin loop, about 0.02 microseconds each. A helper spins for the next program, since that often comes
+# soon and waking a sleeping thread takes 30 microseconds; all threads spin at a barrier, but late ones may need the
+# processor that the loop occupies.
 IDLE, LATE = 10_000, 1_000
 TEAMS_KEPT = 4  # of different sizes
-STARTING = 1.0  # seconds after which a thread that was started, and has not begun, is taken for lost
-ENDING = 5.0  # seconds that a daemon thread's run may take at the end of Python
-# Yields the processor. `time.sleep(0)` does so too, but sleeps for 70 microseconds on Linux: ResNet-50 took 30.5 ms
-# with it by two threads, 29.6 without.
+STARTING = 1.0  # seconds after which a started thread that has not begun is considered lost
+ENDING = 5.0  # seconds that a daemon thread's run may take when Python exits
+# Yields the processor. `time.sleep(0)` sleeps for 70 microseconds on Linux: with two threads ResNet-50 took 30.5 ms
+# with it, 29.6 with this.
 give_way: Callable[[], object] = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 
 
 class _Turn:
-    """The right to use a team: it ends when the frame that holds it does."""
+    """The right to use a team, until the frame that holds it ends."""
 
 
 class Team:
-    """The calling thread and `helpers` others. The threads start at the first run."""
+    """The calling thread and `helpers` others, which are started by the first run."""
 
     def __init__(self, helpers: int) -> None:
         self.helpers = helpers
@@ -49,19 +48,19 @@ class Team:
         self._mail = self._box.ctypes.data
         self._wake = self._box[native.LINE // 8 + native.WAKE :: native.LINE // 8][:helpers]
         self._turn: dict[int, weakref.ref[_Turn]] = {}
-        self._held: tuple[int, object] | None = None  # the address of the program at work, and who keeps its memory
+        self._held: tuple[int, object] | None = None  # the running program's address, and the owner of its memory
         self._stopped = False
         self._numbers = itertools.count()
-        self._present: list[int] = []  # helpers whose threads have begun
+        self._present: list[int] = []  # helpers whose threads are running
         self._threads: list[threading.Thread] = []
         self._gates = [threading.Lock() for _ in range(helpers)]
         for gate in self._gates:
             gate.acquire()
 
     def run(self, program: int, owner: object) -> None:
-        """Works off the program at an address, of `helpers` + 1 shares; alone while the team has another one.
+        """Executes the program at an address, with `helpers` + 1 shares; on this thread alone if the team is busy.
 
-        `owner` keeps the program's memory, and must not be used again after an exception.
+        `owner` keeps the program's memory alive, and must not be used again after an exception.
         """
         turn = _Turn()
         try:
@@ -80,13 +79,13 @@ class Team:
                 self._settle()
             raise
         finally:
-            del turn  # a traceback that somebody keeps would keep it, too
+            del turn  # a stored traceback would keep it alive
 
     def stop(self, patience: float) -> bool:
-        """For good: whoever has the team run something afterwards works alone.
+        """Stops the helpers for good; later callers run alone.
 
-        False, and nothing done, while the team is at work; but at the end of Python (`patience` > 0) a program that
-        takes longer than so many seconds is cancelled, for only a daemon thread can be waiting for it.
+        Returns False and does nothing while the team is busy. When Python exits (`patience` > 0), a program that takes
+        longer than so many seconds is cancelled, since only a daemon thread can be waiting for it.
         """
         turn, end = _Turn(), time.monotonic() + patience
         while not self._take(turn):
@@ -105,8 +104,8 @@ class Team:
         return True
 
     def _take(self, turn: _Turn) -> bool:
-        """Whether the team is free, and belongs to `turn` now. Uninterruptible where it matters: the dictionary's
-        methods are single instructions of Python, the one that frees the team included."""
+        """Takes the team for `turn` if it is free. Safe against interrupts: taking and freeing are single dictionary
+        operations, which are atomic in Python."""
         freeing = functools.partial(self._turn.pop, 0)
         mine = weakref.ref(turn, freeing)
         return self._turn.setdefault(0, mine) is mine
@@ -116,8 +115,8 @@ class Team:
         return held is not None and held() is turn
 
     def _ready(self) -> bool:
-        """Whether all helpers are there; starts those that are missing. Without them, as where the system gives no
-        more threads or Python is ending, the caller works alone."""
+        """Whether all helpers are running; starts missing ones. Without them, as when no more threads can be started or
+        Python is exiting, the caller works alone."""
         while len(self._present) < self.helpers:
             if self._stopped or not threading.main_thread().is_alive():
                 return False
@@ -135,7 +134,7 @@ class Team:
         return not self._stopped
 
     def _settle(self) -> None:
-        """Ends a program that an interrupt left behind: afterwards no helper touches its memory."""
+        """Ends a program left by an interrupt; afterwards no helper uses its memory."""
         if self._held is None:
             return
         native.cancel(self._held[0])
@@ -152,7 +151,7 @@ class Team:
 
     def _serve(self) -> None:
         helper = next(self._numbers)
-        if helper >= self.helpers:  # started in the place of one that was only late
+        if helper >= self.helpers:  # started in place of one that was only late
             return
         self._present.append(helper)
         while (state := native.serve(self._mail, helper, IDLE, LATE)) != native.STOPPED:
@@ -166,7 +165,7 @@ _teams: dict[int, Team] = {}
 
 
 def team(helpers: int) -> Team:
-    """The team of that many helpers. Those of a few sizes are kept, and live as long as the process."""
+    """The team with that many helpers; teams of a few sizes are cached for the life of the process."""
     found = _teams.get(helpers)
     if found is None:
         found = _teams.setdefault(helpers, Team(helpers))
@@ -177,11 +176,11 @@ def team(helpers: int) -> Team:
     return found
 
 
-@atexit.register  # a thread in machine code must not meet the end of Python
+@atexit.register  # no thread may be in machine code when Python exits
 def _stop_all() -> None:
-    for each in list(_teams.values()):
-        each.stop(ENDING)
+    for kept in list(_teams.values()):
+        kept.stop(ENDING)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_teams.clear)  # a child has none of the threads
+    os.register_at_fork(after_in_child=_teams.clear)  # threads do not survive a fork

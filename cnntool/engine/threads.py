@@ -1,4 +1,4 @@
-"""Threads over pieces of work. Results never depend on how many there are: the pieces are the same for any number."""
+"""Work shared by threads. Results do not depend on their number, since the pieces of work do not."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ MOST_THREADS = 1024  # more than processors have
 
 
 def available_threads() -> int:
-    """How many processors this process may use; in a container that may use 1.5 of them, 2."""
+    """The number of processors this process may use; a container's quota is rounded up."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(processors, container.processors())))
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    """Starts a thread when there is work and no other is idle. A RuntimeError at the end of Python."""
+    """A shared pool that starts threads on demand. Raises RuntimeError when Python exits."""
     from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="cnntool")
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
 def prefetch(
     function: Callable[[T], R], items: Iterable[T], threads: int, ahead: int, name: str
 ) -> Iterator[tuple[T, Future[R]]]:
-    """Each item with the future of `function(item)`, in order; at most `ahead` of them are not yet asked for.
+    """Yields each item with the future of `function(item)`, in order, prefetching at most `ahead` items.
 
-    The threads are this call's own, called `name`. Where it ends early, what has not begun is cancelled.
+    Uses a thread pool of its own, called `name`. If the generator is closed early, pending calls are cancelled.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -66,8 +66,8 @@ def prefetch(
 def parallel(threads: int, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
     """`[function(item) for item in items]`, by the calling thread and `threads - 1` others.
 
-    Each takes the next item when it is free. After an error no new item is begun, and the error is raised. Where the
-    system gives no more threads, or Python is ending, there are fewer others.
+    Each thread takes the next item when it is free. After an error no new item is started, and the error is raised. If
+    no more threads can be started, or Python is exiting, there are fewer.
     """
     items = list(items)
     helpers = min(threads, len(items)) - 1

@@ -37,17 +37,17 @@ def _header(shape: tuple[int, int, int], big: bool) -> bytes:
     counts = [row * min(rows, height - top) for top in range(0, height, rows)]
     photometric = RGB if channels == 3 else GRAY
     extra = channels - (3 if photometric == RGB else 1)
-    place = LONG8 if big else LONG
+    offset_type = LONG8 if big else LONG
     tags = {
         256: (LONG, [width]),
         257: (LONG, [height]),
         258: (SHORT, [32] * channels),
         259: (SHORT, [1]),  # no compression
         262: (SHORT, [photometric]),
-        273: (place, [0] * len(counts)),
+        273: (offset_type, [0] * len(counts)),
         277: (SHORT, [channels]),
         278: (LONG, [rows]),
-        279: (place, counts),
+        279: (offset_type, counts),
         284: (SHORT, [1]),  # samples pixel by pixel
         338: (SHORT, [UNSPECIFIED] * extra),
         339: (SHORT, [FLOAT] * channels),
@@ -56,7 +56,7 @@ def _header(shape: tuple[int, int, int], big: bool) -> bytes:
         del tags[338]
     start = len(_directory(tags, big))
     start += -start % 16
-    tags[273] = (place, [start + rows * row * number for number in range(len(counts))])
+    tags[273] = (offset_type, [start + rows * row * number for number in range(len(counts))])
     return _directory(tags, big).ljust(start, b"\0")
 
 

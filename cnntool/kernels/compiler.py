@@ -44,8 +44,8 @@ ARRAYS = """
 declare noalias ptr @malloc(i64)
 declare void @free(ptr)
 define noalias ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %align) {
-    %whole = add i64 %size, 192
-    %block = call ptr @malloc(i64 %whole)
+    %total = add i64 %size, 192
+    %block = call ptr @malloc(i64 %total)
     %none = icmp eq ptr %block, null
     br i1 %none, label %failed, label %made
 failed:

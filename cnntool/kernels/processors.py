@@ -88,8 +88,8 @@ def probed(name: str, features: str) -> set[str]:
     for number, (kind, operation, _) in enumerate(PROBES.values()):
         for result, called, arguments in re.findall(r"call (.+?) @(\S+?)\((.+)\)", operation):
             declarations.add(f"declare {result} @{called}({re.sub(r' %[a-z]| false', '', arguments)})")
-        whole = operation if "%y" in operation else f"%y = {operation}"
-        functions += FUNCTION.format(name=f"probe{number}", type=kind, operation=whole)
+        instruction = operation if "%y" in operation else f"%y = {operation}"
+        functions += FUNCTION.format(name=f"probe{number}", type=kind, operation=instruction)
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(name, features, opt=2)
     assembly = machine.emit_assembly(llvm.parse_assembly("\n".join(declarations) + functions))
     parts = re.split(r"^_?probe\d+:", assembly, flags=re.MULTILINE)[1:]

@@ -10,33 +10,33 @@ from cnntool.kernels.vectors import LANES
 TILE = 4  # outputs along one axis
 TILES_AT_ONCE = 4 if LANES == 16 else 2  # by 6 or 7 accumulators
 PIECE = 4  # channels that lie side by side
-# For each number of places the points at which polynomials are multiplied; infinity is the last place. Points of either
-# sign come in pairs, behind 0. With 1/2 errors are 1.7 times those of six places; 4 in its place made it 30 times.
+# For each number of patch the points at which polynomials are multiplied; infinity is the last place. Points of either
+# sign come in pairs, behind 0. With 1/2 errors are 1.7 times those of six patch; 4 in its place made it 30 times.
 POINTS = {6: (0, 1, -1, 2, -2), 7: (0, 1, -1, 2, -2, 1 / 2)}
 
 
-def without(places: int, *left_out: float) -> np.ndarray:
+def without(patch: int, *left_out: float) -> np.ndarray:
     """The coefficients of the polynomial that is zero at all other points, the constant one first."""
-    return np.poly([point for point in POINTS[places] if point not in left_out])[::-1]
+    return np.poly([point for point in POINTS[patch] if point not in left_out])[::-1]
 
 
-def input_matrix(places: int) -> np.ndarray:
+def input_matrix(patch: int) -> np.ndarray:
     """B^T"""
-    rows = [without(places, point) for point in POINTS[places]] + [without(places)]
-    return np.array([np.pad(row, (0, places - len(row))) for row in rows])
+    rows = [without(patch, point) for point in POINTS[patch]] + [without(patch)]
+    return np.array([np.pad(row, (0, patch - len(row))) for row in rows])
 
 
-def filter_matrix(places: int) -> np.ndarray:
-    """G: of filters with `places` + 1 - TILE taps."""
-    taps = np.arange(places + 1 - TILE)
-    rows = [point**taps / np.polyval(without(places, point)[::-1], point) for point in POINTS[places]]
+def filter_matrix(patch: int) -> np.ndarray:
+    """G: of filters with `patch` + 1 - TILE taps."""
+    taps = np.arange(patch + 1 - TILE)
+    rows = [point**taps / np.polyval(without(patch, point)[::-1], point) for point in POINTS[patch]]
     return np.array([*rows, taps == taps[-1]], float)
 
 
-def output_matrix(places: int) -> np.ndarray:
+def output_matrix(patch: int) -> np.ndarray:
     """A^T"""
     powers = np.arange(TILE)
-    return np.array([*(point**powers for point in POINTS[places]), powers == TILE - 1], float).T
+    return np.array([*(point**powers for point in POINTS[patch]), powers == TILE - 1], float).T
 
 
 def pieces_of(channels: int) -> tuple[int, int]:
@@ -45,13 +45,13 @@ def pieces_of(channels: int) -> tuple[int, int]:
     return pieces, -(-channels // pieces)
 
 
-def transform_few_filters(weight: np.ndarray, stride: tuple[int, int], places: int) -> np.ndarray:
-    """Filters (kh, kw, C, O) as blocks of O x `places` x sy x (sx * pieces of C) x channels of one x `places` x LANES.
+def transform_few_filters(weight: np.ndarray, stride: tuple[int, int], patch: int) -> np.ndarray:
+    """Filters (kh, kw, C, O) as blocks of O x `patch` x sy x (sx * pieces of C) x channels of one x `patch` x LANES.
 
     A convolution with a stride is the sum of one for each of the sy * sx phases of the rows and columns.
     """
     (sy, sx), (kh, kw, in_channels, out_channels) = stride, weight.shape
-    matrix = filter_matrix(places)
+    matrix = filter_matrix(patch)
     taps, blocks, (pieces, depth) = matrix.shape[1], -(-out_channels // LANES), pieces_of(in_channels)
     padded = np.zeros((taps * sy, taps * sx, pieces * depth, blocks * LANES))
     padded[:kh, :kw, :in_channels, :out_channels] = weight
@@ -61,11 +61,11 @@ def transform_few_filters(weight: np.ndarray, stride: tuple[int, int], places: i
     return np.ascontiguousarray(turned).reshape(blocks, len(matrix), sy, sx * pieces, depth, -1)
 
 
-def largest_input(filters: np.ndarray, places: int) -> np.float32:
+def largest_input(filters: np.ndarray, patch: int) -> np.float32:
     """With inputs less than this nothing on the way can be infinite; 0 if filters are not finite themselves."""
     lanes = np.abs(filters.astype(np.float64)).reshape(len(filters), -1, LANES)
     sums = lanes.sum(axis=1).max()
-    growth = [np.abs(matrix).sum(axis=1).max() ** 2 for matrix in (input_matrix(places), output_matrix(places))]
+    growth = [np.abs(matrix).sum(axis=1).max() ** 2 for matrix in (input_matrix(patch), output_matrix(patch))]
     limit = np.finfo(np.float32).max / 4 / (np.prod(growth) * max(sums, 1))
     return np.float32(limit if np.isfinite(sums) else 0)
 

@@ -152,10 +152,10 @@ def reduce_gradient(
     import numpy as np
 
     d_responses = np.zeros_like(responses)
-    for place, (group, name) in enumerate(zip(groups, how, strict=True)):
-        values, d = responses[..., group], d_output[..., place, None]
+    for map_index, (group, name) in enumerate(zip(groups, how, strict=True)):
+        values, d = responses[..., group], d_output[..., map_index, None]
         if name == "modulus":
-            length = output[..., place, None]
+            length = output[..., map_index, None]
             shares = np.divide(values, length, out=np.zeros_like(values), where=length != 0)
         else:
             largest = np.argmax(np.abs(values) if name == "absmax" else values, axis=-1)[..., None]

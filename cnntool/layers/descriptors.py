@@ -94,8 +94,8 @@ class GridPool(Layer):
 
 def cells(size: int, number: int) -> list[tuple[int, int]]:
     """First and last + 1 of each of `number` cells of `size`; the first ones have the odd elements."""
-    each, rest = divmod(size, number)
-    starts = [i * each + min(i, rest) for i in range(number + 1)]
+    base, rest = divmod(size, number)
+    starts = [i * base + min(i, rest) for i in range(number + 1)]
     return list(itertools.pairwise(starts))
 
 

@@ -85,14 +85,14 @@ class BatchNorm(Layer):
         means, squares = (training.array(name, (images, channels), "float64") for name in ("means", "squares"))
         moments = kernels.batch_normalisation.batch_moments_forward
         training.over_images(images, moments.over(pixels, RANGE, means, squares))
-        count, each = images * pixels.shape[1], pixels.shape[1]
+        count, positions = images * pixels.shape[1], pixels.shape[1]
         require(
             count > 1,
             "one image at 1x1 gives one value a channel, which has no variance: expected two or more in training; give "
             "a larger --batch-size, or more images",
         )
         mean = means.mean(axis=0)
-        total = squares.sum(axis=0) + each * np.square(means - mean).sum(axis=0)  # T. Chan et al. 1979
+        total = squares.sum(axis=0) + positions * np.square(means - mean).sum(axis=0)  # T. Chan et al. 1979
         weight = max(self.momentum, 1 / (training.step + 1)) if self.momentum else 0.0
         for name, value, start in (("running_mean", mean, 0.0), ("running_var", total / (count - 1), 1.0)):
             old = arrays.get(name, np.float32(start))
@@ -122,8 +122,8 @@ class BatchNorm(Layer):
         d_arrays = {"gamma": (d_scale * inverse).astype(np.float32), "beta": d_beta.astype(np.float32)}
         if not training.needs_input:
             return [None], d_arrays
-        each = arrays["gamma"] * inverse / (images * pixels.shape[1])
-        d_mean, d_var = (each * d_beta).astype(np.float32), (each * d_scale * inverse**2).astype(np.float32)
+        factor = arrays["gamma"] * inverse / (images * pixels.shape[1])
+        d_mean, d_var = (factor * d_beta).astype(np.float32), (factor * d_scale * inverse**2).astype(np.float32)
         d_input = training.array("d_input", x.shape)
         d_x = d_input.reshape(pixels.shape)
         training.over_images(images, backward.over(pixels, d_pixels, RANGE, *constants, d_mean, d_var, d_x))

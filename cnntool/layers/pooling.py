@@ -63,7 +63,7 @@ class Pool(Layer):
         return Windowed(shape, output_shape, window, calls, pad_value=self.pad_value, overread=overread)
 
 
-def place_of(window: Window) -> tuple[int, ...]:
+def window_numbers(window: Window) -> tuple[int, ...]:
     """The window as the gradients' kernels take it."""
     (kh, kw), (sy, sx), (dy, dx), (top, left, _, _) = window
     return kh, kw, sy, sx, dy, dx, top, left
@@ -76,17 +76,17 @@ def max_with_index(x: np.ndarray, window: Window, output_shape: Shape, training:
     shape, elements = (len(x), *output_shape), window.kernel_size[0] * window.kernel_size[1]
     out = training.array("output", shape)
     index = training.array("index", shape, np.uint8 if elements <= 256 else np.int32)
-    forward, place = kernels.pooling_backward.maxpool_index_forward, place_of(window)
-    training.over_images(len(x), forward.over(x, RANGE, out, index, *place))
+    forward, numbers = kernels.pooling_backward.maxpool_index_forward, window_numbers(window)
+    training.over_images(len(x), forward.over(x, RANGE, out, index, *numbers))
     return out, index
 
 
 def pool_gradient(
     backward: Any, values: tuple, window: Window, shape: tuple[int, ...], training: Training
 ) -> np.ndarray:
-    """`backward(*values, first, last, d_input, *place)` over all images."""
-    d_input, place = training.array("d_input", shape), place_of(window)
-    training.over_images(shape[0], backward.over(*values, RANGE, d_input, *place))
+    """`backward(*values, first, last, d_input, *numbers)` over all images."""
+    d_input, numbers = training.array("d_input", shape), window_numbers(window)
+    training.over_images(shape[0], backward.over(*values, RANGE, d_input, *numbers))
     return d_input
 
 

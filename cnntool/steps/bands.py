@@ -89,13 +89,13 @@ def largest_scratch(steps: list[Step], threads: int) -> int:
 
 
 def band_rows(steps: list[Step]) -> int:
-    """How many final rows of a band the scratch memory allows: whole groups of rows, at least one."""
+    """How many final rows of a band the scratch memory allows: whole groups of rows, at fixed one."""
     group = row_group(steps)
-    least = scratch_bytes(steps, group)
-    each = scratch_bytes(steps, 2 * group) - least
+    fixed = scratch_bytes(steps, group)
+    per_group = scratch_bytes(steps, 2 * group) - fixed
 
     def fitting(size: int) -> int:
-        return 1 + max(0, size - least) // max(1, each)
+        return 1 + max(0, size - fixed) // max(1, per_group)
 
     groups = max(fitting(SCRATCH_BYTES), min(fitting(WIDE_BYTES), -(-FEW_ROWS // group)))
     groups = max(groups, fair_groups(steps, group))
@@ -118,7 +118,7 @@ def bands_of(steps: list[Step], images: int, threads: int) -> list[Rows]:
         if images == 1:
             count = -(-count // threads) * threads
     count = min(count, groups)
-    edges = [min(height, place * groups // count * group) for place in range(count + 1)]
+    edges = [min(height, band * groups // count * group) for band in range(count + 1)]
     return [Rows(first, last) for first, last in itertools.pairwise(edges)]
 
 

@@ -100,9 +100,9 @@ def counted_sizes(size: int, kernel: int, stride: int, dilation: int, before: in
     """
     low, high = (-before, size + after) if count_padding else (0, size)
 
-    def elements_before(place: int, start: int) -> int:
-        """How many elements of the window from `start` on lie before `place`."""
-        return min(kernel, max(0, -(-(place - start) // dilation)))
+    def elements_before(element: int, start: int) -> int:
+        """How many elements of the window from `start` on lie before `element`."""
+        return min(kernel, max(0, -(-(element - start) // dilation)))
 
     starts = (o * stride - before for o in range(outputs))
     return [elements_before(high, start) - elements_before(low, start) for start in starts]

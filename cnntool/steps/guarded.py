@@ -34,17 +34,17 @@ class _Region:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        whole = -(-max(size, 1) // PAGE) * PAGE
+        rounded = -(-max(size, 1) // PAGE) * PAGE
         # private: a forked child has a copy, as of any memory
-        self._map = mmap.mmap(-1, whole + 2 * PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._map = mmap.mmap(-1, rounded + 2 * PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._bytes = np.frombuffer(self._map, np.uint8)
         self._protect(0, PAGE, NOTHING)
-        self._protect(PAGE + whole, PAGE, NOTHING)
-        self.first = PAGE + (whole - size if placement == "end" else 0)
-        inner = self._bytes[PAGE : PAGE + whole]
+        self._protect(PAGE + rounded, PAGE, NOTHING)
+        self.first = PAGE + (rounded - size if placement == "end" else 0)
+        inner = self._bytes[PAGE : PAGE + rounded]
         inner[:] = CANARY
-        self._rest = inner[: whole - size] if placement == "end" else inner[size:]
-        self._whole = whole
+        self._rest = inner[: rounded - size] if placement == "end" else inner[size:]
+        self._whole = rounded
         _regions[id(self)] = self
 
     @property

@@ -9,11 +9,11 @@ from cnntool.kernels import winograd_few as filters
 from tests.kernels.volumes import noise
 
 
-@pytest.mark.parametrize("places", filters.POINTS)
-def test_matrices(places):
-    taps = places + 1 - filters.TILE
-    d, g = noise(places).astype(float), noise(taps).astype(float)
-    found = filters.output_matrix(places) @ ((filters.filter_matrix(places) @ g) * (filters.input_matrix(places) @ d))
+@pytest.mark.parametrize("patch", filters.POINTS)
+def test_matrices(patch):
+    taps = patch + 1 - filters.TILE
+    d, g = noise(patch).astype(float), noise(taps).astype(float)
+    found = filters.output_matrix(patch) @ ((filters.filter_matrix(patch) @ g) * (filters.input_matrix(patch) @ d))
     np.testing.assert_allclose(found, np.correlate(d, g, "valid"), rtol=1e-12)
 
 

@@ -7,7 +7,7 @@ from cnntool.errors import BadInput
 from cnntool.learning.patches import (
     LARGEST_SAMPLE,
     Sample,
-    different,
+    distinct,
     normalise_contrast,
     sample_size,
     sampled,
@@ -104,5 +104,5 @@ def test_a_direction_without_variance_becomes_zero():
 
 def test_different_patches():
     p = np.float32([[1, 0], [2, 3], [1, -0.0], [2, 3], [0, 1]])
-    assert list(different(p)) == [0, 1, 4]
-    assert list(different(p, [3, 1, 4])) == [0, 2]
+    assert list(distinct(p)) == [0, 1, 4]
+    assert list(distinct(p, [3, 1, 4])) == [0, 2]

@@ -57,8 +57,8 @@ def channel_tile(
                     for v in range(t.vectors):
                         w_value = t.load(t.at(here, t.integer(LANES * v)), lanes[v]) if how == MULTIPLY else None
                         for p in range(t.pixels):
-                            place = t.at(window, b.mul(pixel, t.integer(p)), t.integer(LANES * v))
-                            _combine(t, how, p, v, t.load(place, lanes[v]), w_value)
+                            pointer = t.at(window, b.mul(pixel, t.integer(p)), t.integer(LANES * v))
+                            _combine(t, how, p, v, t.load(pointer, lanes[v]), w_value)
 
         with b.if_else(full) as (then, otherwise):
             with then:
@@ -66,7 +66,7 @@ def channel_tile(
             with otherwise:
                 walk(list(t.masks(c)))
         _conclude(t, how, t.address(bias0))
-        t.finish(t.address(y0), out_pixel, n, c)
+        t.store_sums(t.address(y0), out_pixel, n, c)
         return context.get_dummy_value()
 
     return types.void(*arguments), codegen
@@ -97,14 +97,14 @@ def depthwise_tile(
         x_at, w_at, y_at = (t.address(base) for base in (x0, w0, y0))
 
         def within(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
-            place = t.integer(number)
-            return t.broadcast(b.and_(b.icmp_signed("<=", first, place), b.icmp_signed("<", place, last)), MASK)
+            index = t.integer(number)
+            return t.broadcast(b.and_(b.icmp_signed("<=", first, index), b.icmp_signed("<", index, last)), MASK)
 
         def nearest(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
-            least = b.select(b.icmp_signed("<", t.integer(number), first), first, t.integer(number))
-            return b.select(b.icmp_signed("<", least, last), least, b.sub(last, t.integer(1)))
+            nearer = b.select(b.icmp_signed("<", t.integer(number), first), first, t.integer(number))
+            return b.select(b.icmp_signed("<", nearer, last), nearer, b.sub(last, t.integer(1)))
 
-        def place(base: ir.Value, line: ir.Value, i: ir.Value, j: ir.Value) -> ir.Value:
+        def pointer_to(base: ir.Value, line: ir.Value, i: ir.Value, j: ir.Value) -> ir.Value:
             return t.at(base, b.mul(line, i), b.mul(step, j))
 
         def walk(lanes: ir.Value | None) -> None:
@@ -112,10 +112,10 @@ def depthwise_tile(
             filters = [t.load(t.at(w_at, b.mul(step, t.integer(n))), lanes) for n in range(k * k)]
             for i, j in itertools.product(range(x_height), range(x_width)):
                 if lanes is None:
-                    value = t.load(place(x_at, x_line, t.integer(i), t.integer(j)))
+                    value = t.load(pointer_to(x_at, x_line, t.integer(i), t.integer(j)))
                 else:  # masked loads outside of the process's memory take hundreds of cycles
                     mask = b.and_(b.and_(lanes, within(i, top_, bottom_)), within(j, left_, right_))
-                    value = t.load(place(x_at, x_line, nearest(i, top_, bottom_), nearest(j, left_, right_)), mask)
+                    value = t.load(pointer_to(x_at, x_line, nearest(i, top_, bottom_), nearest(j, left_, right_)), mask)
                 for number, (r, p) in enumerate(outputs):
                     ky, kx = i - s * r, j - s * p
                     if 0 <= ky < k and 0 <= kx < k:
@@ -127,7 +127,7 @@ def depthwise_tile(
                 if lanes is not None:
                     zero = t.integer(0)
                     wanted = b.and_(lanes, b.and_(within(r, zero, h), within(p, zero, n)))
-                t.store(b.load(acc), place(y_at, y_line, t.integer(r), t.integer(p)), wanted)
+                t.store(b.load(acc), pointer_to(y_at, y_line, t.integer(r), t.integer(p)), wanted)
 
         def all_of(*conditions: tuple[str, ir.Value, int]) -> ir.Value:
             found = [b.icmp_signed(how, value, t.integer(limit)) for how, value, limit in conditions]

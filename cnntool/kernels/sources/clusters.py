@@ -58,12 +58,12 @@ def distances_forward(w, centroids, out, out_row, out_column, rows, columns):
             square = F(0)
             for i in range(length):
                 square += patch[i] * patch[i]
-            least = square
+            smallest = square
             for k in range(count):
                 d = z[k] + square
                 z[k] = d
-                least = min(least, d)
-            if least < NEAR * square:
+                smallest = min(smallest, d)
+            if smallest < NEAR * square:
                 for k in range(count):
                     if z[k] < NEAR * square:
                         d = F(0)

@@ -41,8 +41,8 @@ class Emitter:
             base = self.b.gep(base, [offset])
         return base
 
-    def load(self, place: ir.Value, mask: ir.Value | None = None) -> ir.Value:
-        vector = self.b.bitcast(place, VECTOR.as_pointer())
+    def load(self, pointer: ir.Value, mask: ir.Value | None = None) -> ir.Value:
+        vector = self.b.bitcast(pointer, VECTOR.as_pointer())
         if mask is not None:
             zero = ir.Constant(VECTOR, [0.0] * LANES)
             return self.b.call(self.masked_load, [vector, ir.Constant(INT32, 4), mask, zero])
@@ -50,8 +50,8 @@ class Emitter:
         value.align = 4
         return value
 
-    def store(self, value: ir.Value, place: ir.Value, mask: ir.Value | None = None) -> None:
-        vector = self.b.bitcast(place, VECTOR.as_pointer())
+    def store(self, value: ir.Value, pointer: ir.Value, mask: ir.Value | None = None) -> None:
+        vector = self.b.bitcast(pointer, VECTOR.as_pointer())
         if mask is None:
             self.b.store(value, vector).align = 4
         else:
@@ -62,8 +62,8 @@ class Emitter:
         first = self.b.insert_element(undefined, scalar, ir.Constant(INT32, 0))
         return self.b.shuffle_vector(first, undefined, ir.Constant(LANE_NUMBERS, [0] * LANES))
 
-    def load_broadcast(self, place: ir.Value) -> ir.Value:
-        value = self.b.load(place)
+    def load_broadcast(self, pointer: ir.Value) -> ir.Value:
+        value = self.b.load(pointer)
         value.align = 4
         return self.broadcast(value, VECTOR)
 
@@ -82,7 +82,7 @@ class Emitter:
                 self.b.store(values[v], self.acc[p][v])
 
     def fetch_to_write(self, y: ir.Value, y_pixel: ir.Value) -> None:
-        """Asks for the lines of the cache that `finish` will store to; they come while the tile is computed."""
+        """Asks for the lines of the cache that `store_sums` will store to; they come while the tile is computed."""
         for p in range(self.pixels):
             self._fetch(self.at(y, self.b.mul(y_pixel, self.integer(p))), to_write=1, caches=3)
 
@@ -95,26 +95,26 @@ class Emitter:
         """Asks for the filters of one step, for the second cache."""
         self._fetch(w, to_write=0, caches=2)
 
-    def _fetch(self, place: ir.Value, to_write: int, caches: int) -> None:
+    def _fetch(self, pointer: ir.Value, to_write: int, caches: int) -> None:
         """The lines of a pixel's channels."""
         kind = ir.FunctionType(ir.VoidType(), (FLOAT.as_pointer(), INT32, INT32, INT32))
         function = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
         how = [ir.Constant(INT32, number) for number in (to_write, caches, 1)]
         for lane in range(0, self.vectors * LANES, LINE):
-            self.b.call(function, [self.at(place, self.integer(lane)), *how])
+            self.b.call(function, [self.at(pointer, self.integer(lane)), *how])
 
     def clamp(self, low: ir.Value) -> None:
         """Raises all accumulators to at least `low`; a NaN stays."""
-        least = self.broadcast(low, VECTOR)
+        bound = self.broadcast(low, VECTOR)
         for line in self.acc:
             for acc in line:
                 value = self.b.load(acc)
-                self.b.store(self.b.select(self.b.fcmp_ordered(">", least, value), least, value), acc)
+                self.b.store(self.b.select(self.b.fcmp_ordered(">", bound, value), bound, value), acc)
 
     def stored(
         self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value
     ) -> Iterator[tuple[ir.Value, ir.Value, ir.Value | None]]:
-        """The accumulators of the first `count` pixels and `channels` channels, their places from y on, and masks.
+        """The accumulators of the first `count` pixels and `channels` channels, pointers to them from y on, and masks.
 
         Twice, as the two branches of code for a full tile, without masks, and for any other.
         """
@@ -123,28 +123,28 @@ class Emitter:
             b.icmp_signed("==", count, self.integer(self.pixels)),
             b.icmp_signed("==", channels, self.integer(self.vectors * LANES)),
         )
-        places = [
+        rows = [
             [self.at(y, b.mul(y_pixel, self.integer(p)), self.integer(LANES * v)) for v in range(self.vectors)]
             for p in range(self.pixels)
         ]
         with b.if_else(full) as (then, otherwise):
             with then:
-                for p, line in enumerate(places):
-                    for v, place in enumerate(line):
-                        yield self.acc[p][v], place, None
+                for p, line in enumerate(rows):
+                    for v, pointer in enumerate(line):
+                        yield self.acc[p][v], pointer, None
             with otherwise:
                 lanes = self.masks(channels)
-                for p, line in enumerate(places):
+                for p, line in enumerate(rows):
                     wanted = self.broadcast(b.icmp_signed(">", count, self.integer(p)), MASK)
-                    for v, place in enumerate(line):
-                        yield self.acc[p][v], place, b.and_(lanes[v], wanted)
+                    for v, pointer in enumerate(line):
+                        yield self.acc[p][v], pointer, b.and_(lanes[v], wanted)
 
-    def finish(self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
+    def store_sums(self, y: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
         """Stores the accumulators of the first `count` pixels and `channels` channels."""
-        for acc, place, mask in self.stored(y, y_pixel, count, channels):
-            self.store(self.b.load(acc), place, mask)
+        for acc, pointer, mask in self.stored(y, y_pixel, count, channels):
+            self.store(self.b.load(acc), pointer, mask)
 
     def add(self, other: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
-        """Adds what lies at `other` to the accumulators that `finish` will store."""
-        for acc, place, mask in self.stored(other, y_pixel, count, channels):
-            self.b.store(self.b.fadd(self.b.load(acc), self.load(place, mask)), acc)
+        """Adds what lies at `other` to the accumulators that `store_sums` will store."""
+        for acc, pointer, mask in self.stored(other, y_pixel, count, channels):
+            self.b.store(self.b.fadd(self.b.load(acc), self.load(pointer, mask)), acc)

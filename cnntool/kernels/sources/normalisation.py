@@ -28,12 +28,12 @@ LARGE = F(1e18)  # from here on the sum of a few squares may be more than float3
 @inlined
 def _has_large(at, count, room_at, room):
     """Whether any of `count` numbers has LARGE or more for its magnitude; `room`: LANES numbers at `room_at`."""
-    largest, whole = splat(F(0)), count // LANES * LANES
-    for j in range(0, whole, LANES):
+    largest, full = splat(F(0)), count // LANES * LANES
+    for j in range(0, full, LANES):
         size = absolute(load(at + 4 * j))
         largest = where_less(size, largest, largest, size)
-    if whole < count:
-        size = absolute(load_first(at + 4 * whole, count - whole))
+    if full < count:
+        size = absolute(load_first(at + 4 * full, count - full))
         largest = where_less(size, largest, largest, size)
     store(room_at, largest)
     found = False

@@ -86,11 +86,11 @@ def add_forward(out, row, column, x, x_row, rows, columns):
     for i in range(rows):
         x_at = address_of(x) + 4 * (x_row + i) * x.shape[1] * channels
         y_at = address_of(out) + 4 * ((row + i) * out.shape[1] + column) * channels
-        whole = length // LANES * LANES
-        for j in range(0, whole, LANES):
+        full = length // LANES * LANES
+        for j in range(0, full, LANES):
             store(y_at + 4 * j, load(y_at + 4 * j) + load(x_at + 4 * j))
-        if whole < length:
-            at, rest = 4 * whole, length - whole
+        if full < length:
+            at, rest = 4 * full, length - full
             store_first(y_at + at, load_first(y_at + at, rest) + load_first(x_at + at, rest), rest)
 
 

@@ -59,11 +59,11 @@ def _window_in_float64(x, top, left, c, kh, kw, dilation_y, dilation_x, operatio
 @inlined
 def _is_finite(at, count, room):
     """Whether `count` numbers are finite; `room`: LANES numbers."""
-    trouble, whole = splat(np.float32(0)), count // LANES * LANES
-    for j in range(0, whole, LANES):
+    trouble, full = splat(np.float32(0)), count // LANES * LANES
+    for j in range(0, full, LANES):
         trouble = trouble + load(at + 4 * j) * splat(np.float32(0))
-    if whole < count:
-        trouble = trouble + load_first(at + 4 * whole, count - whole) * splat(np.float32(0))
+    if full < count:
+        trouble = trouble + load_first(at + 4 * full, count - full) * splat(np.float32(0))
     store(address_of(room), trouble)
     total = np.float32(0)
     for lane in range(LANES):

@@ -31,8 +31,8 @@ def _splat(number: int) -> ir.Constant:
     return ir.Constant(WORDS, [number] * 4 * PIXELS)
 
 
-def _shuffle(b: ir.IRBuilder, one: ir.Value, other: ir.Value, places: list[int]) -> ir.Value:
-    return b.shuffle_vector(one, other, ir.Constant(ir.VectorType(INT32, len(places)), places))
+def _shuffle(b: ir.IRBuilder, one: ir.Value, other: ir.Value, lanes: list[int]) -> ir.Value:
+    return b.shuffle_vector(one, other, ir.Constant(ir.VectorType(INT32, len(lanes)), lanes))
 
 
 def _load(b: ir.IRBuilder, address: ir.Value, kind: ir.Type) -> ir.Value:
@@ -55,11 +55,11 @@ def _sums(b: ir.IRBuilder, count: ir.Value, number: int, step: Callable[[ir.Valu
     before, loop, after = b.block, b.append_basic_block("taps"), b.append_basic_block("summed")
     b.branch(loop)
     b.position_at_end(loop)
-    place, totals = b.phi(INT64), [b.phi(WORDS) for _ in range(number)]
-    sums = [b.add(total, more) for total, more in zip(totals, step(place), strict=True)]
-    following = b.add(place, _constant(1))
-    place.add_incoming(_constant(0), before)
-    place.add_incoming(following, loop)
+    index, totals = b.phi(INT64), [b.phi(WORDS) for _ in range(number)]
+    sums = [b.add(total, more) for total, more in zip(totals, step(index), strict=True)]
+    following = b.add(index, _constant(1))
+    index.add_incoming(_constant(0), before)
+    index.add_incoming(following, loop)
     for total, found in zip(totals, sums, strict=True):
         total.add_incoming(_splat(0), before)
         total.add_incoming(found, loop)
@@ -81,21 +81,21 @@ def _columns_tile(typingctx, source, stride, left, weights, taps, target, target
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         source, stride, left, weights, taps, target, target_stride = values
-        places, lines = [], []
+        sources, lines = [], []
         for x in range(PIXELS):
             first = _load(b, b.add(left, _constant(8 * x)), INT64)
-            places.append(b.add(source, b.mul(first, _constant(4))))
+            sources.append(b.add(source, b.mul(first, _constant(4))))
             lines.append(b.add(weights, b.mul(taps, _constant(4 * x))))
         spread = [lane // 4 for lane in range(4 * PIXELS)]
 
-        def products(place: ir.Value) -> list[ir.Value]:
-            further = b.mul(place, _constant(4 * PIXELS))  # bytes of as many pixels, and of as many weights
+        def products(index: ir.Value) -> list[ir.Value]:
+            further = b.mul(index, _constant(4 * PIXELS))  # bytes of as many pixels, and of as many weights
             found = []
             for x in range(PIXELS):
                 four = _load(b, b.add(lines[x], further), ir.VectorType(INT32, PIXELS))
                 weight = _shuffle(b, four, four, spread)
                 for r in range(ROWS):
-                    at = b.add(b.add(places[x], further), b.mul(stride, _constant(r)))
+                    at = b.add(b.add(sources[x], further), b.mul(stride, _constant(r)))
                     found.append(b.mul(_pixels(b, at), weight))
             return found
 
@@ -123,9 +123,9 @@ def _rows_tile(typingctx, source, stride, first, mask, weights, taps, target):
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         source, stride, first, mask, weights, taps, target = values
 
-        def products(place: ir.Value) -> list[ir.Value]:
-            row = b.and_(b.add(first, place), mask)
-            weight = _load(b, b.add(weights, b.mul(place, _constant(4))), INT32)
+        def products(index: ir.Value) -> list[ir.Value]:
+            row = b.and_(b.add(first, index), mask)
+            weight = _load(b, b.add(weights, b.mul(index, _constant(4))), INT32)
             one = b.insert_element(ir.Constant(WORDS, ir.Undefined), weight, ir.Constant(INT32, 0))
             return [b.mul(_pixels(b, b.add(source, b.mul(row, stride))), _shuffle(b, one, one, [0] * 4 * PIXELS))]
 

@@ -50,8 +50,8 @@ def column_tile(typingctx, ring, slots, slot, stride, terms, count, taps, y, y_r
         e.start([ir.Constant(VECTOR, [0.0] * LANES)] * e.vectors)
         table = b.inttoptr(terms0, INT64.as_pointer())
         with cgutils.for_range(b, number) as term:
-            place = b.mul(term.index, e.integer(4))
-            row, first, taps_at, kernel_height = (b.load(b.gep(table, [b.add(place, e.integer(i))])) for i in range(4))
+            entry = b.mul(term.index, e.integer(4))
+            row, first, taps_at, kernel_height = (b.load(b.gep(table, [b.add(entry, e.integer(i))])) for i in range(4))
             plane = b.add(ring0, b.mul(b.mul(row, length), e.integer(4 * STRIP)))
             end = b.add(plane, b.mul(length, e.integer(4 * STRIP)))
             forward, back = b.mul(step, e.integer(4 * STRIP)), b.mul(length, e.integer(4 * STRIP))
@@ -96,16 +96,16 @@ def mixing_tile(typingctx, maps, first, mix, factor, bias, low, y, y_pixel, coun
     arguments = (maps, first, mix, factor, bias, low, y, y_pixel, count, channels)
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        maps0, first0, mix0, factor0, bias0, least, y0, out_pixel, n, c = values
+        maps0, first0, mix0, factor0, bias0, low, y0, out_pixel, n, c = values
         e = Emitter(b, LANES, 1)
-        starts, places = (b.inttoptr(at, INT64.as_pointer()) for at in (first0, mix0))
+        starts, offsets = (b.inttoptr(at, INT64.as_pointer()) for at in (first0, mix0))
         for i, (acc,) in enumerate(e.acc):
             b.store(e.load_broadcast(e.at(e.address(bias0), e.integer(i))), acc)
             begin, end = (b.load(b.gep(starts, [e.integer(i + j)])) for j in range(2))
             with cgutils.for_range_slice(b, begin, end, e.integer(1)) as (j, _):
-                plane = e.load(e.at(e.address(maps0), b.load(b.gep(places, [j]))))
+                plane = e.load(e.at(e.address(maps0), b.load(b.gep(offsets, [j]))))
                 e.multiply_add(i, 0, plane, e.load_broadcast(e.at(e.address(factor0), j)))
-        e.clamp(least)
+        e.clamp(low)
         # Interleaving line i with line i + LANES / 2 moves the bits of each value's place round by one; after as many
         # rounds as a lane's number has bits, lines and lanes have changed places.
         half, lines = LANES // 2, [b.load(acc) for (acc,) in e.acc]
@@ -116,7 +116,7 @@ def mixing_tile(typingctx, maps, first, mix, factor, bias, low, y, y_pixel, coun
             lines = [b.shuffle_vector(lines[i // 2], lines[i // 2 + half], sides[i % 2]) for i in range(LANES)]
         for line, (acc,) in zip(lines, e.acc, strict=True):
             b.store(line, acc)
-        e.finish(e.address(y0), out_pixel, n, c)
+        e.store_sums(e.address(y0), out_pixel, n, c)
         return context.get_dummy_value()
 
     return types.void(*arguments), codegen

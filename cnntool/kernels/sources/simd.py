@@ -147,8 +147,8 @@ def copy_floats(typingctx, target, source, count):
     """Copies `count` float32 between addresses; the pieces must not overlap."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        places = [b.inttoptr(address, ir.IntType(8).as_pointer()) for address in values[:2]]
-        cgutils.raw_memcpy(b, *places, values[2], 4)
+        pointers = [b.inttoptr(address, ir.IntType(8).as_pointer()) for address in values[:2]]
+        cgutils.raw_memcpy(b, *pointers, values[2], 4)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
@@ -240,9 +240,9 @@ def lookup(typingctx, table, number):
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         halves = [ir.Constant(IR_VECTOR, ir.Undefined)] * 2
-        for place in range(2 * LANES):
-            half, lane = divmod(place, LANES)
-            value = b.extract_value(values[0], place)
+        for element in range(2 * LANES):
+            half, lane = divmod(element, LANES)
+            value = b.extract_value(values[0], element)
             halves[half] = b.insert_element(halves[half], value, ir.Constant(ir.IntType(32), lane))
         function_type = ir.FunctionType(IR_VECTOR, [IR_VECTOR, INTEGERS, IR_VECTOR])
         permute = cgutils.get_or_insert_function(b.module, function_type, "llvm.x86.avx512.vpermi2var.ps.512")

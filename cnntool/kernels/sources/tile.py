@@ -77,7 +77,7 @@ def dense_tile(
     )  # fmt: skip
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, more, least, *_ = values
+        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, more, low, *_ = values
         t = Emitter(b, pixels.literal_value, vectors.literal_value)
         bias_at = t.address(bias0)
         t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
@@ -104,8 +104,8 @@ def dense_tile(
                             t.multiply_add(p, v, value, ws[v])
         with b.if_then(adds):
             t.add(t.address(more), out_pixel, n, oc)
-        t.clamp(least)
-        t.finish(t.address(y0), out_pixel, n, oc)
+        t.clamp(low)
+        t.store_sums(t.address(y0), out_pixel, n, oc)
         return context.get_dummy_value()
 
     return types.void(*arguments), codegen
@@ -145,16 +145,16 @@ def outer_tile(
             for p in range(t.pixels):
                 wanted = t.broadcast(b.icmp_signed(">", n, t.integer(p)), MASK)
                 for v in range(t.vectors):
-                    place = t.at(t.address(y0), b.mul(out_pixel, t.integer(p)), t.integer(LANES * v))
+                    pointer = t.at(t.address(y0), b.mul(out_pixel, t.integer(p)), t.integer(LANES * v))
                     mask = wanted if lanes[v] is None else b.and_(lanes[v], wanted)
-                    b.store(b.fadd(b.load(t.acc[p][v]), t.load(place, mask)), t.acc[p][v])
+                    b.store(b.fadd(b.load(t.acc[p][v]), t.load(pointer, mask)), t.acc[p][v])
 
         with b.if_else(full) as (then, otherwise):
             with then:
                 walk([None] * t.vectors)
             with otherwise:
                 walk(list(t.masks(c)))
-        t.finish(t.address(y0), out_pixel, n, c)
+        t.store_sums(t.address(y0), out_pixel, n, c)
         return context.get_dummy_value()
 
     return types.void(*arguments), codegen

@@ -1,6 +1,6 @@
 """The pieces of `winograd_few` as LLVM vector code: transforms of inputs, products, transforms of outputs.
 
-Tiles are TILE x TILE outputs, seen through patches of `places` along each axis, a literal: 6 with filters of 3 taps, 7
+Tiles are TILE x TILE outputs, seen through patches of `patch` along each axis, a literal: 6 with filters of 3 taps, 7
 with 4. What belongs to two points of either sign is computed together, even and odd powers apart.
 
 Addresses are integers (bytes), distances are counted in float32.
@@ -20,12 +20,12 @@ from cnntool.kernels.sources.emitter import FLOAT, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 from cnntool.kernels.winograd_few import PIECE, POINTS, TILE, TILES_AT_ONCE, without
 
-PAIRS = (1, 3)  # places of the first of two points of either sign
+PAIRS = (1, 3)  # patch of the first of two points of either sign
 
 
-def _singles(places: int) -> range:
+def _singles(patch: int) -> range:
     """Places of points behind the pairs."""
-    return range(PAIRS[-1] + 2, places - 1)
+    return range(PAIRS[-1] + 2, patch - 1)
 
 
 def _scaled(b: ir.IRBuilder, factor: float, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -49,15 +49,15 @@ def _polynomial(b: ir.IRBuilder, coefficients: np.ndarray, d: list[ir.Value]) ->
 
 def _input_line(b: ir.IRBuilder, d: list[ir.Value]) -> list[ir.Value]:
     """B^T d"""
-    places, points = len(d), POINTS[len(d)]
-    v = {places - 1: _polynomial(b, without(places), d)}
-    for place in (0, *_singles(places)):
-        v[place] = _polynomial(b, without(places, points[place]), d)
+    patch, points = len(d), POINTS[len(d)]
+    v = {patch - 1: _polynomial(b, without(patch), d)}
+    for index in (0, *_singles(patch)):
+        v[index] = _polynomial(b, without(patch, points[index]), d)
     for pair in PAIRS:
-        point, rest = points[pair], without(places, *points[pair : pair + 2])
+        point, rest = points[pair], without(patch, *points[pair : pair + 2])
         once, more = _polynomial(b, rest, d), _polynomial(b, rest, d[1:])
         v[pair], v[pair + 1] = _scaled(b, point, once, more), _scaled(b, -point, once, more)
-    return [v[place] for place in range(places)]
+    return [v[index] for index in range(patch)]
 
 
 def _output_line(b: ir.IRBuilder, m: list[ir.Value]) -> list[ir.Value]:
@@ -66,7 +66,7 @@ def _output_line(b: ir.IRBuilder, m: list[ir.Value]) -> list[ir.Value]:
     both = [(b.fadd(m[pair], m[pair + 1]), b.fsub(m[pair], m[pair + 1])) for pair in PAIRS]
     for power in range(TILE):
         terms = [(points[pair] ** power, values[power % 2]) for pair, values in zip(PAIRS, both, strict=True)]
-        terms += [(points[place] ** power, m[place]) for place in _singles(len(m))]
+        terms += [(points[index] ** power, m[index]) for index in _singles(len(m))]
         value = terms[0][1]
         for factor, term in terms[1:]:
             value = _scaled(b, factor, term, value)
@@ -75,35 +75,35 @@ def _output_line(b: ir.IRBuilder, m: list[ir.Value]) -> list[ir.Value]:
 
 
 @intrinsic(prefer_literal=True)
-def few_input_tile(typingctx, d, d_step, v, v_step, lanes, places):
-    """B^T of `places` vectors of `lanes` float32 at `d`, `d_step` apart, to as many at `v`, `v_step` apart."""
+def few_input_tile(typingctx, d, d_step, v, v_step, lanes, patch):
+    """B^T of `patch` vectors of `lanes` float32 at `d`, `d_step` apart, to as many at `v`, `v_step` apart."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         d_from, d_apart, v_from, v_apart, *_ = values
         pointer = ir.VectorType(FLOAT, lanes.literal_value).as_pointer()
 
-        def place(base: ir.Value, apart: ir.Value, number: int) -> ir.Value:
+        def vector_at(base: ir.Value, apart: ir.Value, number: int) -> ir.Value:
             step = b.mul(apart, ir.Constant(ir.IntType(64), number))
             return b.bitcast(b.gep(b.inttoptr(base, FLOAT.as_pointer()), [step]), pointer)
 
-        inputs = [b.load(place(d_from, d_apart, number), align=4) for number in range(places.literal_value)]
+        inputs = [b.load(vector_at(d_from, d_apart, number), align=4) for number in range(patch.literal_value)]
         for number, value in enumerate(_input_line(b, inputs)):
-            b.store(value, place(v_from, v_apart, number), align=4)
+            b.store(value, vector_at(v_from, v_apart, number), align=4)
         return context.get_dummy_value()
 
-    return types.void(d, d_step, v, v_step, lanes, places), codegen
+    return types.void(d, d_step, v, v_step, lanes, patch), codegen
 
 
 @intrinsic(prefer_literal=True)
-def few_products_tile(typingctx, v, u, h, pieces, depth, v_piece, places):
+def few_products_tile(typingctx, v, u, h, pieces, depth, v_piece, patch):
     """h[t, 0, j] = A^T m[t, :], m[t, p] = sum over f < pieces, ic < depth of u[f, ic, p] v[f * v_piece + (t, p, ic)].
 
-    v: TILES_AT_ONCE x places x PIECE; u: vectors of output channels; h: vectors, of each tile places * TILE.
+    v: TILES_AT_ONCE x patch x PIECE; u: vectors of output channels; h: vectors, of each tile patch * TILE.
     """
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         v_from, u_from, h_from, count, channels, apart, _ = values
-        n = places.literal_value
+        n = patch.literal_value
         t = Emitter(b, TILES_AT_ONCE, n)
         t.start([ir.Constant(VECTOR, [0.0] * LANES)] * n)
         filters = cgutils.alloca_once_value(b, t.address(u_from))
@@ -123,32 +123,32 @@ def few_products_tile(typingctx, v, u, h, pieces, depth, v_piece, places):
                 t.store(value, t.at(t.address(h_from), t.integer((tile * n * TILE + j) * LANES)))
         return context.get_dummy_value()
 
-    return types.void(v, u, h, pieces, depth, v_piece, places), codegen
+    return types.void(v, u, h, pieces, depth, v_piece, patch), codegen
 
 
 @intrinsic(prefer_literal=True)
-def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, places):
+def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, patch):
     """y[i, j] = max(low, bias + A^T h[:, j] + other[i, j]) of the first rows, columns and channels; `other` may be 0.
 
-    `h`: vectors, places x TILE; pixels of `y` and `other` lie `y_pixel` apart, rows `y_row` and `other_row`.
+    `h`: vectors, patch x TILE; pixels of `y` and `other` lie `y_pixel` apart, rows `y_row` and `other_row`.
     """
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        h_from, bias_from, y_from, more, line, pixel, other_line, tall, wide, oc, least, _ = values
+        h_from, bias_from, y_from, more, line, pixel, other_line, tall, wide, oc, bound, _ = values
         t = Emitter(b, 0, 1)
-        at_least = t.broadcast(least, VECTOR)
+        bounds = t.broadcast(bound, VECTOR)
         offset = t.load(t.address(bias_from))
 
         def clamped(value: ir.Value) -> ir.Value:
-            return b.select(b.fcmp_ordered(">", at_least, value), at_least, value)
+            return b.select(b.fcmp_ordered(">", bounds, value), bounds, value)
 
         def columns_of(j: int) -> list[ir.Value]:
-            at = [t.at(t.address(h_from), t.integer((a * TILE + j) * LANES)) for a in range(places.literal_value)]
-            m = [t.load(place) for place in at]
+            at = [t.at(t.address(h_from), t.integer((a * TILE + j) * LANES)) for a in range(patch.literal_value)]
+            m = [t.load(pointer) for pointer in at]
             m[1] = b.fadd(m[1], offset)  # the point 1, which all outputs take once
             return _output_line(b, m)
 
-        def place(base: ir.Value, apart: ir.Value, i: int, j: int) -> ir.Value:
+        def pointer(base: ir.Value, apart: ir.Value, i: int, j: int) -> ir.Value:
             return t.at(t.address(base), b.mul(apart, t.integer(i)), b.mul(pixel, t.integer(j)))
 
         full = b.and_(
@@ -159,7 +159,7 @@ def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, row
             with then:
                 for j in range(TILE):
                     for i, value in enumerate(columns_of(j)):
-                        t.store(clamped(value), place(y_from, line, i, j))
+                        t.store(clamped(value), pointer(y_from, line, i, j))
             with otherwise:
                 (lanes,) = t.masks(oc)
                 zero = ir.Constant(MASK, [False] * LANES)
@@ -169,9 +169,9 @@ def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, row
                     for i, value in enumerate(columns_of(j)):
                         inside = b.and_(in_width, b.icmp_signed(">", tall, t.integer(i)))
                         mask = b.select(t.broadcast(inside, MASK), lanes, zero)
-                        value = b.fadd(value, t.load(place(more, other_line, i, j), b.and_(mask, adds)))
-                        t.store(clamped(value), place(y_from, line, i, j), mask)
+                        value = b.fadd(value, t.load(pointer(more, other_line, i, j), b.and_(mask, adds)))
+                        t.store(clamped(value), pointer(y_from, line, i, j), mask)
         return context.get_dummy_value()
 
-    arguments = h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, places
+    arguments = h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, patch
     return types.void(*arguments), codegen
