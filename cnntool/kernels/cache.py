@@ -1,8 +1,8 @@
-"""Where machine code is kept between runs: in the user's cache folder, a file for each kernel and kinds of arguments.
+"""The cache of machine code: a file in the user's cache folder for each kernel and kinds of arguments.
 
-The name of a file ends in the fingerprint of all that its code depends on. Code in it is run, so a folder or file is
-used only if no other user can have put it there. Numba's own cache lies in the package's folder, which may be
-read-only, does not notice a helper that changed in another file, and is of no use without Numba.
+A file's name ends in the fingerprint of everything its code depends on. Since cached code is executed, folders and
+files that other users could have written are ignored. Numba's own cache is in the package's folder, which may be
+read-only, misses changes of helpers in other files, and needs Numba to be read.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from cnntool.kernels.dependencies import fingerprint
 NAME = "kernels-machine-code"  # of the folder
 SUFFIX, UNFINISHED = ".code", ".unfinished"
 OURS = re.compile(r"\w+\.\w+-\w*-[0-9a-f]{16}(\.code|-\w+\.unfinished)")
-TAG = "CACHEDIR.TAG"  # says that the folder is a cache, of this program; see https://bford.info/cachedir/
+TAG = "CACHEDIR.TAG"  # marks the folder as a cache of this program; see https://bford.info/cachedir/
 TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# Machine code of cnntool's kernels. It may be deleted.\n"
 BYTES_KEPT = 2**28
 HOUR, DAY = 3600, 86400  # seconds
-DIGEST = 16  # bytes in front of the code, so that a damaged file is found out
+DIGEST = 16  # bytes before the code, to detect damaged files
 
 
 def user_cache_folder() -> Path:
-    """Where the processor's machine code is kept between runs; `CNNTOOL_CACHE_DIR` overrides it."""
+    """The user's cache folder; `CNNTOOL_CACHE_DIR` overrides it."""
     if given := os.environ.get("CNNTOOL_CACHE_DIR"):
         return Path(given)
     if sys.platform == "win32":
@@ -41,20 +41,20 @@ def user_cache_folder() -> Path:
 
 
 def _writable_folder() -> Path | None:
-    """The folder of machine code, made if need be; None if it cannot be written, or others could write into it."""
+    """The folder of machine code, created if needed; None if it is not writable, or writable by others."""
     try:
         folder = user_cache_folder() / NAME
         for path in reversed((folder, *folder.parents)):
             if not path.is_dir():
                 path.mkdir(mode=0o700, exist_ok=True)
-        folder = folder.resolve(strict=True)  # no link that could be set anew is left in it
+        folder = folder.resolve(strict=True)  # without links that could be changed later
         return folder if os.access(folder, os.W_OK) and not open_to_others(folder) else None
     except (OSError, RuntimeError):  # no home folder is a RuntimeError
         return None
 
 
 def problem() -> str:
-    """Why compiled code is not kept; "" if it is."""
+    """Why compiled code is not cached; "" if it is."""
     if FOLDER is not None:
         return ""
     with contextlib.suppress(OSError, RuntimeError):
@@ -64,9 +64,9 @@ def problem() -> str:
 
 
 def open_to_others(folder: Path) -> str:
-    """Why other users could put files into a folder, or another folder in its place; "" if only this one and root can.
+    """Why other users could put files into a folder, or replace it; "" if only this user and root can.
 
-    Others may write beside it where entries are their owners' (the sticky bit of /tmp), and a group of one user may.
+    Parents may be writable with the sticky bit, as /tmp, or for a group with this user as its only member.
     """
     if not hasattr(os, "geteuid"):
         return ""
@@ -82,7 +82,7 @@ def open_to_others(folder: Path) -> str:
 
 
 def _is_private(group: int) -> bool:
-    """Whether a group is that of this user alone, as many systems make one for each."""
+    """Whether a group is the private group of this user, which many systems create."""
     import grp
     import pwd
 
@@ -98,9 +98,9 @@ _pruned = False
 
 
 def read(name: str) -> bytes | None:
-    """The code that `write` has put there in the present state of all that it depends on, if it is there and whole.
+    """The cached code of a kernel for the current fingerprint, if there is an intact file.
 
-    `name` is the kernel's module, a dot, its own name, a hyphen, and the kinds of its arguments.
+    `name` is `module.kernel-kinds`.
     """
     if FOLDER is None:
         return None
@@ -114,7 +114,7 @@ def read(name: str) -> bytes | None:
 
 
 def _own_content(path: Path) -> bytes:
-    """What is in a file of this user's; an OSError for a link, another user's file or one that others may write to."""
+    """The content of a file; an OSError for links, other users' files and files writable by others."""
     flags = [getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC")]
     with open(os.open(path, os.O_RDONLY | sum(flags)), "rb") as file:
         found = os.fstat(file.fileno())
@@ -122,14 +122,14 @@ def _own_content(path: Path) -> bytes:
             raise OSError(f"{path} is no file")
         if hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
             raise OSError(f"others may write to {path}")
-        if time.time() - found.st_mtime > DAY:  # what is not used for longest goes first
+        if time.time() - found.st_mtime > DAY:  # the least recently used are deleted first
             with contextlib.suppress(OSError):
                 os.utime(path)
         return file.read()
 
 
 def write(name: str, code: bytes) -> None:
-    """Keeps the code for the next time; if that fails, there is none."""
+    """Caches code; errors are ignored."""
     global _pruned
     if FOLDER is None:
         return
@@ -152,9 +152,9 @@ def write(name: str, code: bytes) -> None:
 
 
 def prune(folder: Path) -> None:
-    """Deletes what processes that were killed left unfinished, and what was not used for longest beyond BYTES_KEPT.
+    """Deletes unfinished files of killed processes, and the least recently used files beyond BYTES_KEPT.
 
-    Only in a folder that held nothing but such files at first, which is when it is marked as this program's.
+    Only in a folder that has been tagged as this program's when it held nothing else.
     """
     entries = list(os.scandir(folder))
     files = [entry for entry in entries if OURS.fullmatch(entry.name)]
@@ -176,7 +176,7 @@ def prune(folder: Path) -> None:
 
 
 def kept_kernels() -> int:
-    """How many compiled kernels there are that the present sources, compiler and processor can use."""
+    """The number of cached kernels that match the current sources, compiler and processor."""
     if FOLDER is None:
         return 0
     found = [path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}") if OURS.fullmatch(path.name)]

@@ -1,4 +1,4 @@
-"""What the modules of this package share, and callers of kernels know."""
+"""Shared by the modules of this package and callers of kernels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "sources"
 
 RANGE = object()
-"""Stands for two numbers, the first and the last, in what `Kernel.over` is given."""
+"""Stands for the two numbers first and last in the arguments of `Kernel.over`."""
 
 compile_listeners: list[Callable[[str], None]] = []
 
 
 @contextlib.contextmanager
 def on_compile(tell: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, calls `tell(kernel name)` when a kernel has to be compiled because no cached code was found."""
+    """Within the block, calls `tell(kernel name)` whenever a kernel is compiled for lack of cached code."""
     compile_listeners.append(tell)
     try:
         yield

@@ -1,7 +1,7 @@
-"""From a kernel's source to machine code that stands alone: the only place that asks Numba to compile kernels.
+"""Compiles kernels with Numba to standalone object files.
 
-Numba compiles a kernel into its own library and calls it from Python through a wrapper. Here neither is made: the
-optimised module gets an entry that `code` can call and goes to LLVM as it is, so each kernel is compiled once.
+Numba would link a kernel into its own library and call it through a Python wrapper. Instead, the optimised module gets
+an entry that `code` can call and is passed to LLVM directly, so each kernel is compiled once.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from cnntool.kernels.sources.jit import compiling_enabled
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 SCALARS = {INTEGER: types.int64, FLOAT32: types.float32, FLOAT64: types.float64}
 
-# An array that a kernel makes: counted once by Numba's layout (count, destructor, its argument, data, size, allocator),
-# its data 64 bytes after that on a line of the cache. Numba's own functions would need its run time.
+# Allocation of arrays inside kernels, in Numba's layout (reference count, destructor, its argument, data, size,
+# allocator), with the data on a cache line after it. Numba's own functions would need its runtime.
 ARRAYS = """
 declare noalias ptr @malloc(i64)
 declare void @free(ptr)
@@ -75,7 +75,7 @@ C_LIBRARY |= {name + kind for name in ("sqrt", "exp", "log", "pow", "cos", "sin"
 
 
 class _Library(JITCodeLibrary):
-    """Functions that are optimised, and not made ready to be called in this process."""
+    """Functions that are optimised but not loaded into this process."""
 
     def _finalize_final_module(self) -> None:
         self._finalized = True
@@ -86,7 +86,7 @@ class _Library(JITCodeLibrary):
 
 
 class _Codegen(JITCPUCodegen):
-    """For the processor that `processors` tells; Numba's own has all features of this one, whatever name is given."""
+    """Generates code for `processors.target`; Numba's own uses all features of the host whatever the name."""
 
     def _get_host_cpu_name(self) -> str:
         return target()[0]
@@ -100,7 +100,7 @@ _codegen = functools.cache(_Codegen)
 
 @contextlib.contextmanager
 def _for_the_target(context: Any) -> Iterator[Any]:
-    """While it lasts, Numba generates code for `processors.target`, that of helpers too."""
+    """Within the block, Numba generates code for `processors.target`, also of helpers."""
     own = context._internal_codegen
     if own.magic_tuple()[1:] != target():
         context._internal_codegen = _codegen("cnntool")
@@ -111,27 +111,27 @@ def _for_the_target(context: Any) -> Iterator[Any]:
 
 
 def kind_as_type(kind: Kind) -> Any:
-    """What Numba calls a kind of argument."""
+    """The Numba type of a kind of argument."""
     if isinstance(kind, str):
         return SCALARS[kind]
     letter, axes, contiguous = kind
     return types.Array(numba.from_dtype(np.dtype(letter)), axes, "C" if contiguous else "A")
 
 
-def make_run_time_known() -> None:
-    """Tells LLVM where the functions of Numba are that code may call, which it does else when it compiles."""
+def register_runtime() -> None:
+    """Registers the functions of Numba's runtime with LLVM, as compiling does."""
     rtsys.initialize(cpu_target.target_context)
 
 
 def machine_code(kernel: Any, kinds: Kinds, entry: str) -> bytes:
-    """The kernel for arguments of these kinds as an object file whose entry is `entry`, and what it needs before it."""
+    """An object file with the kernel for these kinds behind the symbol `entry`, preceded by its NEEDS byte."""
     module, machine, needs = optimised(kernel, kinds, entry)
     return needs + machine.emit_object(module)
 
 
 @global_compiler_lock
 def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, bytes]:
-    """LLVM's module of the kernel with its entry, LLVM's machine that makes code of it, and what the code needs."""
+    """The kernel's LLVM module with its entry, the target machine, and its NEEDS byte."""
     context, typing = cpu_target.target_context, cpu_target.typing_context
     context.refresh()
     typing.refresh()
@@ -152,12 +152,12 @@ def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, bytes]:
         module.link_in(llvm.parse_assembly(ARRAYS))
     for function in module.functions:
         if not function.is_declaration and function.name != entry:
-            function.linkage = "internal"  # helpers of the same name in another kernel's code are others
+            function.linkage = "internal"  # other kernels may have helpers of the same name
     return module, codegen._tm, NEEDS_NOTHING if needed <= ARRAY_FUNCTIONS else NEEDS_NUMBA
 
 
 def _entry_module(library: Any, context: Any, description: Any, name: str) -> ir.Module:
-    """A function that takes the address of all arguments as numbers, and returns the kernel's result or FAILED."""
+    """The entry: takes the address of all arguments as int64, returns the kernel's result or FAILED."""
     kind = context.call_conv.get_function_type(description.restype, description.argtypes)
     module = library.create_ir_module(name)
     kernel = ir.Function(module, kind, description.llvm_func_name)

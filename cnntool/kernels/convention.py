@@ -1,4 +1,4 @@
-"""How machine code is called: kinds of arguments, and the int64 numbers in memory that stand for the arguments."""
+"""The calling convention of machine code: kinds of arguments, and the int64 numbers that represent them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 INTEGER, FLOAT32, FLOAT64 = "i", "f", "d"
-Kind = str | tuple[str, int, bool]  # of an array: NumPy's letter for its numbers, its axes, whether it is C-contiguous
+Kind = str | tuple[str, int, bool]  # of an array: NumPy's type character, number of axes, whether C-contiguous
 Kinds = tuple[Kind, ...]
-FAILED = -1  # what an entry returns when the kernel found no memory; else its result, 0 for none
-# The first byte of code: whether it calls functions of Numba, of which LLVM has to be told.
+FAILED = -1  # an entry's return value if the kernel ran out of memory; else its result, 0 for none
+# The first byte of code: whether it calls functions of Numba's runtime, whose addresses LLVM needs.
 NEEDS_NOTHING, NEEDS_NUMBA = b"-", b"N"
-ADDRESS_SLOT = 4  # of an array's numbers, the one that says where it lies
+ADDRESS_SLOT = 4  # the index of an array's address among its numbers
 STRIDED = "s"
 
 
 def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
-    """Kinds of the arguments, and the numbers that Numba's calling convention makes of them."""
+    """The kinds of arguments, and their numbers in Numba's calling convention."""
     kinds: list[Kind] = []
     numbers: list[int] = []
     for argument in arguments:
@@ -30,7 +30,7 @@ def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
             numbers.append(argument)
         elif isinstance(argument, np.ndarray):
             kinds.append((argument.dtype.char, argument.ndim, argument.flags.c_contiguous))
-            # two pointers say who owns the array: nobody, the caller keeps it alive
+            # the two zeros: no owner, since the caller keeps the array alive
             numbers += (0, 0, argument.size, argument.itemsize, address(argument), *argument.shape, *argument.strides)
         elif kind is np.float32:
             kinds.append(FLOAT32)
@@ -52,7 +52,7 @@ def kinds_as_text(kinds: Kinds) -> str:
 
 
 def kinds_of_text(text: str) -> Kinds:
-    """The kinds that `kinds_as_text` writes so; a ValueError for what it does not write."""
+    """The inverse of `kinds_as_text`; a ValueError for other texts."""
     kinds: list[Kind] = []
     for letter, axes, strided in re.findall(r"(\D)(\d*)(s?)", text):
         kinds.append((letter, int(axes), not strided) if axes else letter)
@@ -62,7 +62,7 @@ def kinds_of_text(text: str) -> Kinds:
 
 
 def _address_in_object(array: np.ndarray) -> int:
-    """Read from where NumPy keeps it, behind Python's header; `array.ctypes` takes a microsecond to tell it."""
+    """Reads the data pointer from NumPy's object struct; `array.ctypes` takes a microsecond."""
     return ctypes.c_int64.from_address(id(array) + object.__basicsize__).value
 
 
@@ -72,4 +72,4 @@ def _address_told(array: np.ndarray) -> int:
 
 _probe = np.zeros(3)[1:]
 address = _address_in_object if _address_in_object(_probe) == _probe.ctypes.data else _address_told
-"""Where the first value of an array lies."""
+"""The address of an array's first value."""

@@ -1,4 +1,4 @@
-"""What Python needs of direct convolution: filters and biases in the order in which its kernels read them."""
+"""Direct convolution: filters and biases packed in the order in which the kernels read them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CHANNEL_VECTORS, CHANNEL_PIXELS = 2, 4
 
 
 def pack_filters(weight: np.ndarray, groups: int) -> np.ndarray:
-    """Filters `(kh, kw, in // groups, out)` in the order in which the tile reads them, channels padded with zeros.
+    """Filters `(kh, kw, in // groups, out)` in the order in which the tile reads them, padded with zeros.
 
-    For each group, for each block of output channels: [ky][kx][ic][BLOCK]; a last block of at most LANES channels is
-    LANES wide.
+    For each group and block of output channels: [ky][kx][ic][BLOCK]; a last block of up to LANES channels is LANES
+    wide.
     """
     kh, kw, in_channels, out_channels = weight.shape
     per_group = out_channels // groups
@@ -35,7 +35,7 @@ def pack_filters(weight: np.ndarray, groups: int) -> np.ndarray:
 
 
 def pack_bias(bias: np.ndarray | None, out_channels: int, groups: int) -> np.ndarray:
-    """The bias (zeros for none), each group padded to whole registers."""
+    """The bias (zeros for none), each group padded to full registers."""
     per_group = out_channels // groups
     packed = np.zeros((groups, -(-per_group // BLOCK) * BLOCK), np.float32)
     if bias is not None:

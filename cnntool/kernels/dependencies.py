@@ -1,4 +1,4 @@
-"""What the machine code of a kernel depends on, as a fingerprint: sources, compiler, its switches, the processor."""
+"""Fingerprints of all that a kernel's machine code depends on: sources, compiler, settings, processor."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from cnntool.kernels.processors import target
 PACKAGE = "cnntool.kernels"
 FOLDER = Path(__file__).parent
 COMPILER = ("compiler", "convention")
-# Reading imports by `ast` would take 50 ms of each start. A mention that is no import does no harm.
+# Parsing imports with `ast` would take 50 ms of each start. Mentions that are not imports do no harm.
 IMPORT = re.compile(rb"cnntool\.kernels((?:\.\w+)*)(?:\s+import\s+(\([^)]*\)|[^\n]*))?")
-# Of Numba's variables, those that leave the code as it is. The processor is told by `processors.target`.
+# Numba's variables that do not change code. `processors.target` covers the processor.
 HARMLESS = re.compile(
     r"NUMBA_(CPU_\w+|CACHE_\w+|CUDA_\w+|COLOR_SCHEME|DEVELOPER_MODE|DISABLE_JIT|DUMP_\w+|FULL_TRACEBACKS|NUM_THREADS"
     r"|SHOW_HELP|THREADING_LAYER\w*|WARNINGS)"
 )
-SETTINGS_FILE = ".numba_config.yaml"  # in the current folder; Numba reads it as it reads variables
+SETTINGS_FILE = ".numba_config.yaml"  # in the current folder, read by Numba
 
 
 @functools.cache
 def fingerprint(module: str) -> str:
-    """Changes with all that the code of the kernels in this module of `sources` depends on, and with nothing else."""
+    """Changes with everything that the code of a module of `sources` depends on, and with nothing else."""
     digest = hashlib.blake2b(_common(), digest_size=8)
     for name in sorted(modules_behind(f"sources.{module}")):
         digest.update(name.encode() + b"\0" + _content(name))
@@ -36,9 +36,9 @@ def fingerprint(module: str) -> str:
 
 
 def modules_behind(name: str) -> set[str]:
-    """A module of this package and all that it imports of this package, by their names in it.
+    """A module of this package and all modules of the package that it imports, by their names in it.
 
-    Without `__init__.py`, which has nothing that code is made of and imports on use what calls kernels.
+    Without `__init__.py`, which contributes nothing to the code.
     """
     found, waiting = set(), [name]
     while waiting:
@@ -61,7 +61,7 @@ def imported(source: bytes) -> Iterator[str]:
 @functools.cache
 def _common() -> bytes:
     digest = hashlib.blake2b(" ".join(target()).encode())
-    for name in ("numba", "llvmlite"):  # importlib.metadata would take 35 ms to tell their versions
+    for name in ("numba", "llvmlite"):  # importlib.metadata would take 35 ms
         found = importlib.util.find_spec(name)
         if found is not None and found.origin is not None:
             digest.update(Path(found.origin).with_name("_version.py").read_bytes())
@@ -72,7 +72,7 @@ def _common() -> bytes:
 
 
 def switches() -> list[tuple[str, str]]:
-    """What is set of Numba's variables and settings, as far as it may change code."""
+    """Numba's environment variables and settings file, as far as they may change code."""
     given = sorted(
         (name, value)
         for name, value in os.environ.items()

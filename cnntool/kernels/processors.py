@@ -11,8 +11,8 @@ import llvmlite.binding as llvm
 from cnntool.errors import CnntoolError
 
 NAME, FEATURES = "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"
-# What LLVM makes of an operation tells whether an x86 processor has a feature, where only its name is known: LLVM lists
-# none then. By feature: the type of %x, the operation on it, and what is in the assembly if the feature is there.
+# LLVM does not list the features of an x86 processor known only by name; the assembly of an operation shows whether it
+# has one. For each feature: the type of %x, the operation, and a pattern in the assembly if the feature is present.
 FUSED = "call <4 x float> @llvm.fma.v4f32(<4 x float> %x, <4 x float> %x, <4 x float> %x)"
 DOT = """%b = bitcast <4 x i32> %x to <8 x i16>
     %m = call <4 x i32> @llvm.x86.sse2.pmadd.wd(<8 x i16> %b, <8 x i16> %b)
@@ -57,9 +57,9 @@ define void @{name}(ptr %p) "prefer-vector-width"="512" {{
 
 
 def target() -> tuple[str, str]:
-    """Name and features of the processor that kernels are compiled for, in LLVM's words.
+    """LLVM's name and features of the processor that kernels are compiled for.
 
-    A processor that is only named has the features that its name stands for, not those of this one.
+    A processor given only by name has that model's features, not the host's.
     """
     name, features = os.environ.get(NAME), os.environ.get(FEATURES)
     if features is None:
@@ -73,7 +73,7 @@ def is_given() -> bool:
 
 
 def target_features() -> set[str]:
-    """What LLVM calls the features of the processor that kernels are compiled for; of a given one, those of PROBES."""
+    """LLVM's features of the processor that kernels are compiled for; only those of PROBES if it is given."""
     if is_given() and llvm.get_process_triple().startswith("x86_64"):
         return probed(*target())
     return {name for name, there in llvm.get_host_cpu_features().items() if there}
@@ -81,7 +81,7 @@ def target_features() -> set[str]:
 
 @functools.cache
 def probed(name: str, features: str) -> set[str]:
-    """Which features of PROBES LLVM uses for a processor."""
+    """The features of PROBES that LLVM uses for a processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     functions, declarations = "", set()
@@ -98,7 +98,7 @@ def probed(name: str, features: str) -> set[str]:
 
 
 def check_that_it_runs_here() -> None:
-    """A CnntoolError if this processor does not have all that code for the given one may use."""
+    """Raises CnntoolError if this processor lacks a feature of the given one."""
     host = llvm.get_host_cpu_features()
     missing = sorted(feature for feature in target_features() if not host.get(feature, False))
     if missing:

@@ -1,11 +1,11 @@
-"""The shape of the vector registers of this processor, and the shape of the register tiles that follows from it."""
+"""The lanes of this processor's vector registers, and the resulting shapes of register tiles."""
 
 from __future__ import annotations
 
 from cnntool.kernels.processors import target_features
 
-# lanes of a register: (pixels, vectors of channels, pixels of the narrow tile). AVX-512 has 32 registers: 14 x 2
-# accumulators, 2 filters, 1 input. AVX2 has 16: 6 x 2 + 2 + 1. NEON has 32 short ones.
+# lanes: (pixels, vectors of channels, pixels of the narrow tile). AVX-512 has 32 registers: 14 x 2 accumulators, 2
+# filters, 1 input. AVX2 has 16: 6 x 2 + 2 + 1. NEON has 32 short ones.
 TILES = {16: (14, 2, 7), 8: (6, 2, 3), 4: (6, 4, 3)}
 
 

@@ -1,4 +1,4 @@
-"""What Python needs of Winograd convolution: the sizes of its tiles, and filters transformed and packed for them."""
+"""Winograd convolution: tile sizes, and transformed, packed filters."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ FIVE_G = np.array(
 )
 
 PLACES = PATCH * PATCH
-TILES_AT_ONCE = 28  # two register tiles; more would leave the second cache
-SHORT = 8 if LANES == 16 else NARROW_PIXELS  # tiles of another register tile, of which 16 are two
+TILES_AT_ONCE = 28  # two register tiles; more would exceed the L2 cache
+SHORT = 8 if LANES == 16 else NARROW_PIXELS  # pixels of the short register tile, of which two make 16
 
 
 def transform_filters(weight: np.ndarray, tile: int, patch: int) -> np.ndarray:
-    """Filters (k, k, in, out) as `products` reads them: a matrix (in, out) for each place of a patch."""
+    """Filters (k, k, in, out) as `products` reads them: a matrix (in, out) for each element of a patch."""
     matrix = {(4, 6): G, (2, 4): SMALL_G, (2, 5): STRIDED_G, (2, 6): FIVE_G}[tile, patch]
     turned = np.einsum("ay,bx,yxio->abio", matrix, matrix, weight.astype(np.float64), optimize=True)
     return pack_filters(turned.reshape(1, patch * patch, *weight.shape[2:]).astype(np.float32), 1)

@@ -1,4 +1,4 @@
-"""What Python needs of Winograd convolution in training: filters there, and their gradients back."""
+"""Winograd convolution in training: transforms of filters and of their gradients."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cnntool.kernels.convolution import BLOCK
 from cnntool.kernels.vectors import LANES
 from cnntool.kernels.winograd import PLACES, G
 
-_GG = np.kron(G, G)  # from the 9 weights of a filter to its 36 places
+_GG = np.kron(G, G)  # from the 9 weights of a filter to 36 elements
 
 
 def transform_filters_together(weight: np.ndarray) -> np.ndarray:
-    """As `transform_filters`, in one product: filters change with every step of training."""
+    """As `transform_filters`, but fast, in one matrix product, since filters change in every step of training."""
     _, _, inputs, outputs = weight.shape
     matrices = (_GG @ weight.reshape(9, -1).astype(np.float64)).astype(np.float32).reshape(PLACES, inputs, outputs)
     blocks = []

@@ -1,4 +1,4 @@
-"""What Python needs of Winograd convolution of few channels: filters transformed, and the sizes of tiles."""
+"""Winograd convolution of few channels: tile sizes, transforms, and transformed filters."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from cnntool.kernels import kernels_of
 from cnntool.kernels.vectors import LANES
 
 TILE = 4  # outputs along one axis
-TILES_AT_ONCE = 4 if LANES == 16 else 2  # by 6 or 7 accumulators
-PIECE = 4  # channels that lie side by side
-# For each number of patch the points at which polynomials are multiplied; infinity is the last place. Points of either
-# sign come in pairs, behind 0. With 1/2 errors are 1.7 times those of six patch; 4 in its place made it 30 times.
+TILES_AT_ONCE = 4 if LANES == 16 else 2  # times 6 or 7 accumulators
+PIECE = 4  # channels stored side by side
+# For each patch size the points of polynomial multiplication, without the last one, infinity. Opposite points are
+# paired after 0. With 1/2, errors are 1.7 times those of a patch of six; with 4 instead they were 30 times as large.
 POINTS = {6: (0, 1, -1, 2, -2), 7: (0, 1, -1, 2, -2, 1 / 2)}
 
 
 def without(patch: int, *left_out: float) -> np.ndarray:
-    """The coefficients of the polynomial that is zero at all other points, the constant one first."""
+    """Coefficients of the polynomial with zeros at all other points, the constant one first."""
     return np.poly([point for point in POINTS[patch] if point not in left_out])[::-1]
 
 
@@ -27,7 +27,7 @@ def input_matrix(patch: int) -> np.ndarray:
 
 
 def filter_matrix(patch: int) -> np.ndarray:
-    """G: of filters with `patch` + 1 - TILE taps."""
+    """G, for filters with `patch` + 1 - TILE taps"""
     taps = np.arange(patch + 1 - TILE)
     rows = [point**taps / np.polyval(without(patch, point)[::-1], point) for point in POINTS[patch]]
     return np.array([*rows, taps == taps[-1]], float)
@@ -40,7 +40,7 @@ def output_matrix(patch: int) -> np.ndarray:
 
 
 def pieces_of(channels: int) -> tuple[int, int]:
-    """Channels as equal pieces: how many, and of how many channels each."""
+    """Channels in equal pieces: their number, and the channels of each."""
     pieces = -(-channels // PIECE)
     return pieces, -(-channels // pieces)
 
@@ -62,7 +62,7 @@ def transform_few_filters(weight: np.ndarray, stride: tuple[int, int], patch: in
 
 
 def largest_input(filters: np.ndarray, patch: int) -> np.float32:
-    """With inputs less than this nothing on the way can be infinite; 0 if filters are not finite themselves."""
+    """Inputs below this cannot overflow any intermediate result; 0 if the filters are not finite."""
     lanes = np.abs(filters.astype(np.float64)).reshape(len(filters), -1, LANES)
     sums = lanes.sum(axis=1).max()
     growth = [np.abs(matrix).sum(axis=1).max() ** 2 for matrix in (input_matrix(patch), output_matrix(patch))]

@@ -1,1 +1,1 @@
-"""What a layer asks the engine to do: kinds of steps, geometry of windows, memory, bands."""
+"""Steps that layers ask the engine to compute: their kinds, window geometry, memory, bands, runs."""

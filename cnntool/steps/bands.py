@@ -1,8 +1,7 @@
-"""A run of steps, band by band in scratch memory: which kernels are to be called for a band, and with what.
+"""Bands of a run: the kernel calls that compute a band of final rows in scratch memory.
 
-The scratch of a step holds its input rows with the border that its window needs: the step before writes into the
-middle, the border is filled with the step's `pad_value`. Steps that work in place share the scratch of the next step,
-or the final rows.
+The scratch of a step holds its input rows with padding: the previous step writes the interior, the border is filled
+with the step's `pad_value`. In-place steps share the scratch of the next step, or the final rows.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ from cnntool import kernels
 from cnntool.steps.memory import Scratch
 from cnntool.steps.step import WHOLE, Band, Call, Corner, Part, Step, copied
 
-# Of one thread: it should stay in an L2 cache of 1 MB, and be so large that bands are few. Of rows so wide that only a
-# few fit, as many as stay in the third cache, for each band has its cost: 3x3 convolution to 8 maps of 8192x8192, relu
-# and pooling took 510 ms by 4096 bands of one row, 260 by 1366 of three, 210 by 684 of six.
+# Scratch of one thread: it should fit into an L2 cache of 1 MB, and be large enough for few bands. If only a few wide
+# rows fit, it may fill the L3 cache, since each band has an overhead: 3x3 convolution to 8 maps of 8192x8192, ReLU and
+# pooling took 510 ms in 4096 bands of one row, 260 in 1366 of three, 210 in 684 of six.
 SCRATCH_BYTES = 512 * 1024
 WIDE_BYTES, FEW_ROWS = 4 * 2**20, 4
-# More would let a thread that is late cost less, but each takes Python's lock again: 1x1 convolution of 56x56x256 -> 64
-# by two threads took 0.70 ms with 3 and 0.61 with 1.
+# More would balance the load better, but each acquires the GIL again: 1x1 convolution of 56x56x256 -> 64 with two
+# threads took 0.70 ms with 3 and 0.61 with 1.
 BANDS_PER_THREAD = 1
 
 
 class Rows(NamedTuple):
-    """Rows that a step needs of its input, in the input's own numbering; they may reach into the padding."""
+    """A range of rows of a step's input; it may extend into the padding."""
 
     first: int
     last: int
 
 
 class RowSource(Protocol):
-    """A volume that gives rows when asked: an array, or a file that is larger than memory."""
+    """A volume from which rows can be read: an array, or a file larger than memory."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -45,21 +44,21 @@ class RowSource(Protocol):
 
 
 def needed_rows(step: Step, first: int, last: int) -> Rows:
-    """The input rows of the windows of output rows first to last, the last group of rows filled up."""
+    """The input rows that output rows first to last need, rounded up to a multiple of `row_multiple`."""
     stride, top = step.window.stride[0], step.window.padding[0]
     last += (first - last) % step.row_multiple
     return Rows(first * stride - top, (last - 1) * stride - top + step.window.extent[0])
 
 
 def inside(needed: Rows, height: int) -> Rows:
-    """Those of the needed rows that are no padding; none where the window lies in the padding altogether."""
+    """The needed rows without padding; empty if all of them are padding."""
     if needed.last <= 0 or needed.first >= height:
         return Rows(needed.first, needed.first)
     return Rows(max(0, needed.first), min(height, needed.last))
 
 
 def rows_of_steps(steps: list[Step], first: int, last: int) -> list[Rows]:
-    """For each step the output rows that it must compute so that the last one can give rows first to last."""
+    """For each step the output rows that it must compute for the final rows first to last."""
     found = [Rows(first, last)]
     for step in reversed(steps[1:]):
         span = found[0]
@@ -68,11 +67,11 @@ def rows_of_steps(steps: list[Step], first: int, last: int) -> list[Rows]:
 
 
 def scratch_bytes(steps: list[Step], rows: int) -> int:
-    """Of a band of so many final rows: what the steps read, with the border that their windows need around it."""
+    """Bytes of scratch for a band of so many final rows: the padded inputs of all steps."""
     spans = rows_of_steps(steps, 0, rows)
     spans = [Rows(0, span.last - span.first) for span in spans]
     height, width, channels = steps[-1].output_shape
-    # final rows count where more than one step goes over them
+    # final rows count if an in-place step reads them again
     final = 4 * min(rows, height) * width * channels if len(steps) > 1 and steps[-1].in_place else 0
     return final + sum(
         4 * (needed_rows(step, *span).last - needed_rows(step, *span).first)
@@ -82,7 +81,7 @@ def scratch_bytes(steps: list[Step], rows: int) -> int:
 
 
 def largest_scratch(steps: list[Step], threads: int) -> int:
-    """Bytes that the bands of so many threads may take at once, at most."""
+    """The largest number of bytes that the bands of so many threads take at once."""
     rows = band_rows(steps)
     bands = min(threads, -(-steps[-1].output_shape[0] // rows))
     return bands * (scratch_bytes(steps, rows) + 4 * sum(step.overread for step in steps))
@@ -103,13 +102,13 @@ def band_rows(steps: list[Step]) -> int:
 
 
 def fair_groups(steps: list[Step], group: int) -> int:
-    """How many groups of final rows need as many rows of each step as its kernel wants for speed."""
+    """The groups of final rows with at least `fair_rows` rows for each step."""
     spans = rows_of_steps(steps, 0, group)
     return max(-(-step.fair_rows // max(1, span.last - span.first)) for step, span in zip(steps, spans, strict=True))
 
 
 def bands_of(steps: list[Step], images: int, threads: int) -> list[Rows]:
-    """The final rows cut into bands of nearly equal size, and so many that the threads finish together."""
+    """The final rows in bands of nearly equal size, enough of them to balance the threads."""
     group, height = row_group(steps), steps[-1].output_shape[0]
     groups = -(-height // group)
     count = 1 if reads_and_writes(steps) else -(-groups * group // band_rows(steps))
@@ -123,16 +122,16 @@ def bands_of(steps: list[Step], images: int, threads: int) -> list[Rows]:
 
 
 def reads_and_writes(steps: list[Step]) -> bool:
-    """Whether a run goes from volume to volume with nothing between that should stay in a cache.
+    """Whether a run is a single elementwise step, which gains nothing from bands.
 
-    In bands of 9 rows ReLU of 224x224x64 took 0.48 ms, in one band 0.465.
+    ReLU of 224x224x64 took 0.48 ms in bands of 9 rows, 0.465 in one band.
     """
     return len(steps) == 1 and steps[0].elementwise
 
 
 def row_group(steps: list[Step]) -> int:
-    """How many final rows make whole groups of rows (`row_multiple`) in every step; 0 where they cannot."""
-    group, through, shift = 1, 1, 0  # final row r begins at row `through` * r - `shift` of the present step's output
+    """The smallest number of final rows that is a multiple of `row_multiple` in every step; 0 if there is none."""
+    group, through, shift = 1, 1, 0  # final row r begins at row `through` * r - `shift` of this step's output
     for step in reversed(steps):
         if shift % step.row_multiple:
             return 0
@@ -152,19 +151,19 @@ def band_calls(
     scratch: Scratch,
     part: Part = WHOLE,
 ) -> list[Call]:
-    """What computes final rows first to last into `out`. The calls of the next band may use the same `scratch`.
+    """The calls that compute final rows first to last into `out`. The next band may use the same `scratch`.
 
-    `part`: of the filters, where the run is one step that has some.
+    `part`: the part of the filters to compute, in a run of one convolution.
     """
     scratch.reset()
     spans = rows_of_steps(steps, first, last)
     calls: list[Call] = []
-    corner: Corner | None = None  # of the input of the present step, once a step before has written it
+    corner: Corner | None = None  # the input of this step, once a step before has written it
     framed: dict[int, np.ndarray] = {}  # the padded inputs of steps
     behind = steps_behind(steps)
     for number, (step, span, second) in enumerate(zip(steps, spans, seconds, strict=True)):
         rows = span.last - span.first
-        if not rows:  # all that the next step sees is padding
+        if not rows:  # the next step sees only padding
             if spans[number + 1].first < spans[number + 1].last:
                 corner = Corner(padded_input(steps, number + 1, spans, framed, scratch), 0, 0)
                 calls += frame(steps[number + 1], corner.array, Rows(0, 0), 0)
@@ -179,7 +178,7 @@ def band_calls(
             corner, more = rows_of_source(steps, source, spans, framed, scratch)
             calls += more
         elif step.in_place:
-            corner = target  # where the step before has written it
+            corner = target  # where the previous step wrote it
         other = None if second is None else Corner(second, span.first, 0)
         calls += step.calls(corner, target, Band(span.first, rows, scratch, part, other))
         corner = target
@@ -190,13 +189,13 @@ def band_calls(
 
 
 def spoiling(arrays: Iterable[np.ndarray]) -> list[Call]:
-    """Fills arrays with NaN whose values nobody may read, in checking mode."""
+    """In checking mode, fills arrays that nobody may read any more with NaN."""
     nothing = np.float32(np.nan)
     return [(kernels.pointwise.frame_forward, (array.reshape(1, 1, -1), 1, 0, 0, 0, 0, nothing)) for array in arrays]
 
 
 def steps_behind(steps: list[Step]) -> list[int | None]:
-    """For each step the number of the next one that does not work in place."""
+    """For each step the index of the next one that is not in place."""
     found: list[int | None] = []
     behind = None
     for number in range(len(steps) - 1, -1, -1):
@@ -206,7 +205,7 @@ def steps_behind(steps: list[Step]) -> list[int | None]:
 
 
 def frame(step: Step, array: np.ndarray, present: Rows, left: int) -> list[Call]:
-    """Fills the padded input of a step around the present rows, which begin in column `left`."""
+    """Fills the border of a step's padded input around the given rows, which begin in column `left`."""
     height, width = present.last - present.first, step.input_shape[1]
     if array.shape[:2] == (height, width):
         return []
@@ -217,7 +216,7 @@ def frame(step: Step, array: np.ndarray, present: Rows, left: int) -> list[Call]
 def rows_of_source(
     steps: list[Step], source: RowSource, spans: list[Rows], framed: dict[int, np.ndarray], scratch: Scratch
 ) -> tuple[Corner, list[Call]]:
-    """The input of the first step: the volume itself where nothing is missing, else its rows with a border."""
+    """The input of the first step: the volume itself if it needs no padding, else a padded copy of its rows."""
     step = steps[0]
     needed = needed_rows(step, *spans[0])
     present = inside(needed, step.input_shape[0])
@@ -240,7 +239,7 @@ def rows_of_source(
 def padded_input(
     steps: list[Step], number: int, spans: list[Rows], framed: dict[int, np.ndarray], scratch: Scratch
 ) -> np.ndarray:
-    """Room for the padded input rows of a step."""
+    """Scratch for the padded input rows of a step."""
     if number not in framed:
         step = steps[number]
         needed = needed_rows(step, *spans[number])

@@ -1,8 +1,8 @@
-"""NumPy's library of linear algebra, kept to the thread that calls it.
+"""Keeps NumPy's BLAS to a single thread.
 
-It would start a thread a processor for a product of matrices, whatever number of threads was asked for, and these wait
-for each other when they cannot all run: beside other work, or in a container that may use less than a machine. On a
-machine with a load of 10, `fit` took 86 s instead of 3. With one thread its sums do not depend on the machine, either.
+BLAS would start a thread a processor for each matrix product, whatever --threads says, and these wait for each other if
+they cannot all run: beside other work, or under a container's CPU quota. On a machine with a load of 10, `fit` took 86
+s instead of 3. With one thread, sums do not depend on the machine either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _lock = threading.Lock()
-_inside = 0  # how many are at it, in all threads: the number of threads belongs to the whole process
+_inside = 0  # nested and concurrent uses: BLAS has one setting for the whole process
 _limit: Any = None
 
 
@@ -32,7 +32,7 @@ def _libraries() -> Any:
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """While it lasts, in any thread, products of matrices and decompositions take one thread each."""
+    """Within the block, matrix products and decompositions use one thread, in all threads of the process."""
     global _inside, _limit
     with _lock:
         if not _inside:

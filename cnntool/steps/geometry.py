@@ -1,4 +1,4 @@
-"""Sizes in integers: windows, padding, output sizes, and what to change when a window does not fit.
+"""Integer arithmetic of windows, padding and output sizes, and hints if a window does not fit.
 
 Formulas: V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning", 2016; the ceil rule is
 PyTorch's, `same` is Keras's (the extra pixel at the bottom and right).
@@ -16,7 +16,7 @@ Sides = tuple[int, int, int, int]  # top, left, bottom, right
 
 
 class Window(NamedTuple):
-    """The window through which a layer sees its input; the default is the pixel itself."""
+    """A layer's window on its input; by default a single pixel."""
 
     kernel_size: Pair = (1, 1)
     stride: Pair = (1, 1)
@@ -29,7 +29,7 @@ class Window(NamedTuple):
 
     @property
     def extent(self) -> Pair:
-        """Height and width that the window spans, holes of the dilation included."""
+        """Height and width of the window with dilation."""
         (kh, kw), (dy, dx) = self.kernel_size, self.dilation
         return dy * (kh - 1) + 1, dx * (kw - 1) + 1
 
@@ -38,14 +38,14 @@ POINT = Window()
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> Pair:
-    """Padding before and after that makes the output `ceil(size / stride)`."""
+    """Padding before and after for an output of `ceil(size / stride)`."""
     outputs = -(-size // stride)
     total = max(0, (outputs - 1) * stride + dilation * (kernel - 1) + 1 - size)
     return total // 2, total - total // 2
 
 
 def place_window(padding: Sides | str, size: Pair, kernel_size: Pair, stride: Pair, dilation: Pair) -> Window:
-    """The window on an input of `size`, with `same` and `valid` made numbers."""
+    """The window on an input of `size`, with `same` and `valid` resolved to numbers."""
     if padding == "valid":
         sides: Sides = (0, 0, 0, 0)
     elif padding == "same":
@@ -58,7 +58,7 @@ def place_window(padding: Sides | str, size: Pair, kernel_size: Pair, stride: Pa
 
 
 def output_size(window: Window, size: Pair, ceil: bool = False) -> Pair:
-    """How many positions the window has on an input of `size`; a CnntoolError when it has none."""
+    """The number of positions of the window on an input of `size`; a CnntoolError if there is none."""
     heights = _positions(size[0], window.extent[0], window.stride[0], window.padding[0], window.padding[2], ceil)
     widths = _positions(size[1], window.extent[1], window.stride[1], window.padding[1], window.padding[3], ceil)
     if heights < 1 or widths < 1:
@@ -93,15 +93,15 @@ def _does_not_fit(window: Window, size: Pair) -> str:
 
 def counted_sizes(size: int, kernel: int, stride: int, dilation: int, before: int, after: int, outputs: int,
                   count_padding: bool) -> list[int]:  # fmt: skip
-    """For each output, how many elements of its window an average divides by, along one axis.
+    """For each output along one axis, the number of window elements that an average divides by.
 
-    Without padding: those inside the input. With padding: those inside the input and `after` more (PyTorch's rule; it
-    only differs from the whole window where `ceil` lets a window reach over the padding).
+    Without padding: those inside the input. With padding: those inside the padded input (PyTorch's rule; it differs
+    from the full window only if `ceil` lets a window extend beyond the padding).
     """
     low, high = (-before, size + after) if count_padding else (0, size)
 
     def elements_before(element: int, start: int) -> int:
-        """How many elements of the window from `start` on lie before `element`."""
+        """How many elements of the window that begins at `start` lie before position `element`."""
         return min(kernel, max(0, -(-(element - start) // dilation)))
 
     starts = (o * stride - before for o in range(outputs))

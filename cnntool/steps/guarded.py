@@ -1,9 +1,9 @@
-"""A checking mode of all memory, for tests: mistakes that would go unnoticed become NaN, an error or a crash.
+"""A memory checking mode for tests, in which silent errors become NaN, an exception or a crash.
 
-`CNNTOOL_CHECK_MEMORY=end` (or `start`) puts every volume, room and scratch between two pages that may not be touched,
-with its end (or its start) right at one of them and known bytes in what is left of its own pages. What is given out is
-filled with NaN, rooms also when they are given back, and inputs may not be written. `steps.memory` and the engine ask
-`enabled()`. It costs several times the time of computing, and needs POSIX's `mprotect`.
+`CNNTOOL_CHECK_MEMORY=end` (or `start`) puts every volume, room and scratch array between two guard pages, with its end
+(or start) at one of them and canary bytes in the rest of its own pages. New memory is filled with NaN, rooms also on
+release, and inputs are read-only. `steps.memory` and the engine call `enabled()`. It slows computing down several times
+and needs POSIX `mprotect`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _regions: weakref.WeakValueDictionary[int, _Region] = weakref.WeakValueDictionar
 
 
 class GuardError(AssertionError):
-    """Something was written where nothing may be written."""
+    """A write outside of an array."""
 
 
 class _Region:
-    """Whole pages between two guard pages; alive as long as an array lies in it."""
+    """Pages between two guard pages, alive as long as an array in them."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         rounded = -(-max(size, 1) // PAGE) * PAGE
-        # private: a forked child has a copy, as of any memory
+        # private, so that a forked child has a copy as of any memory
         self._map = mmap.mmap(-1, rounded + 2 * PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._bytes = np.frombuffer(self._map, np.uint8)
         self._protect(0, PAGE, NOTHING)
@@ -71,7 +71,7 @@ def enabled() -> bool:
 
 @contextmanager
 def placed_at(where: str) -> Iterator[None]:
-    """Turns the mode on (`end` or `start`) or off (empty) for what is made meanwhile."""
+    """Turns the mode on (`end` or `start`) or off (empty) for arrays made in the block."""
     global placement
     before, placement = placement, where
     try:
@@ -81,7 +81,7 @@ def placed_at(where: str) -> Iterator[None]:
 
 
 def array(shape: tuple[int, ...], spare: int = 0) -> np.ndarray:
-    """float32, filled with NaN, and `spare` more behind it."""
+    """A float32 array filled with NaN, followed by `spare` more float32."""
     size = int(np.prod(shape, dtype=np.int64))
     flat = np.asarray(_Region(4 * (size + spare)))
     flat[:] = np.nan
@@ -89,7 +89,7 @@ def array(shape: tuple[int, ...], spare: int = 0) -> np.ndarray:
 
 
 def read_only(values: np.ndarray) -> np.ndarray:
-    """A copy that may not be written."""
+    """A read-only copy."""
     region = _Region(values.nbytes)
     copy = np.asarray(region).reshape(values.shape)
     copy[...] = values
@@ -98,7 +98,7 @@ def read_only(values: np.ndarray) -> np.ndarray:
 
 
 def check_all() -> None:
-    """Raises a GuardError if bytes beside any array that is alive were written."""
+    """Raises GuardError if canary bytes beside any live array were overwritten."""
     for reference in _regions.valuerefs():
         region = reference()
         if region is not None:

@@ -1,12 +1,9 @@
-"""Memory for volumes: who owns it, and until when.
+"""Memory for volumes, and its ownership. Every array of the engine comes from here:
 
-Every array of the engine comes from here, and each kind has one owner:
-
-- `aligned`: whoever holds the array, as with any array of NumPy.
-- `Lender`: the array belongs to the one that it was lent to until nobody holds it or a view of it; then its memory is
-  the lender's again, which may lend it to the next.
-- `Rooms`: a room belongs to a value of a recorded program from `take` to `release`. Recorded calls keep only addresses,
-  so a room must be released after the last call that reads it or a view of it has been recorded, and not before.
+- `aligned`: reference counted, like any NumPy array. - `Lender`: the array belongs to the borrower until it and all
+views of it are garbage; then the lender reuses its memory. - `Rooms`: a room belongs to a value of a recorded program
+from `take` to `release`. Recorded calls hold only addresses,
+  so a room must not be released before the last call that reads it, or a view of it, is recorded.
 - `Scratch`: its arrays belong to one band of one thread, from one `reset` to the next.
 """
 
@@ -26,18 +23,18 @@ T = TypeVar("T")
 
 BLOCK = 2**18  # float32 of the smallest block
 PAGE = 4096  # bytes
-# Bytes of memory that a lender keeps; larger pieces would hold much memory. On 40 Gabor filters of 1024x1024, 168 MB,
-# fresh pages took 17 ms of 77 with one thread, 10 of 46 with two.
+# Bytes of the largest array whose memory a lender keeps. For 40 Gabor filters on 1024x1024, 168 MB, page faults took 17
+# ms of 77 with one thread, 10 of 46 with two.
 LARGEST = 2**28
-KEPT = 2  # pieces that a lender keeps: one result may be in the user's hands while the next is computed
+KEPT = 2  # free arrays of a lender: the user may hold one result while the next is computed
 
 
 def aligned(*shape: int, spare: int = 0) -> np.ndarray:
-    """An array of float32 with arbitrary contents that begins at a page; `spare` more float32 behind it may be read.
+    """An uninitialised, page-aligned float32 array; `spare` more float32 beyond its end may be read.
 
-    NumPy's large arrays begin 16 bytes after a page, so that every vector of 64 bytes crosses a cache line: into such
-    an array 3x3 convolution of 224x224x3 to 64 channels took 1.96 ms instead of 1.77. 64 bytes after is worse than the
-    page itself where the input is an array of NumPy, for reads then look like what was just written: 3x3 depthwise
+    NumPy's large arrays begin 16 bytes after a page, so that every 64-byte vector crosses a cache line: with such an
+    output, 3x3 convolution of 224x224x3 to 64 channels took 1.96 ms instead of 1.77. An offset of 64 bytes is worse
+    than page alignment for NumPy inputs, because of 4K aliasing between loads and recent stores: 3x3 depthwise
     convolution of 112x112x128 took 0.38 ms instead of 0.35.
     """
     import numpy as np
@@ -51,17 +48,16 @@ def aligned(*shape: int, spare: int = 0) -> np.ndarray:
 
 
 class Lender:
-    """Lends arrays of float32, and lends their memory again once nobody holds them.
+    """Lends float32 arrays and reuses their memory once they are garbage.
 
-    A fresh array costs a page fault for every 4 KB that is written into it; on the output of a small convolution that
-    took as long as the convolution.
+    A fresh array costs a page fault for each 4 KB written, which took as long as a small convolution itself.
     """
 
     def __init__(self) -> None:
         self._free: deque[Any] = deque(maxlen=KEPT)
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
-        """An array with arbitrary contents. Views of it count as the array itself."""
+        """An uninitialised array. It is in use as long as it or a view of it is alive."""
         import numpy as np
 
         size = 4 * math.prod(shape)
@@ -69,15 +65,15 @@ class Lender:
             return aligned(*shape)
         memory = self._memory(size)
         array = np.ndarray(shape, np.float32, memory)
-        # At the array's end `next` has `map` append the memory to what is free. None of this is written in Python: an
-        # interrupt that strikes in what runs at an array's end would be lost.
+        # When the array dies, `next` makes `map` append its memory to the free list. None of it is Python code, in
+        # which an interrupt would be lost.
         give_back = functools.partial(next, map(self._free.append, (memory,)))
         memory.loan = weakref.ref(array, give_back)
         return array
 
     def _memory(self, size: int) -> Any:
-        """An object that is no array: NumPy would take it for the owner of views of what lies in it, and the array
-        that was lent could die before them."""
+        """Memory as an object that is not an array, which NumPy would make the base of views, so that the lent array
+        could die before them."""
         from cnntool.steps import guarded
 
         while (memory := taken(self._free)) is not None:
@@ -89,7 +85,7 @@ class Lender:
 
 
 def taken(free: list[T] | deque[T]) -> T | None:
-    """The last of what is free, whoever else takes from the list at the same time; None if there is none."""
+    """Pops a free item, safe against concurrent use; None if there is none."""
     try:
         return free.pop()
     except IndexError:
@@ -97,7 +93,7 @@ def taken(free: list[T] | deque[T]) -> T | None:
 
 
 class Rooms:
-    """Memory of the values of a recorded program, used again by later values once nobody needs the earlier ones."""
+    """Memory for the values of a recorded program, reused by later values after release."""
 
     def __init__(self) -> None:
         self._owned: dict[int, np.ndarray] = {}
@@ -105,7 +101,7 @@ class Rooms:
         self.all: list[np.ndarray] = []
 
     def take(self, value: int, shape: tuple[int, ...]) -> np.ndarray:
-        """A room for a value, which owns it from now on."""
+        """A room for a value, which owns it until `release`."""
         size = math.prod(shape)
         fitting = [number for number, room in enumerate(self._free) if room.size >= size]
         if fitting:
@@ -117,7 +113,7 @@ class Rooms:
         return room[:size].reshape(shape)
 
     def release(self, value: int) -> np.ndarray | None:
-        """Takes the room of a value back, if it has one: nothing that is recorded from now on may read it."""
+        """Releases the room of a value, if it has one: calls recorded later must not read it."""
         room = self._owned.pop(value, None)
         if room is not None:
             self._free.append(room)
@@ -125,23 +121,23 @@ class Rooms:
 
 
 class Scratch:
-    """Gives arrays out of a few blocks, the same ones in the same order after each `reset`.
+    """An arena: the same sequence of requests gets the same memory after each `reset`.
 
-    So what a band needs lies where that of the band before lay, in the processor's cache.
+    So each band reuses the memory of the one before, which is still in the cache.
     """
 
     def __init__(self) -> None:
         self._blocks: list[np.ndarray] = []
-        self.given: list[np.ndarray] = []  # since the last reset, each with its spare float32; in checking mode only
+        self.given: list[np.ndarray] = []  # arrays since the last reset, with their spare; in checking mode only
         self.reset()
 
     def reset(self) -> None:
-        """All arrays that were given become free."""
+        """Frees all arrays."""
         self._block = self._used = 0
         self.given = []
 
     def array(self, *shape: int, spare: int = 0) -> np.ndarray:
-        """A float32 array with arbitrary contents; `spare` more float32 behind it may be read."""
+        """An uninitialised float32 array; `spare` more float32 beyond its end may be read."""
         from cnntool.steps import guarded
 
         size = math.prod(shape)

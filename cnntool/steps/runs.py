@@ -1,4 +1,4 @@
-"""A run: a chain of steps whose intermediate volumes nobody else looks at."""
+"""Runs: chains of steps whose intermediate volumes have no other consumers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import Scratch, aligned, taken
 from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Corner, Part, Step, View, Whole, run_calls
 
-FEWEST_CHANNELS = 64  # of a part of the filters
+FEWEST_CHANNELS = 64  # in a part of the filters
 
 
 class Task(NamedTuple):
@@ -31,7 +31,7 @@ Phase = list[list[Call]]
 
 
 def tasks_of(chain: list[Step], images: int, threads: int) -> list[Task]:
-    """The tasks of a batch, in an order in which equal shares of neighbours suit the threads."""
+    """The tasks of a batch, ordered so that each thread gets a contiguous share."""
     if threads > 1 and shares_filters(chain, threads):
         parts, rows_of_bands = [Part(number, threads) for number in range(threads)], bands_of(chain, images, 1)
     else:
@@ -40,7 +40,7 @@ def tasks_of(chain: list[Step], images: int, threads: int) -> list[Task]:
 
 
 def shares_filters(chain: list[Step], threads: int) -> bool:
-    """Whether threads should rather take filters apart than rows: it is more to read filters than volumes."""
+    """Whether threads should divide the filters instead of rows, because filters outweigh volumes."""
     step = chain[0]
     if len(chain) > 1:
         return False
@@ -50,7 +50,7 @@ def shares_filters(chain: list[Step], threads: int) -> bool:
 
 
 def algorithm_and_others(step: Step) -> str:
-    """The algorithm of a convolution, and what the others would cost in units of the best."""
+    """A convolution's algorithm, followed by the alternatives with their cost relative to it."""
     best = min(step.costs.values())
     others = ", ".join(
         f"{name} {cost / best:.1f}" for name, cost in step.costs.items() if name != step.algorithm and cost < math.inf
@@ -59,9 +59,9 @@ def algorithm_and_others(step: Step) -> str:
 
 
 class Run:
-    """Steps in a row whose intermediate volumes nobody else looks at.
+    """A chain of steps whose intermediate volumes have no other consumers.
 
-    `choose` gives the steps that an adaptive one finds their algorithm.
+    `choose` selects algorithms for the steps of an adaptive one.
     """
 
     def __init__(self, source: int, choose: Callable[[Step], Step]) -> None:
@@ -86,7 +86,7 @@ class Run:
 
     @property
     def is_view(self) -> bool:
-        """Whether the result lies in the memory of the source."""
+        """Whether the result shares the memory of the source."""
         return isinstance(self.steps[0], View)
 
     def row_steps(self) -> list[Step]:
@@ -102,7 +102,7 @@ class Run:
     ) -> np.ndarray:
         """The run's last volume for each image of the batch, in new memory unless the run is a view.
 
-        `take` gives that memory, `aligned` by default; `free` scratches may be used, and are given back.
+        `take` allocates that memory, by default `aligned`; scratches are taken from `free` and returned.
         """
         batch = values[self.source]
         first = self.steps[0]

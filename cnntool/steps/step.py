@@ -1,19 +1,18 @@
-"""What a layer asks the plan to compute: passes over a volume, most of them a band of rows at a time.
+"""Steps: what a layer asks the engine to compute, usually a band of rows at a time.
 
-A step says which kernels to call with what, and computes nothing itself: the plan may call them from Python, or record
-them as a program that runs without Python.
+A step returns kernel calls and computes nothing itself: the plan calls the kernels from Python, or records the calls as
+a program that runs without Python.
 
-A layer makes its steps once for an input shape. A row step reads and writes pieces of larger arrays, so that the plan
-can run several steps on a band that stays in the processor's cache. All have one contract, `calls(source, target,
-band)`:
+A layer makes its steps once for an input shape. A row step reads and writes parts of larger arrays, so that several
+steps can run on a band that stays in the cache. All row steps have one method, `calls(source, target, band)`:
 
 - `InPlace`, `PixelInPlace`: each position by itself.
-- `Joined`: a position of this volume with the same position of another.
-- `Windowed`: output rows from the padded input rows that their windows cover.
-- `Convolution` says what is to be computed; an algorithm answers with the `Windowed` step that says how.
+- `Joined`: each position together with the same position of a second volume.
+- `Windowed`: output rows from the padded input rows under their windows.
+- `Convolution` says what to compute; an algorithm returns the `Windowed` step that says how.
 
-A whole step needs the entire batch before it can answer: `Whole` gives a new batch, `Adaptive` gives the row steps that
-depend on what it saw. A `View` computes nothing.
+Other steps need the entire batch: `Whole` returns a new batch, `Adaptive` returns row steps that depend on the data. A
+`View` computes nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Parallel = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
 
 Call = tuple[Callable[..., Any], tuple]
-"""A kernel, or a function of Python that calls some, and its arguments."""
+"""A kernel, or a Python function that calls kernels, and its arguments."""
 
 
 class Part(NamedTuple):
@@ -49,7 +48,7 @@ WHOLE = Part(0, 1)
 
 
 class Corner(NamedTuple):
-    """An array, and the row and column in it where the rows of a band begin."""
+    """An array, and the row and column where a band begins in it."""
 
     array: np.ndarray
     row: int
@@ -57,10 +56,10 @@ class Corner(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Output rows of a step: `rows` of them, from number `first` of the whole output on.
+    """`rows` output rows of a step, beginning with row `first` of the output.
 
-    `scratch` is memory until the band is done, `part` the part of the step's filters that is to be computed, `second`
-    the same rows of the other volume where the step takes one in.
+    `scratch` is memory until the band is done, `part` the part of the filters to compute, `second` the same rows of the
+    second volume, if the step has one.
     """
 
     first: int
@@ -71,10 +70,10 @@ class Band(NamedTuple):
 
 
 Calls = Callable[[Corner, Corner, Band], list[Call]]
-"""`calls(source, target, band)`: what computes a band into the rows from `target` on.
+"""`calls(source, target, band)`: the calls that compute a band into the rows at `target`.
 
-`source` is where the first of the band's windows begins, padding included. It is `target` itself where a step that
-works in place finds its input there already.
+`source` is where the band's first window begins, with padding. It is `target` itself for an in-place step whose input
+is already there.
 """
 
 
@@ -84,29 +83,29 @@ def run_calls(calls: Iterable[Call]) -> None:
 
 
 def copied(source: Corner, target: Corner, rows: int, channel: int = 0) -> Call:
-    """Copies whole rows into the target's channels from number `channel` on."""
+    """Copies rows into the target's channels, beginning with `channel`."""
     assert source.column == 0
     array, row, _ = source
     return kernels.pointwise.copy_forward, (*target, array, row, rows, array.shape[1], channel)
 
 
 class Step:
-    """Base of the row steps. `pad_value` fills the border that the window needs around its input."""
+    """Base of the row steps. `pad_value` fills the padding around the input."""
 
     window: Window = POINT
     pad_value = 0.0
-    filter_bytes = 0  # of filters that the kernel reads, where it can compute a part of them
-    in_place = False  # the input rows may lie where the output rows will
-    elementwise = False  # in place, and channels do not mix either
+    filter_bytes = 0  # bytes of filters that the kernel reads, if it can compute a part of them
+    in_place = False  # input and output rows may share memory
+    elementwise = False  # in place, and channels do not mix
     alone = False  # has a run of its own
-    heavy = False  # so much work a row that computing rows twice costs more than storing them
-    overread = 0  # float32 that may be read beyond the last window
-    crosses_border = False  # the kernel may be given rows and columns outside of its input, and takes them for zeros
-    is_native = True  # whether its calls are of kernels alone, and none of a function of Python
-    fair_rows = 1  # with fewer rows in a band the kernel is much slower
-    row_multiple = 1  # rows come in groups of so many, counted from the first row of the volume
+    heavy = False  # computing rows twice costs more than storing them
+    overread = 0  # float32 read beyond the last window
+    crosses_border = False  # the kernel treats rows and columns outside of its input as zeros
+    is_native = True  # all calls are of kernels, none of Python functions
+    fair_rows = 1  # the kernel is much slower with fewer rows in a band
+    row_multiple = 1  # rows are computed in aligned groups of so many
     algorithm = ""  # of a convolution
-    costs: Mapping[str, float] = {}  # of all algorithms that the convolution could be computed by
+    costs: Mapping[str, float] = {}  # of all algorithms that support the convolution
 
     def __init__(self, input_shape: Shape, output_shape: Shape) -> None:
         self.input_shape, self.output_shape = input_shape, output_shape
@@ -132,13 +131,13 @@ class InPlace(Step):
 
 
 class Rectifier(InPlace):
-    """max(0, x), which a convolution before it may do at no cost."""
+    """max(0, x), which a preceding convolution can fuse at no cost."""
 
 
 class Affine(InPlace):
-    """(x - mean) * scale + shift for each channel, which the plan may fold into a convolution beside it.
+    """(x - mean) * scale + shift for each channel, which the plan may fold into a neighbouring convolution.
 
-    The mean goes first, since that keeps the digits of values far from zero.
+    Subtracting the mean first avoids cancellation for values far from zero.
     """
 
     def __init__(self, shape: Shape, kernel: Callable, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
@@ -147,14 +146,14 @@ class Affine(InPlace):
         channels = shape[2]
         self.mean, self.scale, self.shift = mean, scale, shift
         rounded = mean.astype(np.float32)
-        # what float32 cannot hold of the mean goes into the shift; nothing of an infinite one
+        # the rounding error of the mean goes into the shift, unless it is infinite
         with np.errstate(invalid="ignore"):
             lost = np.nan_to_num((rounded - mean) * scale)
         super().__init__(shape, kernel, *(period(values, channels) for values in (rounded, scale, shift + lost)))
 
 
 class PixelInPlace(Step):
-    """`kernel(v, row, column, rows, columns, *arguments)` over pixels, where the channels of each mix."""
+    """`kernel(v, row, column, rows, columns, *arguments)` over pixels, each of which mixes its channels."""
 
     in_place = True
 
@@ -168,7 +167,7 @@ class PixelInPlace(Step):
 
 
 class Joined(Step):
-    """`kernel(out, row, column, other, other_row, rows, columns, *arguments)`: the second volume joins the first."""
+    """`kernel(out, row, column, other, other_row, rows, columns, *arguments)`: joins a second volume."""
 
     def __init__(self, input_shape: Shape, output_shape: Shape, kernel: Callable, *arguments: Any) -> None:
         super().__init__(input_shape, output_shape)
@@ -184,11 +183,11 @@ class Joined(Step):
 
 
 class Added(Joined):
-    """The sum of both, which a convolution before it may do at little cost."""
+    """The sum of two volumes, which a preceding convolution can fuse as a residual."""
 
 
 class Windowed(Step):
-    """Output rows from the padded input rows that their windows cover; `properties` are those of `Step`."""
+    """Output rows from the padded input rows under their windows; `properties` are attributes of `Step`."""
 
     def __init__(
         self, input_shape: Shape, output_shape: Shape, window: Window, calls: Calls, **properties: Any
@@ -202,10 +201,9 @@ class Windowed(Step):
 
 
 class Convolution(Step):
-    """What a convolution with `weight` (kh, kw, in // groups, out) gives. How it is computed is the answer of an
-    algorithm, which is another step.
+    """A convolution with `weight` (kh, kw, in // groups, out), to be computed by the step of an algorithm.
 
-    `adds`: the second volume is added to the result; `rectified`: max(0, x) of that.
+    `adds`: adds a residual; `rectified`: applies ReLU afterwards.
     """
 
     def __init__(
@@ -215,7 +213,7 @@ class Convolution(Step):
         super().__init__(shape, (*output_size(window, shape[:2]), weight.shape[3]))
         self.window, self.weight, self.bias, self.groups = window, weight, bias, groups
         self.adds, self.rectified = adds, rectified
-        # a few channels of a pixel cost less than a volume written and read again
+        # a small 1x1 convolution costs less than storing and reading a volume
         self.heavy = weight.size > 1024 or not window.is_point
 
 
@@ -227,7 +225,7 @@ class Whole:
 
 
 class Adaptive:
-    """`resolve(batch, parallel)`: for each image of the batch, the row steps that suit it."""
+    """`resolve(batch, parallel)`: the row steps for each image of the batch."""
 
     def __init__(
         self, input_shape: Shape, output_shape: Shape, resolve: Callable[[Any, Parallel], list[list[Step]]]
@@ -236,8 +234,8 @@ class Adaptive:
 
 
 class View:
-    """The same numbers in another shape. Nothing is computed, and nothing is copied: the result lies in the memory of
-    the input, which must live as long."""
+    """The same numbers in another shape, without a copy: the result shares the memory of the input, which must live as
+    long."""
 
     def __init__(self, input_shape: Shape, output_shape: Shape) -> None:
         self.input_shape, self.output_shape = input_shape, output_shape
@@ -250,13 +248,13 @@ AnyStep = Step | Whole | Adaptive | View
 
 
 def row_blocks(height: int, pieces: int = 16) -> list[tuple[int, int]]:
-    """Pieces of a volume's rows whose sums are added in order, so that no result depends on the threads."""
+    """Ranges of rows whose sums are added in order, so that results do not depend on threads."""
     rows = max(1, -(-height // pieces))
     return [(first, min(first + rows, height)) for first in range(0, height, rows)]
 
 
 def period(values: Any, channels: int) -> np.ndarray:
-    """One value a channel (or one for all), repeated until short pixels fill a few vector registers."""
+    """One value a channel (or one for all), repeated to fill a few vector registers."""
     import numpy as np
 
     values = np.broadcast_to(np.asarray(values, np.float32), channels)

@@ -1,8 +1,8 @@
-"""What a layer may use while it trains: memory that stays, and work cut into blocks of images.
+"""What layers use in training: reused memory, and work divided into blocks of images.
 
-A layer's `train` takes batches N x H x W x C and gives its output with whatever its `gradient` will need of it. Work is
-cut into blocks of images that do not depend on the number of threads, and sums over blocks are added in their order: a
-seed gives one result, bit for bit, with any number of threads.
+A layer's `train` takes batches N x H x W x C and returns its output with whatever its `gradient` needs. Blocks of
+images do not depend on the number of threads, and sums over blocks are added in order, so a seed gives bit-identical
+results with any number of threads.
 """
 
 from __future__ import annotations
@@ -18,26 +18,25 @@ if TYPE_CHECKING:
     import numpy as np
 
 BLOCKS = 16
-FLAT = 2**15  # numbers that one thread takes at a time where positions do not matter
-PARTIAL = 2**19  # numbers in the sums of all blocks together, which are added up in the end
+FLAT = 2**15  # numbers of a piece of elementwise work
+PARTIAL = 2**19  # numbers in the partial sums of all blocks together
 
 
 class Training:
-    """One layer's share of a training step. The trainer keeps it from step to step, so that memory is used again.
+    """One layer's context in training, kept from step to step so that memory is reused.
 
-    `seed`: draws what is random in this layer and step. `needs_input`: whether anyone asks for the gradient of the
-    layer's input. `slope`: of a rectifier that follows and that the layer computes as well; 1 for none. `step`: the
-    number of steps before this one.
+    `seed`: of the random numbers of this layer and step. `needs_input`: whether the gradient of the layer's input is
+    needed. `slope`: of a fused leaky ReLU; 1 for none. `step`: the number of steps before this one.
     """
 
     def __init__(self, parallel: Parallel, seed: int = 0, *, needs_input: bool = True, slope: float = 1.0) -> None:
         self.parallel, self.seed, self.needs_input, self.slope = parallel, seed, needs_input, slope
         self.step = 0
-        self.scratches: list[Scratch] = []  # that no thread uses at present
+        self.scratches: list[Scratch] = []  # that are free
         self._kept: dict[str, np.ndarray] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = "float32") -> np.ndarray:
-        """An array with anything in it. The same name gives the same memory in the next step."""
+        """An uninitialised array. The same name gets the same memory in the next step."""
         import numpy as np
 
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -51,14 +50,14 @@ class Training:
         return self.parallel(lambda block: work(*block), blocks(images))
 
     def over_numbers(self, work: Callable[..., Any], *arrays: np.ndarray) -> None:
-        """`work(*pieces)` for pieces of the arrays, which have one size and are taken as flat."""
+        """`work(*pieces)` for flat pieces of arrays of equal size."""
         flat = [array.reshape(-1) for array in arrays]
         size = flat[0].size
         pieces = [(first, min(first + FLAT, size)) for first in range(0, size, FLAT)]
         self.parallel(lambda piece: work(*(array[piece[0] : piece[1]] for array in flat)), pieces)
 
     def over_pixels(self, work: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
-        """`work(*pieces)` for pieces (P, C) of the pixels of arrays (..., C); the results in order."""
+        """`work(*pieces)` for pieces (P, C) of arrays (..., C); returns the results in order."""
         pixels = [array.reshape(-1, array.shape[-1]) for array in arrays]
         rows = max(1, FLAT // pixels[0].shape[1])
         starts = range(0, len(pixels[0]), rows)
@@ -66,7 +65,7 @@ class Training:
 
     def summed(self, images: int, shape: tuple[int, ...], work: Callable[[int, int, np.ndarray], Any],
                dtype: Any = "float32") -> np.ndarray:  # fmt: skip
-        """float32 of `shape`: the sum of what `work(first, last, total)` adds to each block's zeros."""
+        """float32 of `shape`: the sum of all blocks' totals, to which `work(first, last, total)` adds."""
         import numpy as np
 
         count = max(4, min(BLOCKS, PARTIAL // math.prod(shape)))
