@@ -5,6 +5,7 @@ All three use the cheapest of the algorithms that have kernels for batches.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -68,12 +69,18 @@ def input_gradient(d_output: np.ndarray, convolution: Convolution, training: Tra
 
 
 def on_tiles(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: np.ndarray, training: Training) -> None:
-    """`out`: the 3x3 convolution of the canvases, by Winograd's algorithm."""
+    """`out`: the 3x3 convolution of the canvases, by Winograd's algorithm.
+
+    Images with outliers, which it would lose beside them, are computed directly.
+    """
     winograd = kernels.winograd_backward
     filters = winograd.transform_filters_together(convolution.weight)
-    bias = float_bias(convolution)
-    forward = winograd.conv_winograd_images_forward.over(batch, RANGE, filters, bias, out, *canvas.corner)
+    bias, spoiled = float_bias(convolution), np.zeros(len(batch), np.int64)
+    forward = winograd.conv_winograd_images_forward.over(batch, RANGE, filters, bias, out, *canvas.corner, spoiled)
     training.over_images(len(batch), forward)
+    canvas = canvas._replace(size=(out.shape[1] + 2, out.shape[2] + 2))
+    for n in np.flatnonzero(spoiled):
+        on_canvas(batch[n : n + 1], canvas, convolution, out[n : n + 1], training)
 
 
 def on_canvas(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: np.ndarray, training: Training) -> None:
@@ -98,8 +105,6 @@ def weight_gradient(
 ) -> np.ndarray:
     """Each block of images has a sum of its own; the sums are added in order."""
     canvas, shape, groups = bordered(convolution), convolution.weight.shape, convolution.groups
-    if by_tiles(convolution):
-        return tiles_gradient(batch, d_output, canvas, shape, training)
     where = *canvas.size, *canvas.corner, *convolution.window.stride, *convolution.window.dilation
     backward = kernels.convolution_backward
 
@@ -109,19 +114,34 @@ def weight_gradient(
         else:
             backward.conv_weight_backward(batch, d_output, first, last, total, *where, groups)
 
+    if by_tiles(convolution):
+        return tiles_gradient(batch, d_output, canvas, shape, training, block)
     return training.summed(len(batch), shape, block)
 
 
 def tiles_gradient(
-    batch: np.ndarray, d_output: np.ndarray, canvas: Canvas, shape: tuple[int, ...], training: Training
-) -> np.ndarray:
-    """The gradient of 3x3 filters by Winograd's algorithm: sums over all tiles, transformed once at the end."""
-    winograd = kernels.winograd_backward
+    batch: np.ndarray, d_output: np.ndarray, canvas: Canvas, shape: tuple[int, ...], training: Training,
+    directly: Callable[[int, int, np.ndarray], None],
+) -> np.ndarray:  # fmt: skip
+    """The gradient of 3x3 filters by Winograd's algorithm: sums over all tiles, transformed once at the end.
+
+    Blocks of images with outliers, which it would lose beside them, are left to `directly`.
+    """
+    winograd, left_out = kernels.winograd_backward, []
 
     def block(first: int, last: int, total: np.ndarray) -> None:
-        winograd.conv_winograd_weight_backward(batch, d_output, first, last, *canvas.corner, total)
+        spoiled = np.zeros(1, np.int64)
+        winograd.conv_winograd_weight_backward(batch, d_output, first, last, *canvas.corner, total, spoiled)
+        if spoiled[0]:
+            total[:] = 0
+            left_out.append((first, last))
 
-    return winograd.gradient_of_filters(training.summed(len(batch), (winograd.PLACES, *shape[2:]), block))
+    result = winograd.gradient_of_filters(training.summed(len(batch), (winograd.PLACES, *shape[2:]), block))
+    for first, last in sorted(left_out):
+        part = np.zeros(shape, np.float32)
+        directly(first, last, part)
+        result += part
+    return result
 
 
 def bias_gradient(d_output: np.ndarray, training: Training) -> np.ndarray:

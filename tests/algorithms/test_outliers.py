@@ -8,6 +8,7 @@ import pytest
 from cnntool import Pipeline
 from cnntool.algorithms.fourier import window_peaks
 from tests.kernels.volumes import noise
+from tests.naive.convolution import conv
 
 PLACES = {
     "middle": [(75, 60)],
@@ -64,6 +65,68 @@ def test_outputs_that_do_not_see_it_are_those_of_the_clean_image(
     finite = np.isfinite(direct) & inside[..., None]
     largest = np.abs(direct[finite]).max()
     assert np.abs(found[finite] / largest - direct[finite] / largest).max() <= tolerance
+
+
+WINOGRAD = [  # filters and stride, inputs, outputs, height, width
+    (3, 1, 16, 16, 21, 30),
+    (3, 1, 40, 70, 16, 13),
+    (3, 2, 32, 16, 30, 33),
+    (5, 1, 20, 33, 19, 25),
+]
+BACKGROUNDS = {
+    "noise": lambda x: x,
+    "dark": lambda x: x * np.where(np.arange(x.shape[1]) < 12, 1e-6, 1).astype(np.float32)[:, None],
+    "empty": lambda x: x * np.where(np.arange(x.shape[1]) < 12, 0, 1).astype(np.float32)[:, None],
+    "sparse": lambda x: x * (noise(*x.shape) > 1.5),
+    "tiny": lambda x: x * np.float32(1e-30),
+    "minute": lambda x: x * np.float32(1e-41),
+}
+OUTLIERS = {
+    "none": [],
+    "middle": [(9, 11)],
+    "corner": [(0, 0)],
+    "last": [(-1, -1), (-1, 5)],
+    "several": [(y, x) for y in range(1, 13, 5) for x in range(2, 13, 6)],
+    "region": [(y, x) for y in range(5, 12) for x in range(8, 13)],
+    "row": [(6, x) for x in range(13)],
+}
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("where", OUTLIERS)
+@pytest.mark.parametrize(("size", "stride", "channels", "outputs", "height", "width"), WINOGRAD)
+def test_an_output_errs_by_a_share_of_what_its_window_sees(
+    size, stride, channels, outputs, height, width, where, background
+):
+    """At most by 1e-4 of the sum of |x| |w| over the window, for w the largest weight of a filter on a channel."""
+    weight, bias = noise(size, size, channels, outputs), noise(outputs)
+    clean = BACKGROUNDS[background](np.abs(noise(height, width, channels)))
+    pipeline = pipeline_of(f"conv {outputs} {size} --stride {stride} --padding {size // 2}", "winograd")
+    pipeline.set_weights([{"weight": weight, "bias": bias}])
+    window = (stride, stride), (size // 2,) * 4
+    for value in (255, -9999, 1e10, 1e30) if OUTLIERS[where] else (0,):
+        x = clean.copy()
+        for number, place in enumerate(OUTLIERS[where]):
+            x[(*place, number % channels)] = value
+        expected = conv(x, weight, bias, *window)
+        largest = np.broadcast_to(np.abs(weight).max(axis=(0, 1)), weight.shape)
+        allowed = 1e-4 * conv(np.abs(x), largest, None, *window) + 1e-5 * np.abs(bias)
+        found = pipeline.run(x, 1)
+        assert (np.abs(found - expected) <= allowed + 1e-44).all()
+        for threads in (1, 2, 3):
+            for images in pipeline.run(np.stack([x, clean, x]), threads)[::2]:
+                assert images.tobytes() == found.tobytes()
+        for _ in range(5):
+            assert pipeline.run(x, 2).tobytes() == found.tobytes()
+
+
+def test_windows_that_see_nothing_give_the_bias() -> None:
+    x = noise(30, 40, 16)
+    x[:, 17:] = 0
+    pipeline = pipeline_of("conv 40 3 relu", "winograd")
+    bias = noise(40)
+    pipeline.set_weights([{"weight": noise(3, 3, 16, 40), "bias": bias}, {}])
+    assert (pipeline.run(x)[:, 17:] == np.maximum(bias, 0)).all()
 
 
 @pytest.mark.parametrize("value", [1e4, -3.4e38])

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import BLOCK, NO_LIMIT, NONE
-from cnntool.kernels.sources.convolution import conv_direct_forward
+from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
+from cnntool.kernels.sources.winograd_outliers import direct_rows, mend_tiles
 from cnntool.kernels.sources.winograd_tiles import (
     winograd_input_forward,
     winograd_output_forward,
@@ -73,22 +73,6 @@ def products(u, v, m, zeros, tiles, channel, last):
             w_at += 4 * in_channels * LANES
 
 
-@inlined
-def _direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, size, stride, low):
-    """A few rows by direct convolution, of a copy with its border."""
-    height, width, channels = x.shape
-    wide = stride * (max(columns, PIXELS) - 1) + size
-    canvas = np.zeros((stride * (rows - 1) + size, wide, channels), np.float32)
-    for i in range(max(0, -y0), min(len(canvas), height - y0)):
-        for j in range(max(0, -x0), min(wide, width - x0)):
-            canvas[i, j] = x[y0 + i, x0 + j]
-    conv_direct_forward(
-        canvas, 0, weight, bias, out, out_row, out_column, rows, columns, size, size, stride, stride, 1, 1, 1,
-        channels,
-        out.shape[2], low, first // BLOCK, -(-last // BLOCK), out, NONE,
-    )  # fmt: skip
-
-
 @kernel
 def conv_winograd_forward(
     x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
@@ -102,13 +86,16 @@ def conv_winograd_forward(
     """
     tiles, lines, stride = -(-columns // tile), -(-rows // tile), 2 if patch == STRIDED_PATCH else 1
     together = max(1, v.shape[1] // tiles)
-    zeros = np.zeros(BLOCK, np.float32)
+    zeros, states = np.zeros(BLOCK, np.float32), np.zeros(v.shape[1], np.int64)
     for line in range(0, lines, together):
-        count = min(together, lines - line)
+        count, mends = min(together, lines - line), False
         for i in range(count):
             y0 = x_row + stride * tile * (line + i)
             if patch == PATCH:
-                winograd_input_forward(x, y0, x_column, tile, tiles, v, i * tiles, half, edge)
+                left = rows - tile * (line + i)
+                mends |= winograd_input_forward(
+                    x, y0, x_column, tile, tiles, v, i * tiles, half, edge, states, left, columns
+                )
             elif patch == STRIDED_PATCH:
                 winograd_strided_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
             else:
@@ -127,9 +114,15 @@ def conv_winograd_forward(
                     trouble = winograd_small_output_forward(
                         m, patch, done, tiles, bias, out, to, out_column, channel, end, left, columns, half, low
                     )
+                y0 = x_row + stride * tile * (line + i)
+                if mends:
+                    mend_tiles(
+                        states, done, tiles, x, y0, x_column, weight, bias, out, to, out_column, left, columns, channel,
+                        end, low,
+                    )  # fmt: skip
                 if trouble != F(0):
-                    y0, size = x_row + stride * tile * (line + i), patch - stride * (tile - 1)
-                    _direct_rows(
+                    size = patch - stride * (tile - 1)
+                    direct_rows(
                         x, y0, x_column, weight, bias, out, to, out_column, left, columns, channel, end, size, stride,
                         low,
                     )  # fmt: skip

@@ -16,8 +16,10 @@ import numpy as np
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.convolution_backward import outer, place
 from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.simd import load, load_first, splat
 from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.sources.winograd import products
+from cnntool.kernels.sources.winograd_outliers import DIRECT, are_plain, fill_empty, has_outlier, state_of
 from cnntool.kernels.sources.winograd_tiles import winograd_input_forward, winograd_output_forward
 from cnntool.kernels.vectors import LANES, PIXELS
 from cnntool.kernels.winograd import PATCH, PLACES, TILE, TILES_AT_ONCE
@@ -33,8 +35,11 @@ def _scratch(places, tiles, channels):
 
 
 @kernel
-def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
-    """x: N, H, W, C laid on canvases from (row, column); u: `transform_filters`; out: N, h, w, O, first <= n < last"""
+def conv_winograd_images_forward(x, first, last, u, bias, out, row, column, spoiled):
+    """x: N, H, W, C laid on canvases from (row, column); u: `transform_filters`; out: N, h, w, O, first <= n < last
+
+    spoiled[n] becomes 1 where an outlier or a value that is not finite spoils outputs that do not see it.
+    """
     _, rows, columns, out_channels = out.shape
     channels = x.shape[3]
     lines, tiles = -(-rows // TILE), -(-columns // TILE)
@@ -42,23 +47,34 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column):
     canvas = np.zeros((TILE * lines + 2, TILE * tiles + 2, channels), np.float32)
     v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, BLOCK)
     lanes, zeros = np.empty((PLACES, LANES), np.float32), np.zeros(BLOCK, np.float32)
+    states = np.zeros(v.shape[1], np.int64)
     total, present = (last - first) * lines, -1
     for line in range(0, total, together):  # lines of tiles of all images, so that the register tiles are full
-        count = min(together, total - line)
+        count, mends = min(together, total - line), False
         for i in range(count):
             n = first + (line + i) // lines
             if n != present:
                 place(x[n], canvas, row, column, 1, 1)
                 present = n
-            winograd_input_forward(canvas, TILE * ((line + i) % lines), 0, TILE, tiles, v, i * tiles, lanes, lanes[0])
+            y, at = TILE * ((line + i) % lines), i * tiles
+            if winograd_input_forward(canvas, y, 0, TILE, tiles, v, at, lanes, lanes[0], states, rows - y, columns):
+                mends = True
+                spoiled[n] |= has_outlier(states, at, tiles)
         for channel in range(0, out_channels, BLOCK):
             end = min(out_channels, channel + BLOCK)
             products(u, v, m, zeros, count * tiles, channel, end)
             for i in range(count):
                 n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
-                winograd_output_forward(
+                trouble = winograd_output_forward(
                     m, i * tiles, tiles, bias, out[n], y, 0, channel, end, rows - y, columns, lanes, NO_LIMIT
                 )
+                if trouble != F(0):
+                    spoiled[n] = 1
+                if mends:
+                    fill_empty(
+                        states, i * tiles, tiles, bias, out[n], y, 0, min(TILE, rows - y), columns, channel, end,
+                        NO_LIMIT,
+                    )  # fmt: skip
     keep_alive(v)
     keep_alive(m)
     keep_alive(zeros)
@@ -89,9 +105,30 @@ def winograd_gradient_forward(d, y0, tiles, m, first, half):
                 m0[o], m1[o], m2[o], m3[o], m4[o], m5[o] = _gradient_line(h0[o], h1[o], h2[o], h3[o])
 
 
+@inlined
+def _gradient_has_outlier(d, y0, tiles, room):
+    """Whether in any 4x4 tile of d at (y0, 4 t) pixels that are not zero are faint beside others."""
+    channels, found = d.shape[2], False
+    line = 4 * d.shape[1] * channels
+    for t in range(tiles):
+        tile_at = address_of(d) + y0 * line + 16 * t * channels
+        energy = splat(F(0))
+        for i in range(TILE):
+            for c in range(0, TILE * channels, LANES):
+                at = tile_at + i * line + 4 * c
+                value = load(at) if c + LANES <= TILE * channels else load_first(at, TILE * channels - c)
+                energy = energy + value * value
+        if not are_plain(energy, tile_at, line, channels, 2, 2):
+            found |= state_of(tile_at, line, channels, TILE, 2, 2, room) == DIRECT
+    return found
+
+
 @kernel
-def conv_winograd_weight_backward(x, d_output, first, last, top, left, total):
-    """total[p, ic, oc] += the products of the transformed tiles of x and d_output, summed over first <= n < last"""
+def conv_winograd_weight_backward(x, d_output, first, last, top, left, total, spoiled):
+    """total[p, ic, oc] += the products of the transformed tiles of x and d_output, summed over first <= n < last
+
+    spoiled[0] becomes 1 where an outlier in x or d_output, or what is not finite, spoils sums that do not see it.
+    """
     _, rows, columns, out_channels = d_output.shape
     channels = x.shape[3]
     lines, tiles = -(-rows // TILE), -(-columns // TILE)
@@ -100,7 +137,7 @@ def conv_winograd_weight_backward(x, d_output, first, last, top, left, total):
     d_canvas = np.zeros((TILE * lines, TILE * tiles, out_channels), np.float32)
     v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, out_channels)
     half = np.empty((PATCH, PATCH, max(channels, out_channels)), np.float32)
-    lanes = np.empty((PLACES, LANES), np.float32)
+    lanes, states = np.empty((PLACES, LANES), np.float32), np.zeros(v.shape[1], np.int64)
     count, present = (last - first) * lines, -1
     for line in range(0, count, together):
         here = min(together, count - line)
@@ -110,7 +147,11 @@ def conv_winograd_weight_backward(x, d_output, first, last, top, left, total):
                 place(x[n], canvas, top, left, 1, 1)
                 place(d_output[n], d_canvas, 0, 0, 1, 1)
                 present = n
-            winograd_input_forward(canvas, y, 0, TILE, tiles, v, i * tiles, lanes, lanes[0])
+            if winograd_input_forward(
+                canvas, y, 0, TILE, tiles, v, i * tiles, lanes, lanes[0], states, rows - y, columns
+            ):
+                spoiled[0] |= has_outlier(states, i * tiles, tiles)
+            spoiled[0] |= _gradient_has_outlier(d_canvas, y, tiles, lanes)
             winograd_gradient_forward(d_canvas, y, tiles, m, i * tiles, half)
         for p in range(PLACES):
             outer(
@@ -120,3 +161,4 @@ def conv_winograd_weight_backward(x, d_output, first, last, top, left, total):
             )  # fmt: skip
     keep_alive(v)
     keep_alive(m)
+    keep_alive(d_canvas)

@@ -17,6 +17,7 @@ import numpy as np
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import copy_floats, load, load_first, splat, store, store_first, where_less
 from cnntool.kernels.sources.tile import address_of
+from cnntool.kernels.sources.winograd_outliers import are_plain, state_of
 from cnntool.kernels.vectors import LANES
 from cnntool.kernels.winograd import PATCH, SMALL_PATCH, SMALL_TILE, STRIDED_PATCH, TILE
 
@@ -95,22 +96,27 @@ def patch_at(x, y0, x0, patch, edge):
 
 
 @kernel
-def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge):
+def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge, states, rows, columns):
     """v[a, b, first + t, c] = (B^T d B)[a, b] of the 6x6 patch of x at (y0, x0 + tile t), which may reach out of x.
 
-    Scratch: `half`: 36, LANES; `edge`: a patch and LANES more.
+    Where `tile` is TILE, states[first + t] becomes what `winograd_outliers` says of the tile, for `rows` x `columns`
+    outputs in all; returns whether any needs mending. Scratch: `half`: 36, LANES; `edge`: a patch and LANES more.
     """
     channels = x.shape[2]
     pixel, place = 4 * channels, 4 * v.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
+    rows, found = min(TILE, rows), False
     for t in range(tiles):
         patch_from, line = patch_at(x, y0, x0 + tile * t, PATCH, edge)
+        a = b = splat(ZERO)
         for c in range(0, channels, LANES):
             count = min(LANES, channels - c)
             x_at = patch_from + 4 * c
             v_at = address_of(v) + (first + t) * pixel + 4 * c
             for j in range(PATCH):
                 d0, d1, d2, d3, d4, d5 = _load_six(x_at + j * pixel, line, count)
+                a = a + d0 * d0 + d1 * d1 + d2 * d2
+                b = b + d3 * d3 + d4 * d4 + d5 * d5
                 h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
                 at = half_at + j * BYTES
                 store(at, h0)
@@ -129,6 +135,13 @@ def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge):
                 _store_one(at + 3 * place, h3, count)
                 _store_one(at + 4 * place, h4, count)
                 _store_one(at + 5 * place, h5, count)
+        if tile == TILE:
+            wide, state = min(TILE, columns - TILE * t), 0
+            if not are_plain(a + b, patch_from, line, channels, rows, wide):
+                state = state_of(patch_from, line, channels, PATCH, rows, wide, half)
+            states[first + t] = state
+            found |= state != 0
+    return found
 
 
 @kernel
