@@ -14,6 +14,8 @@ from cnntool.steps.training import Training
 from tests.cases.gradients import LAYERS, arrays_of, backward, batch_of, configurations, forward
 from tests.layers.cases import CASES, Case
 from tests.layers.slopes import check_gradients, gradients, trained
+from tests.naive.convolution import conv
+from tests.naive.gradients import conv_backward
 from tests.oracles.registry import installed
 
 TOLERANCE = 1e-4  # of the largest gradient
@@ -213,3 +215,62 @@ def test_gradients_are_those_of_torch(layer):
         for name, gradient in d_arrays.items():
             order = orders[gradient.ndim]
             close(gradient, tensors[name].grad.numpy().transpose(np.argsort(order)))
+
+
+def conv_gradients(d_y: np.ndarray, x: np.ndarray, weight: np.ndarray, padding: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of a batch: of the input, and of the weight."""
+    found = [conv_backward(d, image, weight, padding=(padding,) * 4) for d, image in zip(d_y, x, strict=True)]
+    return np.stack([d_x for d_x, _ in found]), sum(d_arrays["weight"] for _, d_arrays in found)
+
+
+def within(found: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> None:
+    """1e-4 of the sums of magnitudes, where these are finite."""
+    finite = np.isfinite(sizes)
+    assert (np.abs(found[finite] - expected[finite]) <= 1e-4 * sizes[finite]).all()
+    assert not np.isfinite(found[~finite]).any()
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("value", [255, -9999, 1e10, np.inf])
+@pytest.mark.parametrize("place", [(0, 0), (0, 1), (5, 6), (8, 1), (12, 13)])
+def test_an_outlier_spoils_nothing_that_does_not_see_it_in_training(place, value, padding):
+    """Of many channels, whose tiles mix pixels: outputs, and both gradients, of one image among others."""
+    rng = np.random.default_rng(3)
+    layer, window = layer_of(f"conv 20 3 --padding {padding}"), ((1, 1), (padding,) * 4)
+    weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 3, 17, 20), (20,)))
+    x = np.abs(rng.standard_normal((4, 13, 14, 17))).astype(np.float32)
+    d_y = np.abs(rng.standard_normal((4, *np.add(x.shape[1:3], 2 * padding - 2), 20))).astype(np.float32)
+    x[(2, *place, 3)] = value
+    pass_ = training(threads=2)
+    y, saved = layer.train([x], {"weight": weight, "bias": bias}, pass_)
+    (d_x,), d_arrays = layer.gradient(d_y, saved, {"weight": weight, "bias": bias}, pass_)
+    y, d_weight = y.copy(), d_arrays["weight"]
+
+    largest = np.broadcast_to(np.abs(weight).max(axis=(0, 1)), weight.shape)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        for found, image in zip(y, x, strict=True):
+            within(found, conv(image, weight, bias, *window), conv(np.abs(image), largest, np.abs(bias), *window))
+        expected, d_expected = conv_gradients(d_y, x, weight, padding)
+        _, sizes = conv_gradients(np.abs(d_y), np.abs(x), weight, padding)
+    close(d_x, expected)
+    within(d_weight, d_expected, sizes)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 1), (5, 6), (10, 11)])
+def test_an_outlier_of_a_gradient_spoils_nothing_that_does_not_see_it(place):
+    rng = np.random.default_rng(4)
+    layer = layer_of("conv 20 3 --no-bias")
+    weight = rng.standard_normal((3, 3, 17, 20)).astype(np.float32)
+    x = np.abs(rng.standard_normal((4, 13, 14, 17))).astype(np.float32)
+    d_y = np.abs(rng.standard_normal((4, 11, 12, 20))).astype(np.float32)
+    d_y[(1, *place, 5)] = 1e10
+    pass_ = training()
+    (d_x,), d_arrays = layer.gradient(d_y, x, {"weight": weight}, pass_)
+    largest = np.broadcast_to(np.abs(weight).max(axis=(0, 1)), weight.shape)
+    for found, expected, sizes in zip(
+        (d_x, d_arrays["weight"]),
+        conv_gradients(d_y, x, weight, 0),
+        conv_gradients(np.abs(d_y), np.abs(x), largest, 0),
+        strict=True,
+    ):
+        within(found, expected, sizes)
