@@ -88,7 +88,7 @@ def largest_scratch(steps: list[Step], threads: int) -> int:
 
 
 def band_rows(steps: list[Step]) -> int:
-    """How many final rows of a band the scratch memory allows: whole groups of rows, at fixed one."""
+    """The final rows of a band whose scratch fits: a multiple of the row group."""
     group = row_group(steps)
     fixed = scratch_bytes(steps, group)
     per_group = scratch_bytes(steps, 2 * group) - fixed

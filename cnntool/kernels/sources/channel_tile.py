@@ -1,4 +1,4 @@
-"""Register tiles whose channels do not mix: pooling, and convolution with one filter a channel. See `tile`."""
+"""Register tiles with independent channels: pooling and depthwise convolution. See `tile`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def depthwise_tile(
     """y[r, p, c] = bias[c] + sum over ky, kx of w[ky, kx, c] * x[stride * r + ky, stride * p + kx, c], each c alone.
 
     Pixels of `x`, `w` and `y` lie `pixel` apart, rows `x_row` and `y_row`. Of `x` only the rows from `top` to `bottom`
-    and the columns from `left` to `right` are read, what is outside counts as zero. Stores the first `height` rows,
+    and the columns from `left` to `right` are read; the others count as zero. Stores the first `height` rows,
     `width` columns and `channels`. The window of `size` x `size` and the tile of `rows` x `columns` are literals.
     """
     arguments = (
@@ -113,7 +113,7 @@ def depthwise_tile(
             for i, j in itertools.product(range(x_height), range(x_width)):
                 if lanes is None:
                     value = t.load(pointer_to(x_at, x_line, t.integer(i), t.integer(j)))
-                else:  # masked loads outside of the process's memory take hundreds of cycles
+                else:  # masked loads from unmapped memory take hundreds of cycles
                     mask = b.and_(b.and_(lanes, within(i, top_, bottom_)), within(j, left_, right_))
                     value = t.load(pointer_to(x_at, x_line, nearest(i, top_, bottom_), nearest(j, left_, right_)), mask)
                 for number, (r, p) in enumerate(outputs):
@@ -160,7 +160,7 @@ def _combine(t: Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | No
         t.multiply_add(p, v, x, x)
     elif how == SCALED_SUM:
         b.store(b.fadd(b.load(acc), x), acc)
-    else:  # a NaN comes through
+    else:  # propagates NaN
         maximum = cgutils.get_or_insert_function(
             b.module, ir.FunctionType(VECTOR, [VECTOR, VECTOR]), f"llvm.maximum.v{LANES}f32"
         )
@@ -168,7 +168,7 @@ def _combine(t: Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | No
 
 
 def _conclude(t: Emitter, how: int, factors: ir.Value) -> None:
-    """What is left to do to the accumulators once the window is walked through."""
+    """Finishes the accumulators after the last element of the window."""
     b = t.b
     for p, line in enumerate(t.acc):
         factor = t.load_broadcast(t.at(factors, t.integer(p))) if how == SCALED_SUM else None

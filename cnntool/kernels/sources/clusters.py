@@ -1,7 +1,7 @@
-"""Patches and their distances to the centroids of clusters: what k-means learns by, and its features.
+"""Patches and their distances to centroids, for k-means and its features.
 
-A patch is a row of D numbers, in the order kernel row, kernel column, channel. The products of patches with centroids
-are a convolution's, by its kernel; here is what comes before and after.
+A patch is a row of D numbers in the order kernel row, kernel column, channel. Products of patches and centroids are
+computed by the convolution kernel; this is what comes before and after.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import numpy as np
 from cnntool.kernels.sources.jit import kernel
 
 F = np.float32
-NONE = F(1e-13)  # of the square of a mean: rounding of float32
-NEAR = F(0.02)  # distances whose square is less than this part of |w|^2 are computed again, from the differences
+NONE = F(1e-13)  # times the square of the mean: float32 rounding errors
+NEAR = F(0.02)  # distances whose square is below this share of |w|^2 are recomputed from differences
 
 
 @kernel
 def patches_normalised_forward(x, x_row, patches, rows, columns, kh, kw, stride_y, stride_x, eps):
     """x: H, W, C padded; patches: rows * columns, D; patches[i] = (p - mean p) / sqrt(var p + eps) of the window p
 
-    Where that variance is no more than rounding of the mean, the patch becomes zero.
+    A patch whose variance is within rounding errors of its mean becomes zero.
     """
     channels = x.shape[2]
     length, line = kh * kw * channels, kw * channels
@@ -49,7 +49,7 @@ def patches_normalised_forward(x, x_row, patches, rows, columns, kh, kw, stride_
 def distances_forward(w, centroids, out, out_row, out_column, rows, columns):
     """w: rows * columns, D; centroids: K, D; out[k] = |w - c_k|, from out[k] = |c_k|^2 - 2 w.c_k
 
-    That difference has lost its digits where w is near c_k, so there the distance is computed as it stands.
+    Cancellation makes that inaccurate where w is near c_k, so there the distance is computed directly.
     """
     length, count = w.shape[1], centroids.shape[0]
     for oy in range(rows):
@@ -92,7 +92,7 @@ def triangle_forward(v, row, column, rows, columns):
 
 @kernel
 def nearest_forward(scores, first, rows, out):
-    """scores: N, K, of which `rows` are looked at; out[first + i] = the k of the largest scores[i, k]"""
+    """scores: N, K, of which the first `rows` are used; out[first + i] = the k of the largest scores[i, k]"""
     count = scores.shape[1]
     for i in range(rows):
         line = scores[i]

@@ -2,8 +2,8 @@
 
     out[oy, ox, oc] = bias[oc] + sum over ky, kx, ic of x[sy * oy + dy * ky, sx * ox + dx * kx, ic] * w[ky, kx, ic, oc]
 
-The caller has padded `x`. Measured on five shapes from 224x224x3 to 28x28x256, the direct kernel runs at 85 to 98 % of
-the float32 peak of an AVX-512 core.
+`x` is padded by the caller. On five shapes from 224x224x3 to 28x28x256 the direct kernel reaches 85 to 98 % of the
+float32 peak of an AVX-512 core.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from cnntool.kernels.sources.tile import address_of, dense_tile
 from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
 
 DEPTHWISE_ROWS = 2  # by CHANNEL_PIXELS; on 112x112x128 tiles of 2x4 took 0.37 ms, 2x7 0.41, 4x4 0.40, 3x4 0.41
-# A few rows go through all filters before the next rows, if the filters stay in the second cache. On 112x112x64 -> 128
-# that gave 108 GFLOP/s where whole bands gave 98 to 102.
+# Rows that go through all filters before the next rows, if the filters fit into the L2 cache: 108 GFLOP/s instead of 98
+# to 102 with whole bands on 112x112x64 -> 128.
 FEW_ROWS, FILTERS_IN_CACHE = 4, 512 * 1024
-# Filters that stay in the first cache are gone through row by row, so that pixels are written whole while their lines
-# are there.
+# Filters that fit into the L1 cache are applied row by row, so that pixels are completed while their lines are cached.
 FILTERS_AT_HAND = 16 * 1024
 
 
@@ -29,9 +28,9 @@ def dense_row(
     x_at, w_at, bias_at, y_at, columns, height, width, depth,
     x_step_y, x_step_x, x_pixel, out_pixel, channels, other_at, low, vectors,
 ):  # fmt: skip
-    """One row of output pixels: full tiles, and a narrow one where few pixels are left.
+    """One row of output pixels: full tiles, and a narrow one for a short remainder.
 
-    The last tile moves left over what is done already, if there is room.
+    The last tile is shifted left to overlap the one before, if the row is long enough.
     """
     ox = 0
     while ox < columns:
@@ -61,8 +60,8 @@ def dense_rows_wide(
 ):  # fmt: skip
     """Rows of one block of VECTORS registers of output channels; `down`: bytes from row to row.
 
-    A function of its own leaves LLVM enough registers for the addresses: written into its caller, 3x3 convolution of
-    224x224x3 -> 64 took 1.77 ms instead of 1.69.
+    Not inlined, so that LLVM has enough registers for the addresses: inlined, 3x3 convolution of 224x224x3 -> 64 took
+    1.77 ms instead of 1.69.
     """
     for i in range(rows):
         dense_row(
@@ -77,7 +76,7 @@ def dense_rows_narrow(
     x_at, w_at, bias_at, y_at, other_at, rows, x_down, y_down, other_down, columns, height, width, depth,
     x_step_y, x_step_x, x_pixel, out_pixel, channels, low,
 ):  # fmt: skip
-    """As `dense_rows_wide`, of one register of output channels."""
+    """As `dense_rows_wide`, for one register of output channels."""
     for i in range(rows):
         dense_row(
             x_at + i * x_down, w_at, bias_at, y_at + i * y_down, columns, height, width, depth,
@@ -94,10 +93,10 @@ def conv_direct_forward(
 ):  # fmt: skip
     """x: H, W, C padded, windows from (x_row, 0); weight, bias: packed; out: rows x columns at (out_row, out_column).
 
-    `in_channels` are those of a filter, `out_channels` those of the whole layer. The rows of `other` from `other_row`
-    on are added, unless that is NONE; what is less than `low` becomes `low` (0: a rectifier). Of the blocks of BLOCK
-    output channels, counted through all groups, those from `first_block` to `last_block` (ALL) are computed.
-    Reads up to PIXELS - 1 pixels past a row that is shorter than a tile.
+    `in_channels` are those of a filter, `out_channels` those of the layer. The rows of `other` from `other_row` on are
+    added, unless that is NONE; `low` is the lower bound of results (0: ReLU). Computes the blocks of BLOCK output
+    channels from `first_block` to `last_block` (ALL), counted through all groups. Reads up to PIXELS - 1 pixels past a
+    row shorter than a tile.
     """
     per_group = out_channels // groups
     x_line, out_line, out_pixel = x.shape[1] * x.shape[2], out.shape[1] * out.shape[2], out.shape[2]
@@ -166,7 +165,7 @@ def conv_depthwise_forward(
 
 @inlined
 def depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, stride):
-    """The last tiles move up and left over what is done already, if there is room."""
+    """The last tiles are shifted up and left to overlap those before, if there is room."""
     height, width, channels = x.shape
     x_line, out_line = width * channels, out.shape[1] * channels
     for row in range(0, rows, DEPTHWISE_ROWS):

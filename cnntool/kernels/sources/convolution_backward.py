@@ -3,9 +3,9 @@
     d_input[iy, ix, ic] = sum over oy, ox, ky, kx with iy = sy oy + dy ky, of d_output[oy, ox, oc] * w[ky, kx, ic, oc]
     d_weight[ky, kx, ic, oc] = sum over n, oy, ox of x[n, sy oy + dy ky, sx ox + dx kx, ic] * d_output[n, oy, ox, oc]
 
-Each image is laid on a canvas of zeros first. The gradient of the input is the convolution of d_output, its pixels
-`stride` apart on the canvas, with the filters turned by half a circle, inputs and outputs exchanged. That multiplies
-zeros for strides above 1 (4 times the work at stride 2), which only few layers of a network have.
+Each image is first copied to a canvas of zeros. The gradient of the input is the convolution of d_output, its pixels
+`stride` apart on the canvas, with the filters rotated by 180 degrees and inputs and outputs exchanged. That multiplies
+zeros for strides above 1 (4 times the work at stride 2), which few layers of a network have.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of, keep_alive, outer_tile
 from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
 
-SHORT = 8 if PIXELS == 14 else PIXELS  # rows of the other tile of outer products
-FEW = PIXELS  # inputs under a row of the filter, up to which whole windows are laid out before the outer products
+SHORT = 8 if PIXELS == 14 else PIXELS  # rows of the short tile of outer products
+FEW = PIXELS  # inputs under a row of the filter, up to which im2col precedes the outer products
 
 
 @kernel
 def place(image, canvas, row, column, spread_y, spread_x):
-    """canvas[row + spread_y i, column + spread_x j] = image[i, j], where that lies on the canvas."""
+    """canvas[row + spread_y i, column + spread_x j] = image[i, j], within the canvas."""
     height, width, channels = image.shape
     for i in range(height):
         r = row + spread_y * i
@@ -70,7 +70,7 @@ def conv_images_forward(
 def outer(x_at, w_at, y_at, rows, columns, x_row, x_column, w_row, w_column, inputs, outputs, y_line):
     """y[p, c] += sum of x[.., p] w[.., c] for all p < inputs, c < outputs, tile by tile.
 
-    A short tile where it wastes less of the last one: of 32 inputs 8 at a time leave none over, 14 leave 10.
+    Uses short tiles where they waste less: 32 inputs are four tiles of 8, but 14 + 14 + 4.
     """
     short = -(-inputs // SHORT) * SHORT * 10 < -(-inputs // PIXELS) * PIXELS * 9
     step = SHORT if short else PIXELS
@@ -117,7 +117,7 @@ def conv_weight_backward(
     for n in range(first, last):
         place(x[n], canvas, top, left, 1, 1)
         d_at = address_of(d_output) + 4 * n * rows * d_line
-        if few:  # one outer product of whole windows: the tile is filled, whatever the number of channels
+        if few:  # one outer product of entire windows fills the tile with any number of channels
             _lay_out_windows(canvas, windows, kh, kw, sy, sx, dy, dx)
             outer(
                 address_of(windows), d_at, address_of(d_weight), 1, rows * columns, 0, inputs, 0, out_channels,
@@ -197,7 +197,7 @@ def conv_bias_backward(d_output, first, last, d_bias):
 def dense_weight_backward(x, d_output, images, first, last, d_weight):
     """x: N, I; d_output: N, O; d_weight: I, O; d_weight[i, o] += sum over n < images of x[n, i] d_output[n, o]
 
-    For first <= i < last. The rows of x are followed by room for one more tile.
+    For first <= i < last. The rows of x are followed by padding for one more tile.
     """
     outputs = d_output.shape[1]
     outer(

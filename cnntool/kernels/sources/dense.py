@@ -6,14 +6,14 @@ import numpy as np
 
 from cnntool.kernels.sources.jit import kernel
 
-SLICE = 64  # inputs that are summed in float32 before they join the float64 total, so that errors do not grow with I
+SLICE = 64  # inputs summed in float32 before they are added to the float64 total, to bound rounding errors
 
 
 @kernel
 def dense_forward(x, weight, bias, out, first, last):
     """x: I; weight: I, O; out[o] = bias[o] + sum over i of x[i] * weight[i, o], for first <= o < last
 
-    Bound by reading the weights once; four rows at a time, so that the sums are read and written once for four.
+    Bound by reading the weights; four rows at a time, so that the sums are loaded and stored once for four.
     """
     inputs, width = x.shape[0], last - first
     part = np.empty(width, np.float32)

@@ -1,4 +1,4 @@
-"""What a volume looks like as a whole or by its quarters: sums over a grid, products of maps."""
+"""Global descriptors of volumes: sums over a grid, Gram matrices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def gridpool_forward(
 ):  # fmt: skip
     """out[oy, ox, c] = sum of x[x_row + row_starts[oy] : x_row + row_stops[oy], column_starts[ox] : ..., c]
 
-    Rows of x are summed in float32, their sums in float64.
+    Each row of x is summed in float32, rows are added in float64.
     """
     channels = x.shape[2]
     line, total = np.empty(channels, np.float32), np.empty(channels, np.float64)
@@ -39,7 +39,7 @@ def gridpool_forward(
 def gram_forward(x, first, last, out):
     """x: P, C; out[a, b] += sum over first <= p < last of x[p, a] x[p, b] for b >= a
 
-    Four positions at a time in float32, their sums in float64.
+    Four positions are summed in float32, then added in float64.
     """
     channels = x.shape[1]
     p = first

@@ -1,4 +1,4 @@
-"""Builds LLVM code of register tiles: accumulators, vector loads and stores, masks."""
+"""Emits LLVM IR of register tiles: accumulators, vector loads and stores, masks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cnntool.kernels.vectors import LANES
 
 FLOAT, BIT, INT32, INT64 = ir.FloatType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 VECTOR, MASK, LANE_NUMBERS = ir.VectorType(FLOAT, LANES), ir.VectorType(BIT, LANES), ir.VectorType(INT32, LANES)
-LINE = 16  # float32 in a line of the cache
+LINE = 16  # float32 in a cache line
 
 
 class Emitter:
-    """Builds the pieces that both tiles share: vector loads and stores, masks, counted loops over accumulators."""
+    """Emits the parts shared by all tiles: vector loads and stores, masks, loops over accumulators."""
 
     def __init__(self, builder: ir.IRBuilder, pixels: int, vectors: int) -> None:
         self.b, self.pixels, self.vectors = builder, pixels, vectors
@@ -68,7 +68,7 @@ class Emitter:
         return self.broadcast(value, VECTOR)
 
     def masks(self, channels: ir.Value) -> list[ir.Value]:
-        """For each vector, which of its lanes hold one of the `channels` first channels."""
+        """For each vector, the mask of lanes that hold one of the first `channels` channels."""
         count = self.broadcast(self.b.trunc(channels, INT32), LANE_NUMBERS)
         numbers = [ir.Constant(LANE_NUMBERS, list(range(LANES * v, LANES * (v + 1)))) for v in range(self.vectors)]
         return [self.b.icmp_signed("<", number, count) for number in numbers]
@@ -82,21 +82,21 @@ class Emitter:
                 self.b.store(values[v], self.acc[p][v])
 
     def fetch_to_write(self, y: ir.Value, y_pixel: ir.Value) -> None:
-        """Asks for the lines of the cache that `store_sums` will store to; they come while the tile is computed."""
+        """Prefetches the cache lines that `store_sums` will write, while the tile is computed."""
         for p in range(self.pixels):
             self._fetch(self.at(y, self.b.mul(y_pixel, self.integer(p))), to_write=1, caches=3)
 
     def fetch_to_add(self, other: ir.Value, y_pixel: ir.Value) -> None:
-        """Asks for what `add` will read, for the second cache: pixels may push each other out of the first."""
+        """Prefetches what `add` will read into L2, since pixels may conflict in L1."""
         for p in range(self.pixels):
             self._fetch(self.at(other, self.b.mul(y_pixel, self.integer(p))), to_write=0, caches=2)
 
     def fetch_filters(self, w: ir.Value) -> None:
-        """Asks for the filters of one step, for the second cache."""
+        """Prefetches the filters of one step into L2."""
         self._fetch(w, to_write=0, caches=2)
 
     def _fetch(self, pointer: ir.Value, to_write: int, caches: int) -> None:
-        """The lines of a pixel's channels."""
+        """Prefetches the cache lines of a pixel's channels."""
         kind = ir.FunctionType(ir.VoidType(), (FLOAT.as_pointer(), INT32, INT32, INT32))
         function = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
         how = [ir.Constant(INT32, number) for number in (to_write, caches, 1)]
@@ -104,7 +104,7 @@ class Emitter:
             self.b.call(function, [self.at(pointer, self.integer(lane)), *how])
 
     def clamp(self, low: ir.Value) -> None:
-        """Raises all accumulators to at least `low`; a NaN stays."""
+        """Clamps all accumulators to at least `low`; NaN stays."""
         bound = self.broadcast(low, VECTOR)
         for line in self.acc:
             for acc in line:
@@ -116,7 +116,7 @@ class Emitter:
     ) -> Iterator[tuple[ir.Value, ir.Value, ir.Value | None]]:
         """The accumulators of the first `count` pixels and `channels` channels, pointers to them from y on, and masks.
 
-        Twice, as the two branches of code for a full tile, without masks, and for any other.
+        Yields them twice: in a branch for full tiles, without masks, and in one for partial tiles.
         """
         b = self.b
         full = b.and_(
@@ -145,6 +145,6 @@ class Emitter:
             self.store(self.b.load(acc), pointer, mask)
 
     def add(self, other: ir.Value, y_pixel: ir.Value, count: ir.Value, channels: ir.Value) -> None:
-        """Adds what lies at `other` to the accumulators that `store_sums` will store."""
+        """Adds the values at `other` to the accumulators that `store_sums` will store."""
         for acc, pointer, mask in self.stored(other, y_pixel, count, channels):
             self.b.store(self.b.fadd(self.b.load(acc), self.load(pointer, mask)), acc)

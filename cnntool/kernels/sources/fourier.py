@@ -1,10 +1,10 @@
 """Convolution with large filters by Fourier transforms of overlapping tiles, vectorised across filters.
 
-    Y_k(f) = sum over c of X_c(f) * conj(W_ck)(f);  y_k = the part of the inverse transform that did not wrap around
+    Y_k(f) = sum over c of X_c(f) * conj(W_ck)(f);  y_k = the part of the inverse transform without wrap-around
 
-One register holds the same frequency of LANES filters, so that the transforms need no shuffles: each butterfly is a few
-vector operations. The forward transforms of the tiles, one for all filters, are numpy's; those of the filters are made
-once. Inverse transforms run along y for each frequency in x, then along x for the rows that are kept.
+A register holds the same frequency of LANES filters, so transforms need no shuffles: each butterfly is a few vector
+operations. NumPy computes the forward transforms of the tiles, one for all filters; those of the filters are computed
+once. Inverse transforms run along y for each frequency in x, then along x for the kept rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ONE = F(1)
 
 @inlined
 def _radix4(x_at, y_at, step_in, step_out, w_at, k, turn):
-    """One butterfly of four: x at x_at + i step_in, y to y_at + i step_out, turned by w^(i k)."""
+    """A radix-4 butterfly: x at x_at + i step_in, y to y_at + i step_out, multiplied by w^(i k)."""
     ar, ai = load(x_at), load(x_at + BYTES)
     br, bi = load(x_at + step_in), load(x_at + step_in + BYTES)
     cr, ci = load(x_at + 2 * step_in), load(x_at + 2 * step_in + BYTES)
@@ -57,7 +57,7 @@ def _radix4(x_at, y_at, step_in, step_out, w_at, k, turn):
 
 @inlined
 def _inverse(x_at, y_at, size, table, table_size):
-    """Stockham's inverse transform of `size` complex vectors, back and forth between two buffers.
+    """The inverse Stockham transform of `size` complex vectors, ping-pong between two buffers.
 
     Returns the address of the buffer that holds the result. `table`: `twiddles(table_size)`, size divides table_size.
     """
@@ -122,7 +122,7 @@ def conv_fourier_forward(
     offset = load(address_of(bias) + BYTES * block)
     n = size // 2
     for y in range(rows):
-        # the real line of `size` numbers, even ones in the real part and odd ones in the imaginary part of n numbers
+        # a real line of `size` numbers as n complex ones: even elements in the real, odd in the imaginary part
         line = lines_at + 2 * BYTES * y * half
         for k in range(n):
             low, high = line + 2 * BYTES * k, line + 2 * BYTES * (n - k)

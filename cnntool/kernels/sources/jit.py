@@ -1,4 +1,4 @@
-"""How functions of `sources` become kernels: the only place with Numba's options."""
+"""Decorators that make functions of `sources` kernels, with Numba's options."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 import numba
 
-# NaN and infinity must go through as IEEE says, so neither `nnan` nor `ninf` is among these.
+# NaN and infinity must behave as in IEEE 754, so neither `nnan` nor `ninf` is set.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
 def kernel(function: Callable) -> Any:
-    """What `kernels.code.Kernel` calls, and other kernels do."""
+    """A kernel, to be called by `kernels.code.Kernel` and other kernels."""
     return _compiled(function, nogil=True, fastmath=FASTMATH, error_model="numpy", boundscheck=False)
 
 
 def inlined(function: Callable) -> Any:
-    """A helper that Numba writes into its callers before it types them, so that literals reach the tiles."""
+    """A helper inlined by Numba before type inference, so that literals reach the tiles."""
     return _compiled(function, inline="always")
 
 
@@ -29,7 +29,7 @@ def _compiled(function: Callable, **options: Any) -> Any:
 
 @contextlib.contextmanager
 def compiling_enabled() -> Iterator[None]:
-    """Whatever NUMBA_DISABLE_JIT says: Python could not run functions that write LLVM's instructions."""
+    """Overrides NUMBA_DISABLE_JIT, since Python cannot run functions that emit LLVM IR."""
     before, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 0
     try:
         yield

@@ -1,4 +1,4 @@
-"""The kernels that call kernels; how a program and a mail lie in memory, `kernels.native` tells."""
+"""Kernels that call kernels; see `kernels.native` for the layout of programs and mailboxes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _at(b: ir.IRBuilder, address: ir.Value) -> ir.Value:
 
 @intrinsic
 def call_entry(typingctx, entry, block):
-    """Calls an entry; FAILED if it did."""
+    """Calls an entry; returns FAILED if it ran out of memory."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         kind = ir.FunctionType(INT64, [INT64.as_pointer()])
@@ -51,7 +51,7 @@ def call_entry(typingctx, entry, block):
 
 @intrinsic
 def peek(typingctx, address):
-    """The number at an address, and all that was written before it was."""
+    """Atomically loads the number at an address (sequentially consistent)."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         return b.load_atomic(_at(b, values[0]), "seq_cst", 8)
@@ -61,7 +61,7 @@ def peek(typingctx, address):
 
 @intrinsic
 def poke(typingctx, address, value):
-    """Puts a number at an address."""
+    """Atomically stores a number at an address (sequentially consistent)."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         b.store_atomic(values[1], _at(b, values[0]), "seq_cst", 8)
@@ -72,7 +72,7 @@ def poke(typingctx, address, value):
 
 @intrinsic
 def exchange(typingctx, address, value):
-    """Puts a number at an address; the one that was there."""
+    """Atomically exchanges the number at an address; returns the old one."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         return b.atomic_rmw("xchg", _at(b, values[0]), values[1], "seq_cst")
@@ -82,7 +82,7 @@ def exchange(typingctx, address, value):
 
 @intrinsic
 def increase(typingctx, address):
-    """Adds one to the number at an address, whoever else does so."""
+    """Atomically increments the number at an address."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         b.atomic_rmw("add", _at(b, values[0]), ir.Constant(INT64, 1), "seq_cst")
@@ -93,7 +93,7 @@ def increase(typingctx, address):
 
 @intrinsic
 def pause(typingctx):
-    """Tells the processor that this is a loop that waits."""
+    """The pause instruction of spin loops."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         if platform.machine().lower() in ("x86_64", "amd64"):
@@ -106,7 +106,7 @@ def pause(typingctx):
 
 @kernel
 def work_calls(program, phase, share):
-    """Makes the calls of one share of one phase, or as many of them as come before the program is cancelled."""
+    """Makes the calls of one share of one phase, until the program is cancelled."""
     start = peek(program + 8 * STARTS) + 8 * (phase * (peek(program + 8 * SHARES) + 1) + share)
     entries, blocks = peek(program + 8 * ENTRIES), peek(program + 8 * BLOCKS)
     for call in range(peek(start), peek(start + 8)):
@@ -118,7 +118,7 @@ def work_calls(program, phase, share):
 
 @kernel
 def work_alone(program):
-    """Works off a whole program."""
+    """Executes a program on one thread."""
     for phase in range(peek(program + 8 * PHASES)):
         for share in range(peek(program + 8 * SHARES)):
             work_calls(program, phase, share)
@@ -126,10 +126,10 @@ def work_alone(program):
 
 @kernel
 def work_share(program, share, patience):
-    """Works off a share; False if it waited `patience` turns for others and is to be called again.
+    """Executes a share; returns False after spinning `patience` times at a barrier, to be called again.
 
-    Share 0 returns True when all shares are done, and only then. Another share touches nothing of the program after
-    its last call, or once it has seen that the program is cancelled.
+    Share 0 returns True only when all shares are done. Other shares do not access the program after their last call, or
+    after they have seen it cancelled.
     """
     phases, shares = peek(program + 8 * PHASES), peek(program + 8 * SHARES)
     at = peek(program + 8 * PROGRESS) + 8 * share
@@ -161,13 +161,13 @@ def work_share(program, share, patience):
 
 @kernel
 def cancel(program):
-    """Lets no thread begin another call of a program."""
+    """Cancels a program: no thread begins another call."""
     poke(program + 8 * CANCELLED, 1)
 
 
 @kernel
 def hand_out(mail, program, helpers):
-    """Gives a program (0: no more will come) to a team; marks the helpers that have to be woken, and counts them."""
+    """Publishes a program (0: stop) to a team; marks helpers that have to be woken, and returns their number."""
     poke(mail + 8, program)
     increase(mail)
     sleepers = 0
@@ -181,7 +181,7 @@ def hand_out(mail, program, helpers):
 
 @kernel
 def all_left(mail, helpers):
-    """Whether every helper has left the program that was handed out last."""
+    """Whether all helpers have left the last program."""
     left = 0
     for helper in range(helpers):
         left += peek(mail + LINE * (1 + helper) + 8 * LEFT) == peek(mail)
@@ -190,10 +190,10 @@ def all_left(mail, helpers):
 
 @kernel
 def serve(mail, helper, idle, late):
-    """Share `helper` + 1 of each program of a team.
+    """Executes share `helper` + 1 of each program of a team.
 
-    ASLEEP: no program came for `idle` turns, whoever hands out the next one will wake this helper; WAITING: others
-    were late by `late` turns, to be called again; STOPPED: no more will come.
+    ASLEEP: no program came within `idle` spins, the next publisher wakes this helper; WAITING: others were late by
+    `late` spins, call again; STOPPED: no more programs will come.
     """
     own = mail + LINE * (1 + helper)
     while True:

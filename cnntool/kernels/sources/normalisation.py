@@ -22,12 +22,12 @@ from cnntool.kernels.vectors import LANES
 F = np.float32
 
 
-LARGE = F(1e18)  # from here on the sum of a few squares may be more than float32 holds
+LARGE = F(1e18)  # from here on the sum of a few squares may overflow float32
 
 
 @inlined
 def _has_large(at, count, room_at, room):
-    """Whether any of `count` numbers has LARGE or more for its magnitude; `room`: LANES numbers at `room_at`."""
+    """Whether the magnitude of any of `count` numbers is at least LARGE; `room`: LANES numbers at `room_at`."""
     largest, full = splat(F(0)), count // LANES * LANES
     for j in range(0, full, LANES):
         size = absolute(load(at + 4 * j))
@@ -59,8 +59,8 @@ def _pixel_in_float64(pixel, copy, size, alpha, beta, k):
 def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
     """v[c] = v[c] / (k + alpha / size * sum of v[i]^2 for |i - c| within size) ^ beta   (Krizhevsky et al. 2012)
 
-    The window of `size` channels begins size // 2 before c, and is cut off at the first and last channel. Rows of large
-    numbers, whose squares float32 does not hold, are computed in float64.
+    The window of `size` channels begins size // 2 before c and is clipped at the first and last channel. Rows with
+    large numbers, whose squares overflow float32, are computed in float64.
     """
     channels = v.shape[2]
     vectors = -(-channels // LANES)
@@ -102,7 +102,7 @@ def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
 def softmax_forward(v, row, column, rows, columns):
     """v[c] = exp(v[c] - max v) / sum of exp(v - max v)
 
-    By vectors along the channels 3 of them took four times as long, and 21 no less: joining the lanes costs more.
+    Vectorised over channels, 3 of them took four times as long, and 21 as long: horizontal reductions cost too much.
     """
     channels = v.shape[2]
     for i in range(row, row + rows):

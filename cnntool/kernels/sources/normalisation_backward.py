@@ -1,4 +1,4 @@
-"""Gradients of what mixes the channels of a pixel, and dropout. All over flat pieces: x, d_output, d_input are P, C."""
+"""Gradients of normalisation over channels, and dropout. x, d_output, d_input are flat pieces P, C."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def softmax_backward(y, d_output, d_input):
 def dropout_forward(x, first, last, size, seed, dropped, scale, out):
     """x, out: flat; out[i] = x[i] * scale, or 0 where the hash of `seed` and i is below `dropped`, all uint32
 
-    For images `first` to `last` of `size` numbers each.
-    The gradient is the same pass over d_output: which values were dropped follows from the seed and is not stored. The
-    hash is C. Wellons's lowbias32; numpy's generator took ten times as long as the pass.
+    For images `first` to `last` of `size` numbers each. The gradient is the same pass over d_output, since the seed
+    determines which values are dropped. The hash is C. Wellons's lowbias32; NumPy's generator took ten times as long as
+    the pass.
     """
     start, salt, limit = first * size, np.uint32(seed), np.uint32(dropped)
     part, result = x[start : last * size], out[start : last * size]

@@ -1,4 +1,4 @@
-"""The float32 peak of a core: independent multiply-adds in registers, nothing read or written."""
+"""The peak float32 performance of a core: independent multiply-adds in registers, without memory traffic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
 
 @kernel
 def multiply_add_peak(steps):
-    """`steps` steps of a full tile over one pixel and one filter that stay in the first cache."""
+    """`steps` steps of a full tile over one pixel and one filter in the L1 cache."""
     x = np.zeros(PIXELS, np.float32)
     w = np.zeros(64 * LANES * VECTORS, np.float32)
     y = np.zeros(FLOATS, np.float32)

@@ -1,4 +1,4 @@
-"""Kernels that treat each position by itself: affine maps of the channels, reductions over channels."""
+"""Kernels without windows: affine maps and reductions of channels, copies, sums, borders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ F = np.float32
 
 @kernel
 def affine_forward(x, x_row, x_start, out, out_row, out_start, rows, length, mean, scale, shift):
-    """out = (x - mean[c]) * scale[c] + shift[c]; subtracting first keeps the digits of values far from zero.
+    """out = (x - mean[c]) * scale[c] + shift[c]; subtracting first avoids cancellation far from zero.
 
     Pieces as in `activations`; `mean`, `scale` and `shift` hold one period of the channels' values along a row.
     """
@@ -102,7 +102,7 @@ def _fill(at, length, value):
 
 @kernel
 def frame_forward(out, rows, top, left, height, width, value):
-    """Fills the first `rows` rows of `out` with `value`, but for `height` x `width` pixels at (top, left)."""
+    """Fills the first `rows` rows of `out` with `value`, except `height` x `width` pixels at (top, left)."""
     line, channels = out.shape[1] * out.shape[2], out.shape[2]
     for y in range(rows):
         at = address_of(out) + 4 * y * line

@@ -1,6 +1,6 @@
-"""Pooling windows, each channel alone, by the register tile; and the pooling of whole volumes.
+"""Pooling of windows by the register tile, and of entire volumes.
 
-The caller has padded `x`: with minus infinity for the maximum, with zero for sums.
+`x` is padded by the caller: with minus infinity for the maximum, with zero for sums.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _window_row(
 
 @inlined
 def _tiles(x_at, factors_at, y_at, columns, channels, first, last, window, operation, pixels, vectors):
-    """Channels `first` to `last` of a row, of which `x_at` and `y_at` are the start."""
+    """Channels `first` to `last` of a row that starts at `x_at` and `y_at`."""
     kh, kw, x_row, x_column, x_pixel = window
     for ox in range(0, columns, pixels):
         start = max(0, min(ox, columns - pixels))
@@ -47,7 +47,7 @@ def _tiles(x_at, factors_at, y_at, columns, channels, first, last, window, opera
 
 @kernel
 def _window_in_float64(x, top, left, c, kh, kw, dilation_y, dilation_x, operation):
-    """The sum over one window of one channel, or of its squares' root, where float32 does not hold the sum."""
+    """The sum of one window and channel, or the root of its sum of squares, where float32 overflows."""
     total = 0.0
     for ky in range(kh):
         for kx in range(kw):
@@ -75,7 +75,7 @@ def _is_finite(at, count, room):
 def _mend_row(
     x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, factors, operation, room
 ):  # fmt: skip
-    """Computes what is not finite in a row of outputs again in float64: large values may have a finite mean."""
+    """Recomputes non-finite outputs of a row in float64: large values may have a finite mean."""
     channels = out.shape[2]
     if _is_finite(address_of(out) + 4 * (out_row * out.shape[1] + out_column) * channels, columns * channels, room):
         return

@@ -1,6 +1,6 @@
-"""Gradients of pooling over whole batches. Windows are given by their geometry on the input, which is not padded.
+"""Gradients of pooling over batches. Inputs are not padded; windows are given by their geometry.
 
-A window's element (ky, kx) of output (oy, ox) is the pixel (sy oy + dy ky - top, sx ox + dx kx - left), where that is
+Element (ky, kx) of the window of output (oy, ox) is the pixel (sy oy + dy ky - top, sx ox + dx kx - left), if that is
 inside the image.
 """
 
@@ -15,7 +15,7 @@ F = np.float32
 
 @kernel
 def _maxpool_halving(x, first, last, out, index):
-    """The 2x2 windows of nearly every network: four pixels at once, in a third of the time."""
+    """2x2 windows, the usual case: four pixels at once, in a third of the time."""
     channels = x.shape[3]
     for n in range(first, last):
         for oy in range(out.shape[1]):
@@ -64,7 +64,7 @@ def maxpool_index_forward(x, first, last, out, index, kh, kw, sy, sx, dy, dx, to
 
 @kernel
 def _maxpool_doubling(d_output, index, first, last, d_input):
-    """The gradient of 2x2 windows, each pixel written once. All four in one loop are not vectorised: 4 times slower."""
+    """The gradient of 2x2 windows, each pixel written once. One loop for all is not vectorised: 4 times slower."""
     channels = d_input.shape[3]
     for n in range(first, last):
         for oy in range(d_output.shape[1]):

@@ -1,6 +1,6 @@
-"""Resizing of colour pictures, with the numbers of Pillow: whole ones, rounded after each of the two passes.
+"""Resizing of colour images in Pillow's integer arithmetic, rounded after each of the two passes.
 
-Columns are resized first, two rows at once, into a few rows that stay in the cache; rows are resized out of these.
+The horizontal pass resizes two rows at once into a ring of rows that stay in the cache; the vertical pass reads these.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numba.extending import intrinsic
 from cnntool.kernels.sources.jit import kernel
 from cnntool.kernels.sources.tile import address_of
 
-BITS = 22  # of the fraction of a weight: weights times 255 stay below 2**31
-ROWS = 2  # of the picture, whose columns are resized together: weights are read once for both
-PIXELS = 4  # of 4 bytes, in 16 lanes; LLVM makes two or four registers of them where one has fewer
+BITS = 22  # fraction bits of a weight: weights times 255 stay below 2**31
+ROWS = 2  # of the image in the horizontal pass, which share loads of weights
+PIXELS = 4  # of 4 bytes, in 16 lanes; LLVM splits them over shorter registers
 
 INT8, INT32, INT64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 BYTES, WORDS = ir.VectorType(INT8, 4 * PIXELS), ir.VectorType(INT32, 4 * PIXELS)
@@ -46,12 +46,12 @@ def _store(b: ir.IRBuilder, address: ir.Value, value: ir.Value) -> None:
 
 
 def _pixels(b: ir.IRBuilder, address: ir.Value) -> ir.Value:
-    """PIXELS neighbouring pixels as whole numbers."""
+    """PIXELS neighbouring pixels as integers."""
     return b.zext(_load(b, address, BYTES), WORDS)
 
 
 def _sums(b: ir.IRBuilder, count: ir.Value, number: int, step: Callable[[ir.Value], list[ir.Value]]) -> list[ir.Value]:
-    """So many sums of `step(i)` over 0 <= i < count, from zero on; count is at least one."""
+    """`number` sums of `step(i)` over 0 <= i < count, where count is at least one."""
     before, loop, after = b.block, b.append_basic_block("taps"), b.append_basic_block("summed")
     b.branch(loop)
     b.position_at_end(loop)
@@ -102,7 +102,7 @@ def _columns_tile(typingctx, source, stride, left, weights, taps, target, target
         sums = _sums(b, b.sdiv(taps, _constant(PIXELS)), PIXELS * ROWS, products)
         for r in range(ROWS):
             of_row = sums[r::ROWS]
-            while len(of_row) > 1:  # halves of two vectors become one vector, until each sum stands in its pixel
+            while len(of_row) > 1:  # pairwise reduction, until each pixel holds its sum
                 of_row = [_halved(b, one, other) for one, other in zip(of_row[::2], of_row[1::2], strict=True)]
             _store(b, b.add(target, b.mul(target_stride, _constant(r))), b.trunc(_rounded(b, of_row[0]), BYTES))
         return context.get_dummy_value()
@@ -131,7 +131,7 @@ def _rows_tile(typingctx, source, stride, first, mask, weights, taps, target):
 
         (sums,) = _sums(b, taps, 1, products)
         floats = ir.VectorType(ir.FloatType(), 4 * PIXELS)
-        # a division to the last bit: with a flag of its own it gets none of those that let it be a product
+        # an exact division: its own flags keep it from becoming a product with the reciprocal
         value = b.fdiv(b.uitofp(_rounded(b, sums), floats), ir.Constant(floats, [255.0] * 4 * PIXELS), flags=["nsz"])
         colours = [lane for lane in range(4 * PIXELS) if lane % 4 < 3]
         _store(b, target, _shuffle(b, value, value, colours))
@@ -142,12 +142,12 @@ def _rows_tile(typingctx, source, stride, first, mask, weights, taps, target):
 
 @kernel
 def resize_forward(pixels, left, weights_x, top, weights_y, middle, out):
-    """pixels: uint8 H x 4 W, the fourth byte of each pixel is nothing; out: float32 OH x 3 OW, in [0, 1].
+    """pixels: uint8 H x 4 W, the fourth byte of each pixel is ignored; out: float32 OH x 3 OW, in [0, 1].
 
     middle[y, x] = sum over t of pixels[y, left[x] + t] weights_x[x, t]
     out[y, x]    = sum over t of middle[top[y] + t, x] weights_y[y, t]        int32, in 1 / 2**BITS, rounded
 
-    Limits: H >= ROWS; OW >= PIXELS; columns of weights_x a multiple of PIXELS; `top` does not fall; rows of middle
+    Limits: H >= ROWS; OW >= PIXELS; columns of weights_x a multiple of PIXELS; `top` is non-decreasing; rows of middle
     (uint8, 4 OW columns) a power of two, at least ROWS more than weights_y has columns.
     """
     height, width = pixels.shape

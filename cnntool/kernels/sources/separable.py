@@ -1,13 +1,13 @@
-"""Banks of filters of one input channel as sums of products of a column and a row, far cheaper than whole filters.
+"""Banks of filters of one input channel as sums of products of a column and a row.
 
     lines[r, y, x] = sum over kx of rows[r, kx] * image[y, x + kx]
     maps[m, y, x]  = sum over the terms of m and over ky of column[ky] * lines[r of the term, y + ky, x]
     out[y, x, k]   = bias[k] + sum over the mixes of k of factor * maps[m of the mix, y, x]
 
-All three are planes of one narrow strip of pixels, so that a register holds neighbouring pixels whatever the number of
-filters. What mirrors each other in the window of a row is added and subtracted beforehand, once for all rows of
-filters: an even or odd row then takes half the products. The lines that the columns reach stay in a ring, in the second
-cache. Only the last pass turns planes into channels.
+All three are planes of a narrow strip of pixels, so that a register holds neighbouring pixels whatever the number of
+filters. Mirrored pixels in the window of a row are added and subtracted beforehand (folded), once for all rows of
+filters, so that an even or odd row takes half the products. The lines under the columns stay in a ring buffer in the L2
+cache. Only the last pass transposes planes to channels.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from cnntool.kernels.sources.simd import load, store, store_first, stream
 from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
 from cnntool.kernels.vectors import LANES
 
-# Bytes of a volume that no cache holds. Gabor filters on 1024x1024 -> 40, 168 MB: 64 ms when 16 filters of a pixel were
-# written at a time, 58 ms when pixels were, in order, and 46 ms when these went past the caches.
+# Bytes of a volume that exceeds all caches. Gabor filters on 1024x1024 -> 40, 168 MB: 64 ms when writing 16 filters of
+# a pixel at a time, 58 ms when writing whole pixels in order, 46 ms with non-temporal stores of these.
 BEYOND_CACHES = 2**25
 
 
@@ -106,8 +106,8 @@ def mixing_tile(typingctx, maps, first, mix, factor, bias, low, y, y_pixel, coun
                 plane = e.load(e.at(e.address(maps0), b.load(b.gep(offsets, [j]))))
                 e.multiply_add(i, 0, plane, e.load_broadcast(e.at(e.address(factor0), j)))
         e.clamp(low)
-        # Interleaving line i with line i + LANES / 2 moves the bits of each value's place round by one; after as many
-        # rounds as a lane's number has bits, lines and lanes have changed places.
+        # Interleaving line i with line i + LANES / 2 rotates the bits of each value's position by one; after
+        # log2(LANES) rounds the matrix is transposed.
         half, lines = LANES // 2, [b.load(acc) for (acc,) in e.acc]
         sides = [
             ir.Constant(LANE_NUMBERS, [first + i // 2 + LANES * (i % 2) for i in range(LANES)]) for first in (0, half)
@@ -124,9 +124,9 @@ def mixing_tile(typingctx, maps, first, mix, factor, bias, low, y, y_pixel, coun
 
 @inlined
 def _fold(x, kernel_width, stride_x, phases, folds):
-    """Of the pixels that mirror each other in a window, from its middle outwards, right + left, then right - left.
+    """Sums, then differences (right - left) of the mirrored pixels of a window, from its middle outwards.
 
-    The middle of an odd window is a right without left. phases: each `stride_x`-th pixel of x, from each start; the
+    The middle of an odd window counts as right only. phases: each `stride_x`-th pixel of x, from each start; the
     last strip's end is left as it was. folds: kernel_width, STRIP.
     """
     length, phases_at, folds_at = phases.shape[1], address_of(phases), address_of(folds)
@@ -149,10 +149,9 @@ def _fold(x, kernel_width, stride_x, phases, folds):
 
 @inlined
 def _along_rows(folds, blocks, row_taps, zeros, ring, slot):
-    """One line of the ring for each row of filters, and lines that the next block writes anew.
+    """One line of the ring for each row of filters, and lines that the next block overwrites.
 
-    Stores that leave these out are masked, and where they would touch a page for the first time each takes longer than
-    a tile.
+    Masked stores would avoid these, but take longer than a tile where they touch a page for the first time.
     """
     slots = ring.shape[1]
     for i in range(blocks.shape[0]):
@@ -178,7 +177,7 @@ def _mix(maps, t, first_mix, mix, mix_factor, bias, low, pixels, filters):
 
 @inlined
 def _copy(x_at, y_at, length, past):
-    """Whole registers at y, which `past` the caches saves reading what is overwritten."""
+    """Copies full registers; `past` the caches, with non-temporal stores, it need not read what it overwrites."""
     head = min(length, -(y_at // 4) % LANES)
     tail = (length - head) % LANES
     store_first(y_at, load(x_at), head)
@@ -201,17 +200,17 @@ def conv_separable_forward(
 
     blocks: of at most ROWS rows of filters: first fold, folds, where their taps begin in `row_taps`, first row, rows.
     terms: `column_tile`'s; those of map m from first_term[m] to first_term[m + 1]. mix, mix_factor: those of filter k
-    from first_mix[k] to first_mix[k + 1], a map as its first value's place among all maps'. first_mix is padded to
-    whole registers, bias as for direct convolution. That, with the packed filters `weight`, computes rows anew that see
-    a value that is not finite: terms may be infinite where their sum is not, and tails of terms are left out.
-    Nothing less than `low` is stored. Scratch: `scratch_shapes`.
+    from first_mix[k] to first_mix[k + 1], each map as the offset of its first value. first_mix is padded to full
+    registers, bias as for direct convolution, which with the packed filters `weight` recomputes rows with non-finite
+    inputs: terms may be infinite where their sum is not, and negligible taps are left out. `low` is the lower bound of
+    results. Scratch: `scratch_shapes`.
     """
     zeros = np.zeros(STRIP, np.float32)
     slots, filters, map_size = ring.shape[1], out.shape[2], maps.shape[1] * maps.shape[2]
     past = 4 * out.size > BEYOND_CACHES
     for left in range(0, columns, STRIP):
         wide = min(STRIP, columns - left)
-        line = 0  # the next that the ring needs
+        line = 0  # the next line of the ring to compute
         for top in range(0, rows, ROWS):
             together = min(ROWS, rows - top)
             while line < stride_y * (top + together - 1) + kernel_height:
@@ -228,7 +227,7 @@ def conv_separable_forward(
                 _mix(maps, t, first_mix, mix, mix_factor, bias, low, pixels, filters)
                 y_at = address_of(out) + 4 * filters * ((out_row + top + t) * out.shape[1] + out_column + left)
                 _copy(address_of(pixels), y_at, wide * filters, past)
-    line, bad = 0, -1  # the next line to look at, and the last that is not finite
+    line, bad = 0, -1  # the next line to check, and the last one that is not finite
     for row in range(rows):
         while line < stride_y * row + kernel_height:
             total = np.float32(0)

@@ -1,7 +1,7 @@
-"""Vector registers as values in Numba code: loads, stores, `splat`, and + - * between vectors.
+"""SIMD vectors as values in Numba code: loads, stores, `splat`, and arithmetic.
 
-For loops that LLVM would not vectorise well by itself: those over few lanes, or over arrays that might overlap as far
-as it can tell. One vector holds LANES float32; addresses are integers (bytes), as `tile.address_of` gives them.
+For loops that LLVM does not vectorise well, over few lanes or arrays that might alias. A vector holds LANES float32;
+addresses are integers (bytes), as returned by `tile.address_of`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from cnntool.kernels.vectors import LANES
 
 IR_VECTOR = ir.VectorType(ir.FloatType(), LANES)
 INTEGERS = ir.VectorType(ir.IntType(32), LANES)
-FLAGS = ("contract",)  # a * b + c as one; the order of operations stays, for some functions depend on it
+FLAGS = ("contract",)  # fused a * b + c, without reordering, which some functions rely on
 
 
 class VectorType(types.Type):
-    """Numba's type of a vector register of float32."""
+    """The Numba type of a float32 vector."""
 
     def __init__(self) -> None:
         super().__init__(name=f"vector{LANES}")
@@ -66,7 +66,7 @@ def store(typingctx, address, value):
 
 @intrinsic
 def stream(typingctx, address, value):
-    """Writes a vector to an address, a multiple of its size, past the caches."""
+    """Writes a vector to an aligned address with a non-temporal store."""
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
         written = b.store(values[1], _pointer(b, values[0]))

@@ -1,14 +1,13 @@
 """Register tiles: the inner loops of convolution and pooling, as LLVM vector code.
 
-A tile is a block of neighbouring output pixels and channels whose accumulators stay in registers while the window and
-the input channels are walked through. LLVM does not find this form from scalar loops, so four Numba intrinsics
-build it: `dense_tile` multiplies every input channel into every output channel, `outer_tile` sums the products of every
-input channel with every output channel over the pixels, `channel_tile` treats each channel alone, and so does
-`depthwise_tile`, which has one size of window, and reads each input once for all the windows that share it.
+A tile is a block of neighbouring output pixels and channels whose accumulators stay in registers during the loops over
+window and input channels. LLVM does not find this form in scalar loops, so four Numba intrinsics emit it: `dense_tile`
+multiplies all input channels with all output channels, `outer_tile` sums these products over pixels, `channel_tile` and
+`depthwise_tile` keep channels apart; the latter has a fixed window and reads each input once for all windows.
 
-Addresses are integers (bytes), all distances are counted in float32. `pixels`, `vectors` and `operation` must be
-literals: the tile is unrolled for them. (Made by a factory closure for each shape instead, the cache on disk never
-hits.) A tile may read past the pixels it stores, up to `pixels`; the caller leaves room for it.
+Addresses are integers (bytes), distances are in float32. `pixels`, `vectors` and `operation` must be literals, since
+the tile is unrolled for them. (With a factory closure for each shape, Numba's disk cache never hits.) A tile may read
+up to `pixels` pixels past those it stores, for which the caller provides memory.
 """
 
 from __future__ import annotations
@@ -23,17 +22,16 @@ from numba.extending import intrinsic
 from cnntool.kernels.sources.emitter import INT64, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 
-# float32: while a tile works on its filters, those of the next block, or so many of them, come to the second cache.
-# ResNet-50, whose 100 MB of filters come from memory for each image, took 58.9 ms without and 56.3 with, 30.3 and 29.3
-# with two threads.
+# float32 of the next block's filters that a tile prefetches into the L2 cache. ResNet-50, whose 100 MB of filters are
+# read from memory for each image, took 58.9 ms without and 56.3 with, 30.3 and 29.3 with two threads.
 AHEAD = 2**14
 
 
 @intrinsic
 def address_of(typingctx, array):
-    """The address of an array's first element, as a signed integer that other integers can be added to.
+    """The address of an array's first element, as a signed integer.
 
-    It does not keep the array: one that a kernel makes is freed after it was last named, so name it in `keep_alive`.
+    It does not keep the array alive: a kernel's own arrays are freed after their last mention; see `keep_alive`.
     """
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
@@ -45,9 +43,9 @@ def address_of(typingctx, array):
 
 @intrinsic
 def keep_alive(typingctx, array):
-    """The array is not freed before this, behind the last use of its address. It computes nothing.
+    """Keeps an array alive up to here, after the last use of its address. It computes nothing.
 
-    To LLVM it is code that may read and write all memory, so no load or store moves past it.
+    For LLVM it may access all memory, so no load or store is moved across it.
     """
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
@@ -67,8 +65,8 @@ def dense_tile(
     """y[p, oc] = bias[oc] + sum of w[ky, kx, ic, oc] x[ky * x_row + kx * x_column + p * x_pixel + ic] over ky, kx, ic.
 
     `w` is packed: `vectors` registers of output channels for each ky, kx, ic, in order; `bias` holds as many.
-    What lies at `other`, if that is not 0, is added pixel by pixel: it is laid out as y.
-    Nothing less than `low` (minus infinity, or 0 for a rectifier) is stored.
+    `other`, if not 0, is the address of a residual with the layout of y.
+    `low` is the lower bound of results: minus infinity, or 0 for a fused ReLU.
     Stores the first `count` pixels, `y_pixel` apart, and the first `channels` output channels.
     """
     arguments = (
@@ -83,7 +81,7 @@ def dense_tile(
         t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
         t.fetch_to_write(t.address(y0), out_pixel)  # 3x3 convolution of 224x224x3 -> 64: 1.90 ms without, 1.76 with
         adds = b.icmp_signed("!=", more, t.integer(0))
-        with b.if_then(adds):  # the 16 sums of ResNet-50 take 0.3 ms less
+        with b.if_then(adds):  # saves 0.3 ms for the 16 residuals of ResNet-50
             t.fetch_to_add(t.address(more), out_pixel)
         filters = cgutils.alloca_once_value(b, t.address(w0))
         size = b.mul(b.mul(height, width), b.mul(depth, t.integer(LANES * t.vectors)))
@@ -117,8 +115,8 @@ def outer_tile(
 ):
     """y[p, c] += sum of x[i * x_row + j * x_column + p] * w[i * w_row + j * w_column + c] over i < rows, j < columns.
 
-    The outer products that the gradient of weights is made of. Stores the first `count` p, `y_pixel` apart, and the
-    first `channels` c; of `w` and `y` nothing else is read.
+    The outer products of the gradient of weights. Stores the first `count` p, `y_pixel` apart, and the first `channels`
+    c; nothing else of `w` and `y` is read.
     """
     arguments = (
         x, w, y, rows, columns, x_row, x_column, w_row, w_column, y_pixel, count, channels, pixels, vectors

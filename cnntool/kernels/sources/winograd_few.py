@@ -27,8 +27,8 @@ from cnntool.kernels.vectors import LANES
 from cnntool.kernels.winograd_few import PIECE, TILE, TILES_AT_ONCE
 
 ZERO, ONE = np.float32(0), np.float32(1)
-FAINT = np.float32(1 / 4096)  # of the largest value of a row of tiles; 8-bit images hold nothing as faint
-FEW_FAINT = 100  # one value in as many may be faint, as among normally distributed ones
+FAINT = np.float32(1 / 4096)  # times the largest value of a row of tiles; 8-bit images have no smaller values
+FEW_FAINT = 100  # one value in so many may be faint, as in a normal distribution
 
 
 @inlined
@@ -47,9 +47,9 @@ def _input_tiles(edge_at, line_at, pixel, tiles, patch):
 
 @kernel
 def few_input_row_forward(x, y, x_column, edge, line_at, stride, patch, tiles, pieces, depth):
-    """Row y of x from `x_column` on, zero where x is not, as B^T of the pixels of each tile.
+    """Row y of x from `x_column` on, zero-padded, as B^T of the pixels of each tile.
 
-    To stride * pieces, tiles, patch, PIECE at `line_at`. `edge`: room for the row with its border.
+    Output: stride * pieces, tiles, patch, PIECE at `line_at`. `edge`: scratch for the padded row.
     """
     height, columns, channels = x.shape
     length = tiles * patch * PIECE
@@ -74,7 +74,7 @@ def few_input_row_forward(x, y, x_column, edge, line_at, stride, patch, tiles, p
 
 @inlined
 def _is_small(x, first, last, half, limit):
-    """Whether all |x| of some rows are less than `limit`, and numbers. Nothing that it depends on is rounded."""
+    """Whether all |x| of some rows are below `limit` and not NaN, without rounding errors."""
     height, columns, channels = x.shape
     start, stop = max(0, first) * columns * channels, min(height, last) * columns * channels
     largest = trouble = splat(ZERO)
@@ -92,9 +92,9 @@ def _is_small(x, first, last, half, limit):
 
 @inlined
 def _has_outlier(x, first, last, half):
-    """Whether many values other than 0 are faint beside the largest, whose tile would lose them.
+    """Whether many nonzero values are faint beside the largest, in whose tile they would be lost.
 
-    `half`: as `_is_small` of the same rows leaves it, the largest |x| of each lane.
+    `half`: the largest |x| of each lane, as `_is_small` leaves it for the same rows.
     """
     height, width, channels = x.shape
     start, stop = max(0, first) * width * channels, min(height, last) * width * channels
@@ -117,7 +117,7 @@ def _has_outlier(x, first, last, half):
 def _direct_line(
     x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, stride_y, stride_x, low, other, other_row
 ):  # fmt: skip
-    """A row of tiles by direct convolution; of few lines of code, for it is rarely needed."""
+    """A row of tiles by direct convolution; simple code, since it is rarely needed."""
     height, width, _ = x.shape
     kernel_height, kernel_width, in_channels, lanes = weight.shape
     channels, bound = out.shape[2], splat(low)
@@ -179,7 +179,7 @@ def _line(
 def few_line_forward(
     lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row
 ):  # fmt: skip
-    """A row of tiles: out = max(low, A^T (u * v) A + bias + other), cut off at `rows` x `columns`.
+    """A row of tiles: out = max(low, A^T (u * v) A + bias + other), clipped to `rows` x `columns`.
 
     lines, u: see `conv_winograd_few_forward`; scratch for TILES_AT_ONCE: v, h.
     """
@@ -197,20 +197,20 @@ def conv_winograd_few_forward(
     """x: H, W, C, first window at (x_row, x_column), zero beyond; u, bias: packed; out: >= low.
 
     u: by `transform_few_filters`. The rows of `other` from `other_row` on are added, unless that is NONE. Scratch:
-    `edge` for a row of x; `lines`: patch * sy, sx * pieces of channels, tiles * patch * PIECE; v: patch, as many
-    pieces as in sy lines, TILES_AT_ONCE * patch * PIECE; h: TILES_AT_ONCE, patch * TILE, LANES.
-    A row of tiles with an input of `limit` or more, one that is not finite, or one beside which many others are faint,
-    is computed by direct convolution with `weight`: kh, kw, C, whole vectors of output channels.
+    `edge` for a row of x; `lines`: patch * sy, sx * pieces of channels, tiles * patch * PIECE; v: patch, as many pieces
+    as in sy lines, TILES_AT_ONCE * patch * PIECE; h: TILES_AT_ONCE, patch * TILE, LANES. A row of tiles with inputs of
+    at least `limit`, non-finite inputs, or many faint ones beside an outlier is computed by direct convolution with
+    `weight`: kh, kw, C, full vectors of output channels.
     """
     _, patch, stride_y, pieces, depth, _ = u.shape
     pieces //= stride_x
     row = lines.shape[1] * lines.shape[2]
     tiles = lines.shape[2] // (patch * PIECE)
     all_rows, step = stride_y * patch, stride_y * TILE
-    known = 0  # lines that the row of tiles before has left
+    known = 0  # lines left by the previous row of tiles
     for top in range(0, rows, TILE):
         y0, left = x_row + stride_y * top, min(TILE, rows - top)
-        # rows of a patch that no output needs count as zeros, for a band might not have them
+        # rows of a patch that no output needs count as zeros, since a band may not hold them
         seen = stride_y * (left - 1) + len(weight)
         for i in range(known):
             copy_floats(address_of(lines) + 4 * i * row, address_of(lines) + 4 * (i + step) * row, row)

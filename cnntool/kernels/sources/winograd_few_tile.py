@@ -1,7 +1,7 @@
-"""The pieces of `winograd_few` as LLVM vector code: transforms of inputs, products, transforms of outputs.
+"""The parts of `winograd_few` as LLVM vector code: input transforms, products, output transforms.
 
-Tiles are TILE x TILE outputs, seen through patches of `patch` along each axis, a literal: 6 with filters of 3 taps, 7
-with 4. What belongs to two points of either sign is computed together, even and odd powers apart.
+Tiles are TILE x TILE outputs of `patch` x `patch` inputs; `patch` is a literal, 6 for filters with 3 taps, 7 for 4.
+Opposite points are computed together, with even and odd powers apart.
 
 Addresses are integers (bytes), distances are counted in float32.
 """
@@ -20,11 +20,11 @@ from cnntool.kernels.sources.emitter import FLOAT, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 from cnntool.kernels.winograd_few import PIECE, POINTS, TILE, TILES_AT_ONCE, without
 
-PAIRS = (1, 3)  # patch of the first of two points of either sign
+PAIRS = (1, 3)  # indices of the first of two opposite points
 
 
 def _singles(patch: int) -> range:
-    """Places of points behind the pairs."""
+    """Indices of the finite points after the pairs."""
     return range(PAIRS[-1] + 2, patch - 1)
 
 
@@ -115,7 +115,7 @@ def few_products_tile(typingctx, v, u, h, pieces, depth, v_piece, patch):
                 for p in range(n):
                     w = t.load(t.at(here, t.integer(p * LANES)))
                     for tile in range(TILES_AT_ONCE):
-                        # distances that are known take no register
+                        # constant distances take no register
                         x = t.load_broadcast(t.at(inputs, t.integer((tile * n + p) * PIECE)))
                         t.multiply_add(tile, p, x, w)
         for tile in range(TILES_AT_ONCE):
@@ -145,7 +145,7 @@ def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, row
         def columns_of(j: int) -> list[ir.Value]:
             at = [t.at(t.address(h_from), t.integer((a * TILE + j) * LANES)) for a in range(patch.literal_value)]
             m = [t.load(pointer) for pointer in at]
-            m[1] = b.fadd(m[1], offset)  # the point 1, which all outputs take once
+            m[1] = b.fadd(m[1], offset)  # the point 1, which contributes once to every output
             return _output_line(b, m)
 
         def pointer(base: ir.Value, apart: ir.Value, i: int, j: int) -> ir.Value:
