@@ -61,7 +61,7 @@ class Directions:
         return self._room[: self._count]
 
     def find(self, vector: np.ndarray, tolerance: float) -> tuple[int, float]:
-        """The index of the unit vector that `vector` is a multiple of, added if new, and the factor."""
+        """The index of the unit vector that `vector` is a multiple of (added if new), and the factor."""
         norm = float(np.linalg.norm(vector))
         along = abs(float(self._ray @ vector)) / norm
         near = np.flatnonzero(np.abs(self._along[: self._count] - along) <= 2 * tolerance / norm + 1e-12)

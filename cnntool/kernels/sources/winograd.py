@@ -1,12 +1,12 @@
-"""3x3 and 5x5 convolution by Winograd's minimal filtering.
+"""3x3 and 5x5 Winograd convolution.
 
-Of 3x3 filters 36 products for 16 outputs, or 16 for 4, instead of 144 and 36, with stride 2 25 for 4; of 5x5 filters 36
-for 4 instead of 100.
+3x3 filters take 36 products for 16 outputs, or 16 for 4, instead of 144 and 36; with stride 2, 25 for 4 instead of 36.
+5x5 filters take 36 products for 4 outputs instead of 100.
 
-For each place of a transformed patch, filters and patches meet in a matrix product over the input channels, which the
-register tile of direct convolution computes. Errors are about 5e-6 of the largest output with tiles of 4x4, ten times
-those of direct convolution, and a tenth of that with tiles of 2x2. A value that is not finite would spread over its
-whole tile, so rows of tiles where that happens are computed directly.
+For each element of a transformed patch, the register tile of direct convolution computes a matrix product over the
+input channels. Errors are about 5e-6 of the largest output with tiles of 4x4, ten times those of direct convolution,
+and a tenth of that with tiles of 2x2. A non-finite value would spread over its tile, so such rows of tiles are computed
+directly.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ F = np.float32
 
 @inlined
 def product_row(x_at, w_at, bias_at, y_at, tiles, depth, channels, vectors):
-    """As `dense_row`, of the `tiles` pixels of v for one place: 16 of them, which 14x14 outputs make, are two tiles."""
+    """As `dense_row`, for `tiles` tiles and one element of the patch; the 16 tiles of 14x14 outputs are two short tiles."""
     t = 0
     while t < tiles:
         rest = tiles - t
@@ -55,14 +55,14 @@ def product_row(x_at, w_at, bias_at, y_at, tiles, depth, channels, vectors):
 
 @inlined
 def products(u, v, m, zeros, tiles, channel, last):
-    """m[p, t, oc - channel] = sum over ic of v[p, t, ic] * u[p, ic, oc] for all places p and the first `tiles` t
+    """m[p, t, oc - channel] = sum over ic of v[p, t, ic] * u[p, ic, oc] for all elements p and the first `tiles` t
 
-    For one block of output channels, from `channel` on and before `last`. All filters of a block lie together, so that
-    those of the next place are fetched early, also where another thread has the next block.
+    For one block of output channels, from `channel` on and before `last`. The filters of a block are contiguous, so
+    that those of the next element are prefetched, even if another thread computes the next block.
     """
-    places, in_channels, channels = v.shape[0], v.shape[2], min(BLOCK, last - channel)
-    w_at = address_of(u) + 4 * places * in_channels * channel
-    for p in range(places):
+    elements, in_channels, channels = v.shape[0], v.shape[2], min(BLOCK, last - channel)
+    w_at = address_of(u) + 4 * elements * in_channels * channel
+    for p in range(elements):
         x_at = address_of(v) + 4 * p * v.shape[1] * in_channels
         y_at = address_of(m) + 4 * p * m.shape[1] * BLOCK
         if channels > LANES:
@@ -80,8 +80,8 @@ def conv_winograd_forward(
 ):  # fmt: skip
     """x: H, W, C, first window at (x_row, x_column), zero beyond; u: `transform_filters`; bias: packed; out: >= low.
 
-    v: P, T, C and m: P, T, BLOCK are scratch for P places and T tiles, half: 36, LANES, edge: a patch and LANES more.
-    Of the output channels those from `first`, a multiple of BLOCK, to `last` are computed. A row of tiles with a
+    v: P, T, C and m: P, T, BLOCK are scratch for P elements and T tiles, half: 36, LANES, edge: a patch and LANES more.
+    Computes output channels from `first`, a multiple of BLOCK, to `last`. A row of tiles with a
     result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
     """
     tiles, lines, stride = -(-columns // tile), -(-rows // tile), 2 if patch == STRIDED_PATCH else 1

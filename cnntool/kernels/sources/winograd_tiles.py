@@ -7,7 +7,7 @@ instead of 6.
     y = A^T [(G g G^T) * (B^T d B)] A      A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016
 
 A tile is seen through a patch of 6x6 or 4x4 inputs; `v` holds the transformed patches and `m` their products with the
-filters: places of a patch x tiles x channels.
+filters: elements of a patch x tiles x channels.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def _load_one(at, count):
 
 
 @inlined
-def _at_least(least, value):
-    return where_less(value, least, least, value)
+def _at_least(bound, value):
+    return where_less(value, bound, bound, value)
 
 
 @inlined
@@ -103,7 +103,7 @@ def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge, states,
     outputs in all; returns whether any needs mending. Scratch: `half`: 36, LANES; `edge`: a patch and LANES more.
     """
     channels = x.shape[2]
-    pixel, place = 4 * channels, 4 * v.shape[1] * channels
+    pixel, element = 4 * channels, 4 * v.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
     rows, found = min(TILE, rows), False
     for t in range(tiles):
@@ -128,13 +128,13 @@ def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge, states,
             for i in range(PATCH):
                 d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
                 h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
-                at = v_at + i * PATCH * place
+                at = v_at + i * PATCH * element
                 _store_one(at, h0, count)
-                _store_one(at + place, h1, count)
-                _store_one(at + 2 * place, h2, count)
-                _store_one(at + 3 * place, h3, count)
-                _store_one(at + 4 * place, h4, count)
-                _store_one(at + 5 * place, h5, count)
+                _store_one(at + element, h1, count)
+                _store_one(at + 2 * element, h2, count)
+                _store_one(at + 3 * element, h3, count)
+                _store_one(at + 4 * element, h4, count)
+                _store_one(at + 5 * element, h5, count)
         if tile == TILE:
             wide, state = min(TILE, columns - TILE * t), 0
             if not are_plain(a + b, patch_from, line, channels, rows, wide):
@@ -151,9 +151,9 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, cha
     The channels of m are those of `out` and `bias` from `channel` on and before `last`.
     """
     channels, pixel = m.shape[2], 4 * out.shape[2]
-    line, place = out.shape[1] * pixel, 4 * m.shape[1] * channels
+    line, element = out.shape[1] * pixel, 4 * m.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
-    trouble, least = splat(ZERO), splat(low)
+    trouble, bound = splat(ZERO), splat(low)
     for t in range(tiles):
         wide = min(TILE, columns - TILE * t)
         for o in range(0, last - channel, LANES):
@@ -161,7 +161,7 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, cha
             m_at = address_of(m) + 4 * ((first + t) * channels + o)
             y_at = address_of(out) + out_row * line + (out_column + TILE * t) * pixel + 4 * (channel + o)
             for j in range(PATCH):
-                d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * place, PATCH * place, count)
+                d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * element, PATCH * element, count)
                 h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
                 at = half_at + j * BYTES
                 store(at, h0)
@@ -174,13 +174,13 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, cha
                 h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
                 trouble = trouble + ((h0 + h1) + (h2 + h3)) * splat(ZERO)
                 at = y_at + i * line
-                _store_one(at, _at_least(least, h0 + offset), count)
+                _store_one(at, _at_least(bound, h0 + offset), count)
                 if wide > 1:
-                    _store_one(at + pixel, _at_least(least, h1 + offset), count)
+                    _store_one(at + pixel, _at_least(bound, h1 + offset), count)
                 if wide > 2:
-                    _store_one(at + 2 * pixel, _at_least(least, h2 + offset), count)
+                    _store_one(at + 2 * pixel, _at_least(bound, h2 + offset), count)
                 if wide > 3:
-                    _store_one(at + 3 * pixel, _at_least(least, h3 + offset), count)
+                    _store_one(at + 3 * pixel, _at_least(bound, h3 + offset), count)
     store(half_at, trouble)
     total = ZERO
     for lane in range(LANES):
@@ -233,7 +233,7 @@ def _load_five(at, step, count):
 def winograd_small_input_forward(x, y0, x0, tiles, v, first, half, edge):
     """As `winograd_input_forward`, of 4x4 patches at (y0, x0 + 2 t)."""
     channels = x.shape[2]
-    pixel, place = 4 * channels, 4 * v.shape[1] * channels
+    pixel, element = 4 * channels, 4 * v.shape[1] * channels
     half_at, row = address_of(half), SMALL_PATCH * BYTES
     for t in range(tiles):
         patch_from, line = patch_at(x, y0, x0 + SMALL_TILE * t, SMALL_PATCH, edge)
@@ -252,18 +252,18 @@ def winograd_small_input_forward(x, y0, x0, tiles, v, first, half, edge):
             for i in range(SMALL_PATCH):
                 d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
                 h0, h1, h2, h3 = _small_input_line(d0, d1, d2, d3)
-                at = v_at + i * SMALL_PATCH * place
+                at = v_at + i * SMALL_PATCH * element
                 _store_one(at, h0, count)
-                _store_one(at + place, h1, count)
-                _store_one(at + 2 * place, h2, count)
-                _store_one(at + 3 * place, h3, count)
+                _store_one(at + element, h1, count)
+                _store_one(at + 2 * element, h2, count)
+                _store_one(at + 3 * element, h3, count)
 
 
 @kernel
 def winograd_strided_input_forward(x, y0, x0, tiles, v, first, half, edge):
     """As `winograd_input_forward`, of 5x5 patches at (y0, x0 + 4 t) for convolution with stride 2."""
     channels = x.shape[2]
-    pixel, place = 4 * channels, 4 * v.shape[1] * channels
+    pixel, element = 4 * channels, 4 * v.shape[1] * channels
     half_at, row = address_of(half), STRIDED_PATCH * BYTES
     for t in range(tiles):
         patch_from, line = patch_at(x, y0, x0 + 2 * SMALL_TILE * t, STRIDED_PATCH, edge)
@@ -282,12 +282,12 @@ def winograd_strided_input_forward(x, y0, x0, tiles, v, first, half, edge):
             for i in range(STRIDED_PATCH):
                 d0, d1, d2, d3, d4 = _load_five(half_at + i * row, BYTES, LANES)
                 h0, h1, h2, h3, h4 = _strided_input_line(d0, d1, d2, d3, d4)
-                at = v_at + i * STRIDED_PATCH * place
+                at = v_at + i * STRIDED_PATCH * element
                 _store_one(at, h0, count)
-                _store_one(at + place, h1, count)
-                _store_one(at + 2 * place, h2, count)
-                _store_one(at + 3 * place, h3, count)
-                _store_one(at + 4 * place, h4, count)
+                _store_one(at + element, h1, count)
+                _store_one(at + 2 * element, h2, count)
+                _store_one(at + 3 * element, h3, count)
+                _store_one(at + 4 * element, h4, count)
 
 
 @kernel
@@ -299,9 +299,9 @@ def winograd_small_output_forward(
     Of 3x3 filters with a patch of 4, or with stride 2 and a patch of 5, and of 5x5 filters with a patch of 6.
     """
     channels, pixel = m.shape[2], 4 * out.shape[2]
-    line, place = out.shape[1] * pixel, 4 * m.shape[1] * channels
+    line, element = out.shape[1] * pixel, 4 * m.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
-    trouble, least = splat(ZERO), splat(low)
+    trouble, bound = splat(ZERO), splat(low)
     for t in range(tiles):
         wide = min(SMALL_TILE, columns - SMALL_TILE * t)
         for o in range(0, last - channel, LANES):
@@ -310,13 +310,13 @@ def winograd_small_output_forward(
             y_at = address_of(out) + out_row * line + (out_column + SMALL_TILE * t) * pixel + 4 * (channel + o)
             for j in range(patch):
                 if patch == PATCH:
-                    d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * place, PATCH * place, count)
+                    d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * element, PATCH * element, count)
                     h0, h1 = _five_output_line(d0, d1, d2, d3, d4, d5)
                 elif patch == STRIDED_PATCH:
-                    d0, d1, d2, d3, d4 = _load_five(m_at + j * place, STRIDED_PATCH * place, count)
+                    d0, d1, d2, d3, d4 = _load_five(m_at + j * element, STRIDED_PATCH * element, count)
                     h0, h1 = _strided_output_line(d0, d1, d2, d3, d4)
                 else:
-                    d0, d1, d2, d3 = _load_four(m_at + j * place, SMALL_PATCH * place, count)
+                    d0, d1, d2, d3 = _load_four(m_at + j * element, SMALL_PATCH * element, count)
                     h0, h1 = _small_output_line(d0, d1, d2, d3)
                 store(half_at + j * BYTES, h0)
                 store(half_at + j * BYTES + row, h1)
@@ -332,9 +332,9 @@ def winograd_small_output_forward(
                     d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
                     h0, h1 = _small_output_line(d0, d1, d2, d3)
                 trouble = trouble + (h0 + h1) * splat(ZERO)
-                _store_one(y_at + i * line, _at_least(least, h0 + offset), count)
+                _store_one(y_at + i * line, _at_least(bound, h0 + offset), count)
                 if wide > 1:
-                    _store_one(y_at + i * line + pixel, _at_least(least, h1 + offset), count)
+                    _store_one(y_at + i * line + pixel, _at_least(bound, h1 + offset), count)
     store(half_at, trouble)
     total = ZERO
     for lane in range(LANES):
