@@ -32,7 +32,7 @@ F = np.float32
 
 @inlined
 def product_row(x_at, w_at, bias_at, y_at, tiles, depth, channels, vectors):
-    """As `dense_row`, for `tiles` tiles and one element of the patch; the 16 tiles of 14x14 outputs are two short tiles."""
+    """As `dense_row`, for `tiles` tiles, one element of the patch; the 16 tiles of 14x14 outputs are two short ones."""
     t = 0
     while t < tiles:
         rest = tiles - t
