@@ -16,7 +16,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.errors import CnntoolError
 
@@ -90,23 +90,30 @@ class Header(NamedTuple):
             raise ValueError(f"holds {self.type_name}")
 
 
-class ArrayFile(Protocol):
+class ArrayFile:
     """An open file of arrays. Methods raise ValueError, or whatever a damaged zip raises."""
+
+    def __init__(self, file: IO[bytes], headers: dict[str, Header], metadata: dict[str, str] | None = None) -> None:
+        """`metadata`: that of a .safetensors."""
+        self._file, self._headers, self.metadata = file, headers, metadata or {}
 
     def names(self) -> list[str]:
         """The names of its arrays."""
+        return list(self._headers)
 
     def header(self, name: str) -> Header:
         """The header of one array."""
+        return self._headers[name]
 
     def read(self, name: str) -> np.ndarray:
         """One array of numbers or text, in the file's type and native byte order."""
-
-    def metadata(self) -> dict[str, str]:
-        """The metadata of a .safetensors; empty for other files."""
+        header = self._headers[name]
+        header.require("fiubU")
+        self._file.seek(header.offset)
+        return _filled(self._file, header)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes what was opened besides the file itself."""
 
 
 @contextlib.contextmanager
@@ -122,9 +129,9 @@ def open_arrays(path: PathLike, *, inflate: int = 0) -> Iterator[ArrayFile]:
         if suffix == ".npz":
             opened: ArrayFile = _Npz(file, length, inflate)
         elif suffix == ".safetensors":
-            opened = _Tensors(file, length)
+            opened = ArrayFile(file, *_tensors(file, length))
         else:
-            opened = _Npy(file, length)
+            opened = ArrayFile(file, {"weight": _npy_header(file, length)})
         with contextlib.closing(opened):
             yield opened
 
@@ -241,37 +248,13 @@ def _filled(file: IO[bytes], header: Header) -> np.ndarray:
     return array.astype(dtype.newbyteorder("="), order="C", copy=False)
 
 
-class _Npy:
-    """A `.npy`: one array."""
-
-    def __init__(self, file: IO[bytes], length: int) -> None:
-        self._file, self._header = file, _npy_header(file, length)
-
-    def names(self) -> list[str]:
-        return ["weight"]
-
-    def header(self, name: str) -> Header:
-        return self._header
-
-    def read(self, name: str) -> np.ndarray:
-        self._header.require("fiubU")
-        self._file.seek(self._header.offset)
-        return _filled(self._file, self._header)
-
-    def metadata(self) -> dict[str, str]:
-        return {}
-
-    def close(self) -> None:
-        pass
-
-
-class _Npz:
+class _Npz(ArrayFile):
     """A `.npz`: a zip archive of `.npy` members."""
 
     def __init__(self, file: IO[bytes], length: int, inflate: int) -> None:
+        super().__init__(file, {})
         self._archive = zipfile.ZipFile(file)
         self._members: dict[str, zipfile.ZipInfo] = {}
-        self._headers: dict[str, Header] = {}
         for member in self._archive.infolist():
             name = member.filename.removesuffix(".npy")
             if name in self._members or name == member.filename:
@@ -302,9 +285,6 @@ class _Npz:
                 raise ValueError(f"`{name}` grows to {member.file_size} bytes: expected at most {self._inflate}")
             return _filled(file, header)
 
-    def metadata(self) -> dict[str, str]:
-        return {}
-
     def close(self) -> None:
         self._archive.close()
 
@@ -323,60 +303,40 @@ class _Npz:
             raise ValueError(f"`{name}`: {error}") from None
 
 
-class _Tensors:
-    """A `.safetensors`: the length of a JSON header, the header, and the numbers."""
+def _tensors(file: IO[bytes], length: int) -> tuple[dict[str, Header], dict[str, str]]:
+    """Headers and metadata of a `.safetensors`: the length of a JSON header, the header, and the numbers."""
+    size = int.from_bytes(file.read(8), "little")
+    if size > min(length - 8, LARGEST_INDEX):
+        raise ValueError(f"a header of {size} bytes in a file of {length}")
+    index = json.loads(file.read(size), object_pairs_hook=_unique_keys)
+    if not isinstance(index, dict):
+        raise ValueError("its header is no object")
+    metadata = index.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError("its metadata are no texts")
+    headers = {name: _tensor_header(name, entry, 8 + size) for name, entry in index.items()}
+    end = 8 + size
+    for header in sorted(headers.values(), key=lambda header: (header.offset, header.bytes)):
+        if header.offset != end:
+            raise ValueError("its arrays overlap, or leave gaps")
+        end += header.bytes
+    if end != length:
+        raise ValueError(f"its arrays end at {end} of {length} bytes")
+    return headers, metadata
 
-    def __init__(self, file: IO[bytes], length: int) -> None:
-        self._file, self._headers = file, dict[str, Header]()
-        size = int.from_bytes(file.read(8), "little")
-        if size > min(length - 8, LARGEST_INDEX):
-            raise ValueError(f"a header of {size} bytes in a file of {length}")
-        index = json.loads(file.read(size), object_pairs_hook=_unique_keys)
-        if not isinstance(index, dict):
-            raise ValueError("its header is no object")
-        self._metadata = index.pop("__metadata__", {})
-        if not isinstance(self._metadata, dict) or not all(isinstance(v, str) for v in self._metadata.values()):
-            raise ValueError("its metadata are no texts")
-        ranges = sorted(self._add(name, entry, 8 + size) for name, entry in index.items())
-        end = 0
-        for first, last in ranges:
-            if first != end:
-                raise ValueError("its arrays overlap, or leave gaps")
-            end = last
-        if 8 + size + end != length:
-            raise ValueError(f"its arrays end at {8 + size + end} of {length} bytes")
 
-    def _add(self, name: str, entry: Any, start: int) -> tuple[int, int]:
-        """Keeps the header of an array; returns the range of its numbers after the file's header."""
-        kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        numbers = [*shape, first, last]
-        if not all(type(number) is int and 0 <= number < LARGEST_SIZE for number in numbers):
-            raise ValueError(f"`{name}` has the shape {shape!r:.60} at {first!r:.30} to {last!r:.30}")
-        if kind not in TENSORS:
-            raise ValueError(f"`{name}` holds {kind!r:.30}")
-        header = Header(tuple(shape), TENSORS[kind], False, start + first)
-        if header.bytes != last - first:
-            raise ValueError(f"`{name}` is not of the size that its header tells")
-        self._headers[name] = header
-        return first, last
-
-    def names(self) -> list[str]:
-        return list(self._headers)
-
-    def header(self, name: str) -> Header:
-        return self._headers[name]
-
-    def read(self, name: str) -> np.ndarray:
-        header = self._headers[name]
-        header.require("fiub")
-        self._file.seek(header.offset)
-        return _filled(self._file, header)
-
-    def metadata(self) -> dict[str, str]:
-        return self._metadata
-
-    def close(self) -> None:
-        pass
+def _tensor_header(name: str, entry: Any, start: int) -> Header:
+    """The header of an array whose offsets count from `start`."""
+    kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    numbers = [*shape, first, last]
+    if not all(type(number) is int and 0 <= number < LARGEST_SIZE for number in numbers):
+        raise ValueError(f"`{name}` has the shape {shape!r:.60} at {first!r:.30} to {last!r:.30}")
+    if kind not in TENSORS:
+        raise ValueError(f"`{name}` holds {kind!r:.30}")
+    header = Header(tuple(shape), TENSORS[kind], False, start + first)
+    if header.bytes != last - first:
+        raise ValueError(f"`{name}` is not of the size that its header tells")
+    return header
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

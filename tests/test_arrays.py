@@ -72,7 +72,7 @@ def test_tensors_are_read_as_their_own_package_wrote_them(tmp_path):
     save_file(arrays, tmp_path / "a.safetensors", metadata={"x": "y"})
     with open_arrays(tmp_path / "a.safetensors") as file:
         assert sorted(file.names()) == ["a", "b", "c"]
-        assert file.metadata() == {"x": "y"}
+        assert file.metadata == {"x": "y"}
         for name, array in arrays.items():
             found = file.read(name)
             assert np.array_equal(found, array)

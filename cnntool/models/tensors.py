@@ -31,7 +31,7 @@ def package() -> Any:
 
 def head_of(file: ArrayFile) -> dict[str, Any]:
     """The entries beside the arrays of layers, as plain values; missing ones are left out."""
-    head = parsed_json(file.metadata().get(ENTRY, "{}"))
+    head = parsed_json(file.metadata.get(ENTRY, "{}"))
     if not isinstance(head, dict):
         raise ValueError("its metadata are no object")
     return head
