@@ -21,7 +21,8 @@ from cnntool.engine.ownership import Ownership
 from cnntool.engine.team import team
 from cnntool.engine.threads import parallel
 from cnntool.kernels import native
-from cnntool.kernels.code import ADDRESS_SLOT, Kernel, Kinds, address, taken_apart
+from cnntool.kernels.code import Kernel
+from cnntool.kernels.convention import ADDRESS_SLOT, Kinds, address, taken_apart
 from cnntool.network.graph import INPUT
 from cnntool.steps import guarded
 from cnntool.steps.bands import spoiling

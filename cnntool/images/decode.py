@@ -117,28 +117,18 @@ def _over_white(image: Image.Image, mode: str) -> Image.Image:
 
 Converter = Callable[[Image.Image, str], Image.Image]
 
-MODES: dict[str, tuple[int, Converter]] = {
-    "1": (1, _gray),
-    "L": (1, _gray),
-    "LA": (1, _gray_with_alpha),
-    "La": (1, _gray_with_alpha),
-    "P": (3, _palette),
-    "PA": (3, _palette),
-    "RGB": (3, _colour),
-    "RGBX": (3, _colour),
-    "RGBA": (3, _colour_with_alpha),
-    "RGBa": (3, _colour_with_alpha),
-    "CMYK": (3, _colour),
-    "YCbCr": (3, _colour),
-    "HSV": (3, _colour),
-    "LAB": (3, _lab),
-    "I;16": (1, _sixteen_bits),
-    "I;16L": (1, _sixteen_bits),
-    "I;16B": (1, _sixteen_bits),
-    "I;16N": (1, _sixteen_bits),
-    "I": (1, _integers),
-    "F": (1, _floats),
-}
+ROWS: list[tuple[tuple[str, ...], int, Converter]] = [
+    (("1", "L"), 1, _gray),
+    (("LA", "La"), 1, _gray_with_alpha),
+    (("P", "PA"), 3, _palette),
+    (("RGB", "RGBX", "CMYK", "YCbCr", "HSV"), 3, _colour),
+    (("RGBA", "RGBa"), 3, _colour_with_alpha),
+    (("LAB",), 3, _lab),
+    (("I;16", "I;16L", "I;16B", "I;16N"), 1, _sixteen_bits),
+    (("I",), 1, _integers),
+    (("F",), 1, _floats),
+]
+MODES = {mode: (channels, convert) for modes, channels, convert in ROWS for mode in modes}
 
 
 def _row(mode: str) -> tuple[int, Converter]:

@@ -18,27 +18,15 @@ from cnntool.errors import BadInput
 FORMATS = ("TIFF", "PPM", "BMP")
 # Bits of a pixel in the file, by Pillow's raw mode.
 BITS = {
-    "1": 1,
-    "1;I": 1,
-    "L": 8,
-    "L;I": 8,
-    "LA": 16,
-    "I;16": 16,
-    "I;16B": 16,
-    "I;16S": 16,
-    "I;32S": 32,
-    "I;32N": 32,
-    "F;32F": 32,
-    "F;32BF": 32,
-    "RGB": 24,
-    "BGR": 24,
-    "BGRX": 32,
-    "BGRA": 32,
-    "RGBX": 32,
-    "RGBA": 32,
-    "CMYK": 32,
-    "YCbCr": 24,
-    "LAB": 24,
+    name: bits
+    for bits, names in {
+        1: ("1", "1;I"),
+        8: ("L", "L;I"),
+        16: ("LA", "I;16", "I;16B", "I;16S"),
+        32: ("I;32S", "I;32N", "F;32F", "F;32BF", "BGRX", "BGRA", "RGBX", "RGBA", "CMYK"),
+        24: ("RGB", "BGR", "YCbCr", "LAB"),
+    }.items()
+    for name in names
 }
 # Defaults for a tile's (raw mode, bytes a row, direction); 0 bytes stand for as many as the pixels need.
 DEFAULTS = ("", 0, 1)

@@ -21,17 +21,13 @@ import llvmlite.binding as llvm
 from cnntool.kernels import cache
 from cnntool.kernels.common import RANGE, compile_listeners
 from cnntool.kernels.convention import (
-    ADDRESS_SLOT,
     FAILED,
     NEEDS_NUMBA,
     Kinds,
-    address,
     kinds_as_text,
     taken_apart,
 )
 from cnntool.kernels.processors import check_that_it_runs_here, target
-
-__all__ = ["ADDRESS_SLOT", "FAILED", "Entry", "Kernel", "Kinds", "address", "taken_apart"]
 
 _entry_type = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)  # releases the GIL during the call
 _loading = threading.RLock()

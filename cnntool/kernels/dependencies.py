@@ -13,7 +13,6 @@ from pathlib import Path
 
 from cnntool.kernels.processors import target
 
-PACKAGE = "cnntool.kernels"
 FOLDER = Path(__file__).parent
 COMPILER = ("compiler", "convention")
 # Parsing imports with `ast` would take 50 ms of each start. Mentions that are not imports do no harm.

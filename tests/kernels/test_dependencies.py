@@ -10,6 +10,8 @@ import pytest
 
 from cnntool.kernels import dependencies
 
+PACKAGE = "cnntool.kernels"
+
 
 def imported_by_ast(path: Path) -> set[str]:
     names = set()
@@ -18,8 +20,8 @@ def imported_by_ast(path: Path) -> set[str]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    inside = {name.removeprefix(dependencies.PACKAGE).lstrip(".") for name in names if name is not None
-              and f"{name}.".startswith(f"{dependencies.PACKAGE}.")}  # fmt: skip
+    inside = {name.removeprefix(PACKAGE).lstrip(".") for name in names if name is not None
+              and f"{name}.".startswith(f"{PACKAGE}.")}  # fmt: skip
     return inside & set(dependencies._modules())
 
 

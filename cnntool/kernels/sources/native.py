@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.code import FAILED
+from cnntool.kernels.convention import FAILED
 from cnntool.kernels.native import (
     ARRIVED,
     ASLEEP,
