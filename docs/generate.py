@@ -209,7 +209,7 @@ def commands_page() -> str:
             ("command", "what it gives"), [(f"[`{name}`](#{name})", escaped(text)) for name, text in COMMANDS.items()]
         ),
     ]
-    group = click.Context(cnntool, info_name="cnntool")
+    group = click.Context(cnntool, info_name="cnntool", **cnntool.context_settings)
     for name in COMMANDS:
         command = cnntool.get_command(group, name)
         assert command is not None

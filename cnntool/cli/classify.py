@@ -107,7 +107,7 @@ def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
     if np.isnan(outputs).any():
         raise BadInput("the network gives NaN: expected an image, and a model, of finite numbers")
     last = pipeline.graph.needed()[-1:]
-    ends_in_softmax = any(pipeline.graph.nodes[number].layer.word == "softmax" for number in last)
+    ends_in_softmax = any(pipeline.graph.nodes[number].layer.gives_probabilities for number in last)
     return outputs if ends_in_softmax else softmax(outputs)
 
 

@@ -23,15 +23,17 @@ from cnntool.cli.options import (
 )
 from cnntool.cli.signals import exit_code
 from cnntool.cli.streams import tell
-from cnntool.declare import Choice, Integer, Real
+from cnntool.declare import Choice, Integer, Real, help_of
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import outputs, removed
+from cnntool.learning.optimisers import OPTIMISERS, SCHEDULES
 
 if TYPE_CHECKING:
     from cnntool.cli.work import Notices
     from cnntool.learning.train import Trainer
     from cnntool.pipeline import Pipeline
 
+RATES = ", ".join(f"{kind.default_rate:g} for {name}" for name, kind in OPTIMISERS.items())
 RATE = Parsed(Real(0, open_below=True), "X")
 SHARE = Parsed(Real(0, 1, open_above=True), "X")
 NOT_FOR_TABLES = (
@@ -52,15 +54,15 @@ training_options = options(
                  help="How often all images are gone through."),
     click.option("--batch-size", type=Parsed(Integer(1), "N"), default=64, show_default=True, metavar="N",
                  help="Images a step, at most; all steps of an epoch take nearly equally many."),
-    click.option("--optimizer", type=click.Choice(["sgd", "adam"]), default="adam", show_default=True,
-                 help="Gradient descent with momentum, or Adam."),
-    click.option("--lr", "rate", type=RATE, metavar="X", help="Learning rate. Default: 0.05 for sgd, 0.003 for adam."),
+    click.option("--optimizer", type=click.Choice(list(OPTIMISERS)), default="adam", show_default=True,
+                 help=" ".join(f"{name}: {help_of(kind)}" for name, kind in OPTIMISERS.items())),
+    click.option("--lr", "rate", type=RATE, metavar="X", help=f"Learning rate. Default: {RATES}."),
     click.option("--momentum", type=SHARE, default=0.9, show_default=True, metavar="X", help="Of sgd."),
     click.option("--weight-decay", type=STRENGTH, default=0.0, show_default=True, metavar="X",
                  help="L2: X times the weight is added to its gradient; not for biases, slopes and scales."),
     click.option("--l1", type=STRENGTH, default=0.0, show_default=True, metavar="X",
                  help="L1: X times the weight's sign."),
-    click.option("--schedule", type=click.Choice(["constant", "step", "cosine"]), default="cosine", show_default=True,
+    click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="cosine", show_default=True,
                  help="How the rate falls; step divides it by 10 at a half and three quarters."),
     click.option("--warmup", type=SHARE, default=0.05, show_default=True, metavar="X",
                  help="Share of all steps over which the rate first rises from zero."),

@@ -53,6 +53,11 @@ class Relu(Activation):
 
     word: ClassVar[str] = "relu"
     rectifies: ClassVar[bool] = True
+    cost_kind: ClassVar[str] = "rectifier"
+
+    @property
+    def slope_below(self) -> float:
+        return 0.0
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [Rectifier(shapes[0], kernels.activations.relu_forward)]
@@ -64,8 +69,13 @@ class LeakyRelu(Activation):
 
     word: ClassVar[str] = "leaky-relu"
     rectifies: ClassVar[bool] = True
+    cost_kind: ClassVar[str] = "rectifier"
 
     slope: float = option(0.01, Real(), "The slope for x < 0.")
+
+    @property
+    def slope_below(self) -> float:
+        return self.slope
 
     def arguments(self) -> tuple[float, ...]:
         return (self.slope,)
@@ -77,6 +87,7 @@ class PRelu(Layer):
 
     word: ClassVar[str] = "prelu"
     rectifies: ClassVar[bool] = True
+    cost_kind: ClassVar[str] = "rectifier"
 
     alpha: float = option(0.25, Real(), "The slope that training starts from.")
     per_channel: bool = option(False, Flag(), "One slope a channel instead of one for all.")
@@ -132,6 +143,7 @@ class Elu(Activation):
 
     word: ClassVar[str] = "elu"
     rectifies: ClassVar[bool] = True
+    cost_kind: ClassVar[str] = "rectifier"
 
     alpha: float = option(1.0, Real(), "Minus the value far below zero.")
 
@@ -145,6 +157,7 @@ class Gelu(Activation):
 
     word: ClassVar[str] = "gelu"
     rectifies: ClassVar[bool] = True
+    cost_kind: ClassVar[str] = "rectifier"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ class Layer:
 
     word: ClassVar[str]
     rectifies: ClassVar[bool] = False  # what stands before it is initialised for a rectifier
+    cost_kind: ClassVar[str] = ""  # what other tools count it as: a convolution, a rectifier ...
+    transparent: ClassVar[bool] = False  # a rectifier behind it counts for what stands before it
+    takes_rectifier: ClassVar[bool] = False  # in training, it computes a rectifier that follows it as well
+    gives_probabilities: ClassVar[bool] = False  # as the softmax in the loss does, which takes its place in training
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:
         """The shape that comes out; a CnntoolError where the input cannot be taken."""
@@ -71,6 +75,11 @@ class Layer:
     ) -> tuple[list[np.ndarray | None], Arrays]:
         """Of the loss, by each input (None where `training` does not need it) and by each trainable array."""
         raise CnntoolError(f"{self.word} has no gradient: it cannot be trained through")
+
+    @property
+    def slope_below(self) -> float | None:
+        """The slope below zero of a layer that is a rectifier and nothing else; None for all others."""
+        return None
 
     @property
     def joins(self) -> str | None:

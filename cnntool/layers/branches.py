@@ -53,6 +53,7 @@ class Add(Join):
     """Add the marked volume to the present one; the shapes must be equal (a residual connection)."""
 
     word: ClassVar[str] = "add"
+    transparent: ClassVar[bool] = True
     name: str = argument(NAME, "A name given by `mark`.")
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:

@@ -26,6 +26,7 @@ class Conv(Layer):
     """
 
     word: ClassVar[str] = "conv"
+    cost_kind: ClassVar[str] = "convolution"
 
     out_channels: int = argument(Integer(1, 2**20, "OUT_CHANNELS"), "Number of filters, the depth of the output.")
     kernel_size: tuple[int, int] = argument(Pair(1, metavar="KERNEL_SIZE"), "Height x width of a filter.")

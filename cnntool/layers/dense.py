@@ -32,6 +32,7 @@ class Flatten(Layer):
     """Make one vector of the volume, in the order height, width, channels."""
 
     word: ClassVar[str] = "flatten"
+    transparent: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:
         return 1, 1, math.prod(shape)
@@ -131,6 +132,7 @@ class Softmax(Layer):
     """Softmax over the channels of each position: positive numbers that sum to 1."""
 
     word: ClassVar[str] = "softmax"
+    gives_probabilities: ClassVar[bool] = True
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [PixelInPlace(shapes[0], kernels.normalisation.softmax_forward)]

@@ -107,6 +107,8 @@ class MaxPool(Pool):
     """Max pooling: the largest value of each window. Padding never wins."""
 
     word: ClassVar[str] = "maxpool"
+    transparent: ClassVar[bool] = True
+    cost_kind: ClassVar[str] = "pool"
     pad_value: ClassVar[float] = -INFINITY
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
@@ -131,6 +133,8 @@ class AvgPool(Pool):
     """Average pooling: the mean of each window. Padding is not counted, as in ONNX and Keras; PyTorch counts it."""
 
     word: ClassVar[str] = "avgpool"
+    transparent: ClassVar[bool] = True
+    cost_kind: ClassVar[str] = "pool"
 
     count_padding: bool = option(False, Flag(), "Count the padding's zeros in the mean, as PyTorch does by default.")
 
@@ -180,6 +184,7 @@ class GlobalPool(Layer):
     """Global pooling: each channel becomes one number, its maximum, mean or length over the whole volume."""
 
     word: ClassVar[str] = "globalpool"
+    cost_kind: ClassVar[str] = "global pool"
 
     how: str = argument(Choice("max", "avg", "l2"), "The maximum, the mean, or the root of the sum of squares.")
 

@@ -45,7 +45,7 @@ def fit_linear(
     """
     count, length = features.shape
     features = np.ascontiguousarray(features, np.float32)
-    loss = {"l2svm": squared_hinge, "logistic": summed_cross_entropy}[head]
+    loss = HEADS[head]
     threads = threads or available_threads()
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -107,6 +107,9 @@ def squared_hinge(scores: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
     signs[np.arange(len(scores)), labels] = 1
     margins = np.maximum(0, 1 - signs * scores)
     return float(np.square(margins, dtype=np.float64).sum()), -2 * signs * margins
+
+
+HEADS: dict[str, Loss] = {"logistic": summed_cross_entropy, "l2svm": squared_hinge}
 
 
 def standardise(features: np.ndarray, eps: float = 0.01) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnntool.engine.threads import parallel
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.base import Arrays
 from cnntool.learning.losses import Loss, cross_entropy
 from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
@@ -52,14 +52,14 @@ class Network:
         for number in self.order:
             layer, (before, *_) = self.graph.nodes[number]
             alone = before != INPUT and users.count(before) == 1
-            if alone and self.graph.nodes[before].layer.word == "batchnorm" and slope_of(layer) is not None:
+            if alone and self.graph.nodes[before].layer.takes_rectifier and layer.slope_below is not None:
                 found[number] = before
         return found
 
     def _pass(self, number: int, spread: Any) -> Training:
         needs_input = any(self.learns[i] for i in self.graph.nodes[number].inputs)
         after = next((r for r, before in self.rectifiers.items() if before == number), None)
-        slope = 1.0 if after is None else slope_of(self.graph.nodes[after].layer)
+        slope = 1.0 if after is None else self.graph.nodes[after].layer.slope_below
         assert slope is not None
         return Training(spread, needs_input=needs_input, slope=slope)
 
@@ -148,11 +148,4 @@ def scores_of(graph: Graph) -> int:
     if graph.output == INPUT:
         return INPUT
     layer, inputs = graph.nodes[graph.output]
-    return inputs[0] if layer.word == "softmax" and inputs[0] != INPUT else graph.output
-
-
-def slope_of(layer: Layer) -> float | None:
-    """The slope of a rectifier below zero; None for any other layer."""
-    if layer.word == "relu":
-        return 0.0
-    return getattr(layer, "slope", None) if layer.word == "leaky-relu" else None
+    return inputs[0] if layer.gives_probabilities and inputs[0] != INPUT else graph.output

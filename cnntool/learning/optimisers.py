@@ -1,13 +1,18 @@
-"""Optimisers: how parameters follow their gradients."""
+"""Optimisers, and schedules of the learning rate.
+
+The command line takes its choices from the two tables here: importing them needs no numpy.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from cnntool.layers.base import Arrays
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DECAYED = "weight"  # the arrays that are regularised: no biases, slopes, scales or shifts
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -19,15 +24,22 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 class Optimiser:
-    """Base of the optimisers. `state` is all that it remembers, for checkpoints."""
+    """Base of the optimisers. `state` is all that it remembers, for checkpoints.
 
-    def __init__(self, weight_decay: float = 0.0, l1: float = 0.0) -> None:
-        self.weight_decay, self.l1 = weight_decay, l1
+    `default_rate` is the learning rate where none is given. The first line of an optimiser's docstring is its help.
+    """
+
+    default_rate: ClassVar[float]
+
+    def __init__(self, *, momentum: float = 0.9, weight_decay: float = 0.0, l1: float = 0.0) -> None:
+        self.momentum, self.weight_decay, self.l1 = momentum, weight_decay, l1
         self.state: Arrays = {}
         self.steps = 0
 
     def step(self, parameters: Arrays, gradients: Arrays, rate: float) -> None:
         """Updates the parameters in place. Both have the same names, which end in the array's own: `3.weight`."""
+        import numpy as np
+
         self.steps += 1
         for name, gradient in gradients.items():
             value = parameters[name]
@@ -39,22 +51,29 @@ class Optimiser:
             self.update(name, value, gradient, rate)
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        """Changes one array in place."""
         raise NotImplementedError
 
     def memory(self, name: str, like: np.ndarray) -> np.ndarray:
+        """An array of the state; zeros at first."""
+        import numpy as np
+
         if name not in self.state:
             self.state[name] = np.zeros_like(like)
         return self.state[name]
 
 
 class Sgd(Optimiser):
-    """v = momentum v + gradient; value -= rate v, as PyTorch has it (without Nesterov momentum)."""
+    """Gradient descent with momentum.
 
-    def __init__(self, momentum: float = 0.9, weight_decay: float = 0.0, l1: float = 0.0) -> None:
-        super().__init__(weight_decay, l1)
-        self.momentum = momentum
+    v = momentum v + gradient; value -= rate v, as PyTorch has it (without Nesterov's step ahead).
+    """
+
+    default_rate: ClassVar[float] = 0.05
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        import numpy as np
+
         velocity = self.memory(f"{name}.velocity", value)
         velocity *= np.float32(self.momentum)
         velocity += gradient
@@ -64,9 +83,12 @@ class Sgd(Optimiser):
 class Adam(Optimiser):
     """Steps of about the learning rate, by running means of the gradient and its square (D. Kingma, J. Ba 2015)."""
 
+    default_rate: ClassVar[float] = 0.003
     BETAS, EPS = (0.9, 0.999), 1e-8
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        import numpy as np
+
         mean, square = self.memory(f"{name}.mean", value), self.memory(f"{name}.square", value)
         for average, new, beta in zip((mean, square), (gradient, gradient * gradient), self.BETAS, strict=True):
             average *= np.float32(beta)
@@ -76,5 +98,4 @@ class Adam(Optimiser):
         value -= np.float32(rate / corrections[0]) * mean / root
 
 
-def optimiser_of(name: str, momentum: float, weight_decay: float, l1: float) -> Optimiser:
-    return Adam(weight_decay, l1) if name == "adam" else Sgd(momentum, weight_decay, l1)
+OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": Sgd, "adam": Adam}

@@ -21,13 +21,12 @@ from cnntool.learning.augmentation import augmented
 from cnntool.learning.data import ImageStore, batches, digest_of, split
 from cnntool.learning.losses import cross_entropy
 from cnntool.learning.network import Network, scores_of
-from cnntool.learning.optimisers import SCHEDULES, optimiser_of
+from cnntool.learning.optimisers import OPTIMISERS, SCHEDULES
 from cnntool.network.graph import Graph
 from cnntool.network.parameters import Parameters
 from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.geometry import Shape
 
-DEFAULT_RATES = {"sgd": 0.05, "adam": 0.003}
 EVALUATED = 256  # images of a batch in evaluation
 
 
@@ -72,7 +71,9 @@ class Trainer:
         self.classes = list(classes)
         arrays = [{name: array.copy() for name, array in node.items()} for node in arrays]
         self.network = Network(graph, images.shape, arrays, threads, options.seed)
-        self.optimiser = optimiser_of(options.optimizer, options.momentum, options.weight_decay, options.l1)
+        self.optimiser = OPTIMISERS[options.optimizer](
+            momentum=options.momentum, weight_decay=options.weight_decay, l1=options.l1
+        )
         self.training, self.held = split(labels, options.validation, options.seed)
         self.history: list[dict[str, Any]] = []
         self.best: list[Arrays] | None = None
@@ -86,7 +87,7 @@ class Trainer:
 
     @property
     def rate(self) -> float:
-        return DEFAULT_RATES[self.options.optimizer] if self.options.rate is None else self.options.rate
+        return self.optimiser.default_rate if self.options.rate is None else self.options.rate
 
     @one_blas_thread()
     def run(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:

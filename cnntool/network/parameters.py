@@ -10,9 +10,7 @@ from cnntool.limits import LARGEST_BORDERED, check_memory
 from cnntool.network.graph import Graph, named
 from cnntool.steps.geometry import Shape
 
-# Layers skipped between a convolution and the activation that determines its initialisation.
-TRANSPARENT = {"batchnorm", "lrn", "dropout", "maxpool", "avgpool", "add", "flatten"}
-MOSTLY_BORDER = 16  # size of a padded volume, in sizes of the volume
+MOSTLY_BORDER = 16  # times the volume itself
 
 
 class Parameters:
@@ -52,7 +50,7 @@ class Parameters:
         for later in range(number + 1, len(self.graph.nodes)):
             layer, inputs = self.graph.nodes[later]
             if inputs[0] == number:
-                if layer.word not in TRANSPARENT:
+                if not layer.transparent:
                     return layer.rectifies
                 number = later
         return False

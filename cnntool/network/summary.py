@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from cnntool.network.conventions import CONVENTIONS, Cost
+from cnntool.network.conventions import CONVENTIONS
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.steps.geometry import Shape
 
@@ -54,7 +54,7 @@ def summarise(
     """
     shapes = graph.shapes(input_shape)
     fields = {INPUT: (Field(), Field())}
-    count: Cost = CONVENTIONS[convention]
+    count = CONVENTIONS[convention].cost
     rows: list[dict[str, Any]] = []
     for number in graph.needed():
         layer, inputs = graph.nodes[number]

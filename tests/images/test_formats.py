@@ -1,14 +1,17 @@
-"""Which suffixes are taken as images, with what reads them and without it."""
+"""Which formats and suffixes are taken as images, with what reads them and without it."""
 
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import pytest
 from PIL import Image
 
 from cnntool.images import formats
+from cnntool.images.formats import BY_EXTRA, READ, WRITTEN
+from cnntool.images.read import read_image
 from cnntool.images.sources import open_source
 
 HEIF = (".heic", ".heif", ".hif")
@@ -45,3 +48,29 @@ def test_heif_is_an_input_where_something_reads_it(folder):
     source = open_source(f"{folder}")
     assert [item.name for item in source] == ["a.png", "b.heic", "c.HIF"]
     assert source.notes() == ["not read: 1 .cr3"]
+
+
+Image.init()
+PICTURE = Image.linear_gradient("L").resize((64, 64))
+MODES = {"XBM": "1"}  # black and white only
+SUFFIXES = [(name, suffix) for name, suffixes in READ.items() for suffix in suffixes if name not in BY_EXTRA]
+
+
+@pytest.mark.parametrize(("name", "suffix"), SUFFIXES)
+def test_pillow_reads_the_format_and_knows_the_suffix(name, suffix):
+    assert name in Image.OPEN or name in Image.SAVE  # the reader of JPEG opens MPO as well
+    assert Image.registered_extensions().get(suffix, name) == name
+
+
+@pytest.mark.parametrize(("name", "suffix"), [pair for pair in SUFFIXES if pair[0] in Image.SAVE])
+def test_a_picture_of_the_format_is_read(name, suffix):
+    stream = io.BytesIO()
+    PICTURE.convert(MODES.get(name, "RGB")).save(stream, name)
+    volume = read_image(stream.getvalue(), name=f"a{suffix}")
+    assert volume.shape[0] == volume.shape[1] >= 64  # ICNS holds larger ones, too
+    assert abs(volume[..., :3].mean() - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_what_is_written_can_be_read(suffix):
+    assert suffix in READ[WRITTEN[suffix][0]]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import cnntool
+from cnntool.cli.train import command
 from cnntool.errors import CnntoolError
 from cnntool.learning.linear import (
+    HEADS,
     accuracy,
     fit_linear,
     read_table,
@@ -15,7 +17,6 @@ from cnntool.learning.linear import (
     summed,
     train_head,
 )
-from cnntool.learning.losses import summed_cross_entropy
 from cnntool.learning.minimise import minimise
 from tests.naive import learned
 
@@ -29,7 +30,14 @@ def data(count: int = 150, length: int = 6, classes: int = 3, seed: int = 0):
     return (centres[labels] + dice.standard_normal((count, length))).astype(np.float32), labels
 
 
-@pytest.mark.parametrize("head", OBJECTIVES)
+def test_every_head_has_an_objective_and_can_be_asked_for():
+    assert set(OBJECTIVES) == set(HEADS)
+    (option,) = [option for option in command.params if option.name == "head"]
+    assert option.metavar == "|".join(HEADS)
+    assert [option.type.convert(name, None, None) for name in HEADS] == list(HEADS)
+
+
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("c", [0.5, 100.0])
 def test_the_weights_are_a_minimum_of_the_stated_objective(head, c):
     x, labels = data()
@@ -45,7 +53,7 @@ def test_the_weights_are_a_minimum_of_the_stated_objective(head, c):
     assert least < 0.9 * objective(0 * theta, x, labels, c)
 
 
-@pytest.mark.parametrize("loss", [squared_hinge, summed_cross_entropy])
+@pytest.mark.parametrize("loss", HEADS.values())
 def test_gradients_of_the_losses(loss):
     dice = np.random.default_rng(2)
     scores, labels = 2 * dice.standard_normal((5, 4)), dice.integers(4, size=5)

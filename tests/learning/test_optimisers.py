@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntool.learning.optimisers import SCHEDULES, Adam, Optimiser, Sgd
+from cnntool.declare import help_of
+from cnntool.learning.optimisers import OPTIMISERS, SCHEDULES, Optimiser, Sgd
 from tests.oracles.registry import installed
 
 SHAPES = {"1.weight": (3, 4), "1.bias": (4,), "2.gamma": (4,)}
@@ -26,7 +27,7 @@ def test_steps_are_those_of_torch(kind):
         {"params": [tensors["1.bias"], tensors["2.gamma"]]},
     ]
     momentum = 0.0 if "without" in kind else 0.9
-    ours: Optimiser = Adam(0.01) if kind == "adam" else Sgd(momentum, 0.01)
+    ours: Optimiser = OPTIMISERS[kind.split()[0]](momentum=momentum, weight_decay=0.01)
     theirs = torch.optim.Adam(groups, 0.1) if kind == "adam" else torch.optim.SGD(groups, 0.1, momentum=momentum)
     for _ in range(5):
         gradients = values(rng)
@@ -39,7 +40,7 @@ def test_steps_are_those_of_torch(kind):
 
 
 def test_regularisation_draws_weights_alone_to_zero():
-    for optimiser in (Sgd(0.0, weight_decay=0.5), Sgd(0.0, l1=0.5)):
+    for optimiser in (Sgd(momentum=0.0, weight_decay=0.5), Sgd(momentum=0.0, l1=0.5)):
         parameters = {name: np.full(shape, 2.0, np.float32) for name, shape in SHAPES.items()}
         optimiser.step(parameters, {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}, 1.0)
         assert parameters["1.weight"].max() < 2
@@ -47,13 +48,76 @@ def test_regularisation_draws_weights_alone_to_zero():
     assert parameters["1.weight"].max() == 1.5  # by the sign, whatever the size
 
 
-def test_gradients_are_not_changed():
+def sgd(value: np.ndarray, gradients: list[np.ndarray], rate: float) -> np.ndarray:
+    velocity = np.zeros_like(value)
+    for gradient in gradients:
+        velocity = 0.9 * velocity + gradient
+        value = value - rate * velocity
+    return value
+
+
+def adam(value: np.ndarray, gradients: list[np.ndarray], rate: float) -> np.ndarray:
+    """The means as weighted sums of all gradients so far."""
+    for step in range(1, len(gradients) + 1):
+        weights = [np.array([(1 - beta) * beta ** (step - 1 - i) for i in range(step)]) for beta in (0.9, 0.999)]
+        past = np.stack(gradients[:step])
+        mean, square = (np.tensordot(w, power, 1) / w.sum() for w, power in zip(weights, (past, past**2), strict=True))
+        value = value - rate * mean / (np.sqrt(square) + 1e-8)
+    return value
+
+
+TWINS = {"sgd": sgd, "adam": adam}  # value and gradients in float64
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_steps_are_those_of_the_twin_and_gradients_are_not_changed(name):
+    assert name in TWINS, f"the optimiser {name} has no twin"
     rng = np.random.default_rng(0)
-    gradients = values(rng)
-    before = {name: array.copy() for name, array in gradients.items()}
-    Adam(0.1, 0.1).step(values(rng), gradients, 0.1)
-    for name in SHAPES:
-        np.testing.assert_array_equal(gradients[name], before[name])
+    parameters, gradients = values(rng), [values(rng) for _ in range(6)]
+    (before,), kept = copies([parameters]), copies(gradients)
+    optimiser = OPTIMISERS[name](momentum=0.9)
+    for each in gradients:
+        optimiser.step(parameters, each, 0.1)
+    for key in SHAPES:
+        expected = TWINS[name](before[key].astype(np.float64), [each[key].astype(np.float64) for each in kept], 0.1)
+        np.testing.assert_allclose(parameters[key], expected, rtol=1e-5, atol=1e-6)
+        for found, given in zip(gradients, kept, strict=True):
+            np.testing.assert_array_equal(found[key], given[key])
+
+
+def copies(gradients: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    return [{name: array.copy() for name, array in each.items()} for each in gradients]
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_an_optimiser_goes_on_from_its_state(name):
+    rng = np.random.default_rng(0)
+    parameters, gradients = values(rng), [values(rng) for _ in range(6)]
+    (other,) = copies([parameters])
+    whole, first, second = (OPTIMISERS[name](weight_decay=0.1, l1=0.1) for _ in range(3))
+    for each in gradients:
+        whole.step(parameters, each, 0.1)
+    for each in gradients[:3]:
+        first.step(other, each, 0.1)
+    second.steps, second.state = first.steps, copies([first.state])[0]
+    for each in gradients[3:]:
+        second.step(other, each, 0.1)
+    for key in SHAPES:
+        np.testing.assert_array_equal(parameters[key], other[key])
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_an_optimiser_has_a_rate_to_start_from_and_a_line_of_help(name):
+    assert 0 < OPTIMISERS[name].default_rate < 1
+    assert 10 < len(help_of(OPTIMISERS[name])) < 150
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_starts_at_the_whole_rate_and_falls(name):
+    shares = [SCHEDULES[name](progress) for progress in np.linspace(0, 1, 101)]
+    assert shares[0] == 1
+    assert min(shares) >= 0
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_schedules():

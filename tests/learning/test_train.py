@@ -9,6 +9,7 @@ from cnntool import Pipeline
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.learning.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from cnntool.learning.data import ImageStore
+from cnntool.learning.optimisers import OPTIMISERS
 from cnntool.learning.train import Options, Trainer, check_classes, merit, share_of_rate
 
 WORDS = "conv 6 3 --padding 1 --no-bias batchnorm relu maxpool 2 dropout 0.2 fc 3"
@@ -82,7 +83,7 @@ def test_the_seed_gives_the_result_whatever_the_threads():
     assert bits(other) != results[0]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMISERS)
 def test_resumed_training_reaches_the_bits_of_uninterrupted_training(tmp_path, optimizer):
     options = Options(5, 16, optimizer, 0.01, augment=("crop", "flip"), seed=4)
     whole = trainer(options)
@@ -249,7 +250,7 @@ def test_only_nan_in_validation_leaves_no_model():
     assert made.best is None
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMISERS)
 def test_a_rate_that_is_too_large_is_named_with_the_layer(optimizer, recwarn):
     with pytest.raises(BadInput, match=r"learning rate .*\(layer \d\) is not finite.* --lr than 1e\+30"):
         run(trainer(Options(3, 16, optimizer, 1e30, schedule="constant"), "conv 4 3 relu fc 3"))
