@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import struct
 import tarfile
 import zipfile
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from cnntool import Pipeline, read_image
+from cnntool.algorithms import ALGORITHMS
 from cnntool.images.preparation import Preparation
 from tests.cli.conftest import Tool, files, pixels, save
 
@@ -453,3 +455,24 @@ def test_other_weights_are_told(cnntool: Tool, here: Path) -> None:
     assert result.code == 0
     assert result.err.startswith("cnntool: images of other sizes or channels get other weights")
     assert cnntool("run", "f/", "s/", "bank", "sobel") == (0, b"", "")
+
+
+@pytest.mark.parametrize(("command", "output"), [("run", "o.npy"), ("extract", "t.npz")])
+def test_the_plan_is_told_on_stderr_where_it_is_asked_for(cnntool: Tool, here: Path, command: str, output: str) -> None:
+    save("a.png")
+    chain = "conv 16 3 --padding 1 relu whiten conv 4 5 --padding 2 globalpool avg"
+    assert cnntool(command, "a.png", output, *chain.split()).err == ""
+    result = cnntool(command, "a.png", output, "--overwrite", "--explain-plan", "--threads", "2", *chain.split())
+    assert (result.code, result.out) == (0, b"")
+    head, _, *lines = [line.strip() for line in result.err.splitlines() if line.strip()]
+    assert re.split(r"\s{2,}", head) == ["layers", "output", "algorithm (others cost)", "computed as"]
+    layers, shapes, *_ = zip(*(re.split(r"\s{2,}", line)[:2] for line in lines), strict=True)
+    assert " ".join(layers).replace("+ ", "") == "conv relu whiten conv globalpool"
+    height, width, _ = read_image("a.png").shape
+    assert shapes[0] == f"{height}x{width}x16"
+    assert shapes[-1] == "1x1x4"
+    (chosen,) = re.findall(rf"{shapes[0]}\s+([\w-]+)( \(([^)]*)\))?", result.err)
+    costs = dict(other.split() for other in chosen[2].split(", ")) if chosen[2] else {}
+    assert {chosen[0], *costs} <= set(ALGORITHMS)
+    assert "direct" in {chosen[0], *costs}
+    assert all(float(cost) >= 1 for cost in costs.values())
