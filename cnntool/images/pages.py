@@ -20,13 +20,13 @@ from cnntool.images.samples import Meaning, meaning_of, to_volume
 from cnntool.images.segments import PLAIN, Segments, can_read, check_segments
 from cnntool.images.tiff import Page, RandomAccess, Tags, Unsupported, page_of
 
-CCITT, JPEG = (2, 3, 4), 7
+CCITT, JPEG, LERC = (2, 3, 4), 7, 34887
 YCBCR, LAB = 6, 8
 BIG_BIG_ENDIAN = b"MM\0+"  # the start of a big-endian BigTIFF, which Pillow does not open
 INSTALL = 'pip install "cnntool[tiff]"'
 # Compressions that tifffile (with imagecodecs) reads.
 BY_TIFFFILE = {
-    6: "old JPEG", JPEG: "JPEG", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC",
+    6: "old JPEG", JPEG: "JPEG", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", LERC: "LERC",
     50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 EXPECTED = (
@@ -115,6 +115,9 @@ def open_page(tags: Tags, file: RandomAccess, source: str | bytes) -> tuple[Page
         return page, Pixels(page, meaning_of(page), Segments(page, file))
     if page.compression not in BY_TIFFFILE:
         raise Unsupported(f"a TIFF of {_kind(page)}: {EXPECTED}")
+    if page.compression == LERC and page.order == ">" and page.bits > 8:
+        # Writers and readers do not agree on whose bytes they are.
+        raise Unsupported(f"a TIFF of {_kind(page)} in big-endian byte order: expected little-endian")
     if page.compression in (6, JPEG) and page.photometric == YCBCR:
         # The decoder gives RGB.
         page = dataclasses.replace(page, photometric=2)

@@ -9,12 +9,14 @@ import pytest
 pytest.importorskip("tifffile")
 pytest.importorskip("imagecodecs")
 
-from tests.images.combinations import lossy_tiffs, odd_tiffs, outcome, plain_tiffs, pngs, without_extra
+from tests.images.combinations import coded_tiffs, lossy_tiffs, odd_tiffs, outcome, plain_tiffs, pngs, without_extra
 
 EVERY = 13  # of the plain kinds; has no factor in common with the axes, so that each value of each axis comes
 
 
-@pytest.mark.parametrize(("cases", "least"), [(plain_tiffs, 200), (odd_tiffs, 350), (lossy_tiffs, 100), (pngs, 260)])
+@pytest.mark.parametrize(
+    ("cases", "least"), [(plain_tiffs, 200), (odd_tiffs, 350), (lossy_tiffs, 100), (coded_tiffs, 50), (pngs, 260)]
+)
 def test_nothing_is_read_wrong(cases, least):
     chosen = list(itertools.islice(cases(), 0, None, EVERY if cases is plain_tiffs else 1))
     found = {case.name: outcome(case) for case in chosen}

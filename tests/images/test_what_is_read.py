@@ -162,7 +162,8 @@ def _() -> Files:
 @of("TIFF | gray, RGB, bands, transparency")
 def _() -> Files:
     for case in lossy_tiffs():
-        if not case.name.endswith("jpeg") and not ("inverted" in case.name and "f4" in case.name):
+        mixed = case.name.endswith("lerc") and case.name[:3] in (">u2", ">f4")
+        if not (mixed or case.name.endswith("jpeg") or ("inverted" in case.name and "f4" in case.name)):
             yield "a.tif", case.content
     bands = np.dstack([COLOUR, COLOUR])
     yield "a.tif", by_tifffile(bands, photometric="minisblack", planarconfig="contig", compression="jpegxl")
@@ -178,6 +179,8 @@ def _() -> Files:
         yield "a.tif", tagged("<", tags | {262: kind}, samples.tobytes())
     yield "a.tif", tagged("<", tags | {258: (8, 8, 16), 262: 2}, bytes(HEIGHT * WIDTH * 4))
     yield "a.tif", by_tifffile(GRAY.astype(np.complex64))
+    lerc = imagecodecs.lerc_encode(numbers_of("u2", 1)[:, :, 0])
+    yield "a.tif", tagged(">", {258: (16,), 262: 1, 259: 34887, 50674: (4, 0)}, lerc)
 
 
 @of("JPEG 2000 | 8 bits; gray of 16")
