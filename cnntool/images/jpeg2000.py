@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from cnntool.declare import listed
 from cnntool.images.samples import over_white, scaled
 from cnntool.images.tiff import Unsupported
 
@@ -59,7 +60,7 @@ def deep(file: IO[bytes], source: Any) -> Deep | None:
     if depths == {7} or (depths == {15} and samples == 1):
         return None
     if len(depths) != 1 or subsampled or samples > 4 or max(depths) >= MAX_BITS:
-        kinds = ", ".join(f"{(depth & 127) + 1} {'signed ' * (depth > 127)}bits" for depth in sorted(depths))
+        kinds = listed([f"{(depth & 127) + 1} {'signed ' * (depth > 127)}bits" for depth in sorted(depths)], most=4)
         expected = f"expected 1 to 4 of 8 bits, or alike of 1 to {MAX_BITS}, without a sign"
         raise Unsupported(f"a JPEG 2000 file of {samples} samples of {kinds}: {expected}")
     if space not in (None, SRGB, GRAY):

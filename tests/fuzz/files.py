@@ -1,21 +1,31 @@
 """Files of every kind with random damage, through the commands that read them.
 
     python -m tests.fuzz.files 5000 --seed 1
+    python -m tests.fuzz.files 5000 --images
 
-Each call must end with 0, 1 or 2: no traceback, no hang, and no memory that was not counted. What is wrong is printed.
+The first damages models, tables, volumes and pipelines, the second images and archives of them. Each call must end with
+0, 1 or 2: no traceback, no hang, and no memory that was not counted. What is wrong is printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import io
 import os
 import random
+import resource
 import sys
+import tarfile
 import tempfile
+import time
+import zipfile
 
 import numpy as np
+from PIL import Image, features
 
 from cnntool import Pipeline
+from cnntool.images import heif
 from tests.fuzz.calls import Wrong, call, small_machine
 
 # What stands in headers, and what could stand there instead.
@@ -36,6 +46,74 @@ READERS = {
     "t.npz": [["train", "t.npz", "h.npz", *RUN]],
     "p.cnn": [["run", "whole.npy", "o.npy", *RUN, "-p", "p.cnn"], ["shape", "6x5x3", "-p", "p.cnn"]],
 }
+
+
+# File -> how Pillow saves a colour picture in it.
+IMAGES: dict[str, dict[str, object]] = {
+    "a.png": {}, "palette.png": {"mode": "P"}, "gray.png": {"mode": "I;16"}, "alpha.png": {"mode": "RGBA"},
+    "a.jpg": {}, "progressive.jpg": {"progressive": True}, "ink.jpg": {"mode": "CMYK"}, "a.jp2": {},
+    "a.tif": {}, "lzw.tif": {"compression": "tiff_lzw"}, "zip.tif": {"compression": "tiff_adobe_deflate"},
+    "jpeg.tif": {"compression": "jpeg"}, "fax.tif": {"mode": "1", "compression": "group4"}, "float.tif": {"mode": "F"},
+    "a.bmp": {}, "palette.bmp": {"mode": "P"}, "a.gif": {}, "a.webp": {}, "whole.webp": {"lossless": True},
+    "a.ppm": {}, "a.tga": {}, "a.pcx": {}, "a.sgi": {}, "a.ico": {}, "a.dds": {}, "a.qoi": {},
+}  # fmt: skip
+READING = ["--overwrite", "--quiet", "relu", "maxpool", "2"]
+
+
+def prepare_images() -> dict[str, bytes]:
+    """The contents of images of all formats and of archives of them, to be damaged."""
+    y, x = np.mgrid[:30, :40]
+    picture = Image.fromarray(np.dstack([x * 6, y * 8, (x * y) % 256]).astype(np.uint8))
+    more = {"a.avif": {}} if features.check("avif") else {}
+    if heif.is_installed():
+        importlib.import_module("pillow_heif").register_heif_opener()
+        more["a.heic"] = {}
+    found = {}
+    for name, options in (IMAGES | more).items():
+        stream, options = io.BytesIO(), dict(options)
+        mode = str(options.pop("mode", "RGB"))
+        image = picture.convert("L").convert("I;16") if mode == "I;16" else picture.convert(mode)
+        image.save(stream, Image.registered_extensions()[os.path.splitext(name)[1]], **options)
+        found[name] = stream.getvalue()
+    for name, array in {"v.npy": np.asarray(picture), "f.npy": np.asarray(picture, np.float32)}.items():
+        stream = io.BytesIO()
+        np.save(stream, array)
+        found[name] = stream.getvalue()
+    return found | _archives(found)
+
+
+def _archives(members: dict[str, bytes]) -> dict[str, bytes]:
+    names = ("a.png", "progressive.jpg", "v.npy")
+    found = {}
+    for name, method in (("a.zip", zipfile.ZIP_DEFLATED), ("stored.zip", zipfile.ZIP_STORED)):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", method) as packed:
+            for member in names:
+                packed.writestr(f"cats/{member}", members[member])
+        found[name] = stream.getvalue()
+    for name, how in (("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tar.xz", "w:xz")):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode=how) as tar:  # type: ignore[call-overload]
+            for member in names:
+                info = tarfile.TarInfo(f"cats/{member}")
+                info.size = len(members[member])
+                tar.addfile(info, io.BytesIO(members[member]))
+        found[name] = stream.getvalue()
+    return found
+
+
+def readers_of(name: str) -> list[list[str]]:
+    """The command lines that read a file."""
+    if name in READERS:
+        return READERS[name]
+    if name.endswith((".zip", ".tar", ".gz", ".xz")):
+        return [["run", name, "o/", *READING], ["extract", name, "o.npz", *READING, "globalpool", "avg"]]
+    return [
+        ["run", name, "o.npy", *READING],
+        ["run", name, "o.png", "--resize", "9", *READING],
+        ["run", name, "o.npy", "--crop", "5", "--gray", *READING],
+        ["shape", name, "relu"],
+    ]
 
 
 def prepare() -> dict[str, bytes]:
@@ -91,18 +169,19 @@ def check(seed: int, contents: dict[str, bytes]) -> int:
     name = dice.choice(list(contents))
     with open(name, "wb") as file:
         file.write(damaged(contents[name], dice))
-    return call(dice.choice(READERS[name]))[0]
+    return call(dice.choice(readers_of(name)))[0]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=int)
     parser.add_argument("--seed", type=int, default=0, help="the first")
+    parser.add_argument("--images", action="store_true", help="images and archives, not models and pipelines")
     asked = parser.parse_args()
-    codes, wrong = dict.fromkeys(range(3), 0), 0
+    codes, wrong, start = dict.fromkeys(range(3), 0), 0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder, small_machine():
         os.chdir(folder)
-        contents = prepare()
+        contents = prepare_images() if asked.images else prepare()
         for seed in range(asked.seed, asked.seed + asked.files):
             try:
                 codes[check(seed, contents)] += 1
@@ -110,7 +189,8 @@ def main() -> None:
                 wrong += 1
                 print(f"seed {seed}: {error}", flush=True)
         os.chdir("/")
-    print(f"{asked.files} files: {codes}, {wrong} wrong")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{asked.files} files: {codes}, {wrong} wrong; {time.monotonic() - start:.0f} s, at most {peak:.2f} GiB")
     sys.exit(bool(wrong))
 
 

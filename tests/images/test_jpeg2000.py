@@ -69,6 +69,15 @@ def test_other_colour_spaces_are_refused():
         read_image(content[:place] + bytes([0, 0, 0, 18]) + content[place + 4 :], name="a.jp2")
 
 
+def test_a_message_names_a_few_of_many_depths():
+    content = packed(numbers_of(8, 3), 8)
+    place = content.index(jpeg2000.CODESTREAM) + 40
+    many = b"".join(bytes([depth, 1, 1]) for depth in range(200))
+    with pytest.raises(BadInput, match=r"200 samples of 1 bits, 2 bits, 3 bits, 4 bits, \.\.\.: expected") as found:
+        read_image(content[:place] + bytes([0, 200]) + many + content[place:], name="a.jp2")
+    assert len(str(found.value)) < 200
+
+
 @pytest.mark.parametrize("length", [0, 11, 12, 30, 60, 100, 150])
 def test_files_that_are_cut(length):
     content = packed(numbers_of(12, 3), 12)
