@@ -9,11 +9,12 @@ from cnntool import kernels
 from cnntool.banks.base import FilterBank
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.banks.table import BANKS, LEARNED
-from cnntool.declare import Flag, Nested, Padding, Pair, argument, option
+from cnntool.declare import Choice, Flag, Nested, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.learned import learned_convolution, learned_steps
 from cnntool.limits import check_memory
+from cnntool.steps import borders
 from cnntool.steps.geometry import Shape, Sides, Window, output_size, place_window
 from cnntool.steps.step import AnyStep, Band, Call, Convolution, Corner, Windowed
 
@@ -38,7 +39,10 @@ class Bank(Layer):
     )
     stride: tuple[int, int] = option((1, 1), Pair(), "Step between positions.")
     padding: Sides | str | None = option(
-        None, Padding(), "Border of zeros around the input: `same` when not given, of a learned bank `valid`."
+        None, Padding(), "Border around the input: `same` when not given, of a learned bank `valid`."
+    )
+    border: str | None = option(
+        None, Choice(*borders.MODES), f"{borders.HELP} `reflect` when not given, of a learned bank `zero`."
     )
     per_channel: bool = option(False, Flag(), "Filter each channel by itself instead of their mean.")
 
@@ -53,7 +57,12 @@ class Bank(Layer):
         return self.bank.needs_data
 
     def options(self) -> dict[str, Any]:
-        return super().options() | {"padding": self.padding or self.bank.padding}
+        return super().options() | {"padding": self.padding or self.bank.padding, "border": self.mode}
+
+    @property
+    def mode(self) -> str:
+        """The border; of filters without a mean, one of zeros would make edges answer that no image has."""
+        return self.border or (borders.ZERO if isinstance(self.bank, Learned) else borders.REFLECT)
 
     def without_files(self) -> Bank:
         return replace(self, bank=self.bank.without_files())
@@ -88,13 +97,16 @@ class Bank(Layer):
         import numpy as np
 
         if isinstance(self.bank, Learned):
-            return list(learned_steps(self.bank, shapes[0], self.window(shapes[0]), arrays))
+            before, shape, window = borders.with_border(shapes[0], self.window(shapes[0]), self.mode)
+            return [*before, *learned_steps(self.bank, shape, window, arrays)]
         shape, repeats = shapes[0], self.repeats(shapes[0])
         steps: list[AnyStep] = []
         if self.takes_mean(shape):
             steps.append(matrix_step(shape, np.full((shape[2], 1), 1 / shape[2], np.float32)))
-        convolution = self.convolution(shape, arrays)
-        steps.append(convolution)
+        filtered = (*shape[:2], repeats)
+        before, filtered, window = borders.with_border(filtered, self.window(shape), self.mode)
+        convolution = self.convolution(filtered, window, arrays)
+        steps += [*before, convolution]
         if self.bank.reduce is not None:
             steps.append(reduce_step(convolution.output_shape, self.bank.reduce, self.bank.count, repeats))
         return steps
@@ -102,15 +114,13 @@ class Bank(Layer):
     def takes_mean(self, shape: Shape) -> bool:
         return not self.per_channel and shape[2] > 1
 
-    def convolution(self, shape: Shape, arrays: Arrays) -> Convolution:
-        """Of fixed filters with the mean of the channels, or with each channel."""
+    def convolution(self, shape: Shape, window: Window, arrays: Arrays) -> Convolution:
+        """Of fixed filters with the mean of the channels, or with each channel: as many as `shape` has."""
         import numpy as np
 
-        weight, repeats = arrays["weight"], self.repeats(shape)
+        weight, repeats = arrays["weight"], shape[2]
         check_memory(weight.size * repeats, "the filters, once for each channel,")
-        return Convolution(
-            (*shape[:2], repeats), self.window(shape), np.tile(weight, (1, 1, 1, repeats)), None, repeats
-        )
+        return Convolution(shape, window, np.tile(weight, (1, 1, 1, repeats)), None, repeats)
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
@@ -127,15 +137,16 @@ class Bank(Layer):
         require(
             not isinstance(self.bank, KMeans), "distances to centroids have no gradient: train only layers behind it"
         )
-        if isinstance(self.bank, Learned):
-            return [input_gradient(d_output, learned_convolution(shape, self.window(shape), arrays), training)], {}
-        convolution, mean = self.convolution(shape, arrays), self.takes_mean(shape)
+        mean, window = self.takes_mean(shape) and not isinstance(self.bank, Learned), self.window(shape)
+        filtered = np.mean(x, axis=3, keepdims=True) if mean else x
+        filtered, inner = borders.batch_with_border(filtered, window, self.mode)
+        make = learned_convolution if isinstance(self.bank, Learned) else self.convolution
+        convolution = make(filtered.shape[1:], inner, arrays)
         if self.bank.reduce is not None:
-            filtered = np.mean(x, axis=3, keepdims=True) if mean else x
             responses = convolved(filtered, convolution, training, "responses")
             groups, how = members_of(self.bank.reduce, self.bank.count, self.repeats(shape))
             d_output = reduce_gradient(d_output, responses, output, groups, how)
-        d_input = input_gradient(d_output, convolution, training)
+        d_input = borders.gradient_without_border(input_gradient(d_output, convolution, training), window, self.mode)
         return [np.repeat(d_input / shape[2], shape[2], axis=3) if mean else d_input], {}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.initial import load_weights, random_weights
+from cnntool.steps import borders
 from cnntool.steps.geometry import POINT, Shape, Sides, Window, output_size, place_window
 from cnntool.steps.step import AnyStep, Convolution
 
@@ -31,7 +32,8 @@ class Conv(Layer):
     out_channels: int = argument(Integer(1, 2**20, "OUT_CHANNELS"), "Number of filters, the depth of the output.")
     kernel_size: tuple[int, int] = argument(Pair(1, metavar="KERNEL_SIZE"), "Height x width of a filter.")
     stride: tuple[int, int] = option((1, 1), Pair(), "Step between positions.")
-    padding: Sides | str = option((0, 0, 0, 0), Padding(), "Border of zeros around the input.")
+    padding: Sides | str = option((0, 0, 0, 0), Padding(), "Border around the input.")
+    border: str = option(borders.ZERO, Choice(*borders.MODES), borders.HELP)
     dilation: tuple[int, int] = option((1, 1), Pair(), "Distance between the elements of a filter.")
     groups: int = option(1, Integer(1), "Cut the channels into groups that do not mix; as many as channels: depthwise.")
     bias: bool = option(True, Flag(), "Leave the bias out.", name="no-bias")
@@ -66,20 +68,26 @@ class Conv(Layer):
             return load_weights(self.weights, shapes)
         return random_weights(shapes, self.init, rectified, rng)
 
-    def convolution(self, shape: Shape, arrays: Arrays) -> Convolution:
-        return Convolution(shape, self.window(shape), arrays["weight"], arrays.get("bias"), self.groups)
+    def convolution(self, shape: Shape, window: Window, arrays: Arrays) -> Convolution:
+        return Convolution(shape, window, arrays["weight"], arrays.get("bias"), self.groups)
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        return [self.convolution(shapes[0], arrays)]
+        before, shape, window = borders.with_border(shapes[0], self.window(shapes[0]), self.border)
+        return [*before, self.convolution(shape, window, arrays)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         from cnntool.algorithms.batches import bias_gradient, input_gradient, weight_gradient
 
-        x, _ = saved
-        convolution = self.convolution(x.shape[1:], arrays)
-        d_input = input_gradient(d_output, convolution, training) if training.needs_input else None
+        window = self.window(saved[0].shape[1:])
+        x, inner = borders.batch_with_border(saved[0], window, self.border)
+        convolution = self.convolution(x.shape[1:], inner, arrays)
+        d_input = None
+        if training.needs_input:
+            d_input = borders.gradient_without_border(
+                input_gradient(d_output, convolution, training), window, self.border
+            )
         d_arrays = {"weight": weight_gradient(x, d_output, convolution, training)}
         if self.bias:
             d_arrays["bias"] = bias_gradient(d_output, training)

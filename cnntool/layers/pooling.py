@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
 from cnntool.kernels import RANGE
 from cnntool.layers.base import Arrays, Layer, require
+from cnntool.steps import borders
 from cnntool.steps.geometry import Shape, Sides, Window, counted_sizes, output_size, place_window
 from cnntool.steps.step import AnyStep, Band, Call, Corner, Parallel, Whole, Windowed, row_blocks
 
@@ -137,6 +138,18 @@ class AvgPool(Pool):
     cost_kind: ClassVar[str] = "pool"
 
     count_padding: bool = option(False, Flag(), "Count the padding's zeros in the mean, as PyTorch does by default.")
+    border: str = option(borders.ZERO, Choice(*borders.MODES), borders.HELP)
+
+    def __post_init__(self) -> None:
+        require(
+            self.border == borders.ZERO or not self.ceil,
+            f"--border {self.border} and --ceil: windows would reach beyond the border; give one of them",
+        )
+
+    def inside(self, shape: Shape) -> tuple[list[AnyStep], Shape, AvgPool]:
+        """The steps of the border, the shape behind them, and the pool of that, where all in a window counts."""
+        before, shape, window = borders.with_border(shape, self.window(shape), self.border)
+        return before, shape, replace(self, padding=window.padding, border=borders.ZERO) if before else self
 
     def sizes(self, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
         """For each row and each column of the output, the counted height and width of its window."""
@@ -150,15 +163,18 @@ class AvgPool(Pool):
         return np.array(heights, np.float32), np.array(widths, np.float32)
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        return [self.pool_step(shapes[0], kernels.pooling.avgpool_forward, self.sizes(shapes[0]))]
+        before, shape, pool = self.inside(shapes[0])
+        return [*before, pool.pool_step(shape, kernels.pooling.avgpool_forward, pool.sizes(shape))]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        shape = saved[0].shape
-        values = (d_output, *self.sizes(shape[1:]))
-        window = self.window(shape[1:])
-        return [pool_gradient(kernels.pooling_backward.avgpool_backward, values, window, shape, training)], {}
+        images, *shape = saved[0].shape
+        _, inner, pool = self.inside((shape[0], shape[1], shape[2]))
+        values, window = (d_output, *pool.sizes(inner)), pool.window(inner)
+        backward = kernels.pooling_backward.avgpool_backward
+        d_input = pool_gradient(backward, values, window, (images, *inner), training)
+        return [borders.gradient_without_border(d_input, self.window((shape[0], shape[1], shape[2])), self.border)], {}
 
 
 @dataclass(frozen=True)

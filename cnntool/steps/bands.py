@@ -44,10 +44,8 @@ class RowSource(Protocol):
 
 
 def needed_rows(step: Step, first: int, last: int) -> Rows:
-    """The input rows that output rows first to last need, rounded up to a multiple of `row_multiple`."""
-    stride, top = step.window.stride[0], step.window.padding[0]
-    last += (first - last) % step.row_multiple
-    return Rows(first * stride - top, (last - 1) * stride - top + step.window.extent[0])
+    """The input rows that a step needs for output rows first to last."""
+    return Rows(*step.needed_rows(first, last))
 
 
 def inside(needed: Rows, height: int) -> Rows:

@@ -110,6 +110,12 @@ class Step:
     def __init__(self, input_shape: Shape, output_shape: Shape) -> None:
         self.input_shape, self.output_shape = input_shape, output_shape
 
+    def needed_rows(self, first: int, last: int) -> tuple[int, int]:
+        """The input rows, from first to last, that output rows first to last are computed from; some may be padding."""
+        stride, top = self.window.stride[0], self.window.padding[0]
+        last += (first - last) % self.row_multiple  # rounded up to a multiple of `row_multiple`
+        return first * stride - top, (last - 1) * stride - top + self.window.extent[0]
+
     def calls(self, source: Corner, target: Corner, band: Band) -> list[Call]:
         """See `Calls`."""
         raise NotImplementedError

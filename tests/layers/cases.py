@@ -117,8 +117,22 @@ def dropout(x: np.ndarray, arrays: Arrays) -> np.ndarray:
     return x * kept
 
 
-def bank(x: np.ndarray, arrays: Arrays, stride=(1, 1), padding=None, per_channel=False) -> np.ndarray:
-    """Every filter on the mean of the channels, or on one channel after the other; zeros around, size kept."""
+NUMPY_MODES = {"reflect": "symmetric", "mirror": "reflect", "replicate": "edge", "wrap": "wrap", "zero": "constant"}
+
+
+def framed(x: np.ndarray, sides: tuple[int, int, int, int], border: str) -> np.ndarray:
+    """The volume with a border, by NumPy."""
+    top, left, bottom, right = sides
+    return np.pad(x, ((top, bottom), (left, right), (0, 0)), NUMPY_MODES[border])
+
+
+def on_border(name: str, sides: tuple[int, int, int, int], border: str, **options: Any) -> Callable[..., np.ndarray]:
+    """The twin `name` on the volume with a border."""
+    return lambda x, arrays: getattr(twins, name)(framed(x, sides, border), **arrays, **options)
+
+
+def bank(x: np.ndarray, arrays: Arrays, stride=(1, 1), padding=None, per_channel=False, border="reflect") -> np.ndarray:
+    """Every filter on the mean of the channels, or on one channel after the other; reflected around, size kept."""
     weight = arrays["weight"]
     if padding is None:
         (top, bottom), (left, right) = (
@@ -126,7 +140,8 @@ def bank(x: np.ndarray, arrays: Arrays, stride=(1, 1), padding=None, per_channel
         )
         padding = top, left, bottom, right
     planes = np.moveaxis(x, 2, 0) if per_channel else [x.mean(axis=2)]
-    return np.concatenate([twins.conv(plane[:, :, None], weight, None, stride, padding) for plane in planes], axis=2)
+    planes = [framed(plane[:, :, None], padding, border) for plane in planes]
+    return np.concatenate([twins.conv(plane, weight, None, stride) for plane in planes], axis=2)
 
 
 def mr8(x: np.ndarray, arrays: Arrays, **options: Any) -> np.ndarray:
@@ -154,6 +169,32 @@ CASES = [
         plainly("conv", stride=(2, 1), padding=(1, 0, 2, 1), dilation=(1, 2), groups=2),
     ),
     Case("conv", "conv 3 2 --groups 3 --padding same", (8, 7, 3), plainly("conv", groups=3, padding=(0, 0, 1, 1))),
+    Case("conv", "conv 4 3 --padding 1 --border reflect", (7, 8, 3), on_border("conv", (1, 1, 1, 1), "reflect")),
+    Case(
+        "conv",
+        "conv 4 3x2 --padding 2,0,3,1 --border mirror --stride 2 --dilation 1x2 --groups 2 --no-bias",
+        (9, 8, 4),
+        on_border("conv", (2, 0, 3, 1), "mirror", stride=(2, 2), dilation=(1, 2), groups=2),
+    ),
+    Case(
+        "conv",
+        "conv 3 4 --padding 2,9,7,1 --border wrap",
+        (3, 4, 2),
+        on_border("conv", (2, 9, 7, 1), "wrap"),
+    ),
+    Case(
+        "conv",
+        "conv 5 3 --groups 5 --padding same --border replicate",
+        (8, 7, 5),
+        on_border("conv", (1, 1, 1, 1), "replicate", groups=5),
+    ),
+    Case("bank", "bank sobel --border zero", (7, 8, 3), functools.partial(bank, border="zero")),
+    Case(
+        "bank",
+        "bank mr8 --size 9 --per-channel --border mirror",
+        (10, 9, 2),
+        functools.partial(mr8, per_channel=True, border="mirror"),
+    ),
     Case("bank", "bank gabor --scales 2 --orientations 3 --size 7", (11, 12, 3), bank),
     Case("bank", "bank sobel --per-channel", (7, 8, 3), functools.partial(bank, per_channel=True)),
     Case("bank", "bank laws --stride 2x3", (9, 13, 1), functools.partial(bank, stride=(2, 3))),
@@ -200,6 +241,18 @@ CASES = [
         plainly(
             "avgpool", kernel_size=(3, 3), stride=(2, 2), padding=(1, 1, 1, 1), ceil=True, count_padding=True
         ),
+    ),
+    Case(
+        "avgpool",
+        "avgpool 3 --stride 1 --padding 1 --border reflect",
+        (8, 9, 3),
+        on_border("avgpool", (1, 1, 1, 1), "reflect", kernel_size=(3, 3), stride=(1, 1)),
+    ),
+    Case(
+        "avgpool",
+        "avgpool 4x5 --stride 3x2 --padding 1,2,2,1 --border wrap --dilation 1x2",
+        (8, 11, 2),
+        on_border("avgpool", (1, 2, 2, 1), "wrap", kernel_size=(4, 5), stride=(3, 2), dilation=(1, 2)),
     ),
     Case("l2pool", "l2pool 3 --stride 1", (6, 7, 3), plainly("l2pool", kernel_size=(3, 3), stride=(1, 1))),
     Case("globalpool", "globalpool max", (6, 7, 3), plainly("globalpool", how="max")),

@@ -39,16 +39,30 @@ def test_the_maps_of_every_bank_and_their_gradients(case: BankCase):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.bank().reduce is None and not case.options], ids=str)
-def test_a_bank_is_a_correlation_with_zeros_around(case: BankCase):
+def test_a_bank_is_a_correlation_with_the_image_reflected(case: BankCase):
     ndimage = pytest.importorskip("scipy.ndimage")
     x, filters = noise(17, 19, 1), case.bank().filters().astype(np.float64)
     # ndimage's middle of an even side is its upper one, `same` has the lower
     origin = [size % 2 - 1 for size in filters.shape[:2]]
     maps = [
-        ndimage.correlate(x[..., 0].astype(np.float64), filter, mode="constant", origin=origin)
+        ndimage.correlate(x[..., 0].astype(np.float64), filter, mode="reflect", origin=origin)
         for filter in np.moveaxis(filters, 2, 0)
     ]
     assert_near(Pipeline.parse(str(case)).run(x), np.stack(maps, axis=2))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_nothing_answers_in_a_white_picture_but_filters_with_a_mean(case: BankCase, channels):
+    white, bank = np.ones((23, 30, channels), np.float32), case.bank()
+    sums = bank.filters().astype(np.float64).sum(axis=(0, 1))
+    found = Pipeline.parse(str(case)).run(white)
+    expected = reduced(np.broadcast_to(sums, (23, 30, len(sums))), bank.reduce)
+    assert np.abs(found - expected).max() < 1e-5
+    if np.abs(sums).max() < 1e-6:
+        assert np.abs(found).max() < 1e-6
+    around = Pipeline.parse(f"{case} --border zero").run(white)
+    assert np.abs(around - expected).max() > 0.01
 
 
 @pytest.mark.parametrize("words", ["sobel", "laws", "gabor --scales 1 --orientations 3 --size 7"])

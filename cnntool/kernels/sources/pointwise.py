@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.pointwise import ABSOLUTE_MAX, MODULUS
+from cnntool.kernels.pointwise import ABSOLUTE_MAX, MIRROR, MODULUS, REPLICATE, WRAP
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import copy_floats, load, load_first, splat, store, store_first
 from cnntool.kernels.sources.tile import address_of
@@ -112,3 +112,34 @@ def frame_forward(out, rows, top, left, height, width, value):
             _fill(at + 4 * last, line - last, value)
         else:
             _fill(at, line, value)
+
+
+@inlined
+def _place(index, size, mode):
+    if 0 <= index < size:
+        return index
+    if mode == REPLICATE:
+        return min(max(index, 0), size - 1)
+    if mode == WRAP:
+        return index % size
+    edge = 1 if mode == MIRROR else 0
+    index = index % max(1, 2 * size - 2 * edge)
+    return index if index < size else 2 * size - 1 - edge - index
+
+
+@kernel
+def border_forward(x, x_row, out, out_row, out_column, first, rows, height, left, width, right, mode):
+    """out[out_row + i, out_column + j] = x[x_row + p(first + i), q(j - left)]
+
+    p and q give the pixel of `height` rows and `width` columns that stands at a place outside of them: see
+    `steps.borders`. Row 0 of the volume is row `x_row` of x, which may hold some of the rows only.
+    """
+    channels = x.shape[2]
+    for i in range(rows):
+        x_at = address_of(x) + 4 * (x_row + _place(first + i, height, mode)) * width * channels
+        y_at = address_of(out) + 4 * ((out_row + i) * out.shape[1] + out_column) * channels
+        copy_floats(y_at + 4 * left * channels, x_at, width * channels)
+        for j in range(left):
+            copy_floats(y_at + 4 * j * channels, x_at + 4 * _place(j - left, width, mode) * channels, channels)
+        for j in range(left + width, left + width + right):
+            copy_floats(y_at + 4 * j * channels, x_at + 4 * _place(j - left, width, mode) * channels, channels)
