@@ -23,6 +23,8 @@ class Kind:
     """A kind of value: how it is parsed from a word and written as one."""
 
     metavar = "TEXT"
+    values: tuple[str, ...] = ()
+    """Words that are among those it takes, for completion."""
 
     def parse(self, word: str) -> Any:
         """The value of `word`; a ValueError says what was expected."""
@@ -126,6 +128,7 @@ class Padding(Kind):
     """
 
     metavar = "PADDING"
+    values = ("same", "valid")
     EXPECTED = "expected N, ROWSxCOLUMNS, TOP,LEFT,BOTTOM,RIGHT, same or valid"
 
     def parse(self, word: str) -> tuple[int, int, int, int] | str:

@@ -7,6 +7,7 @@ So the words of each layer are found here, and click then parses and checks them
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
@@ -69,13 +70,36 @@ def _next_layer(
     raise CnntoolError(f"{command.name} (layer {number}): {message}")
 
 
+class Piece(NamedTuple):
+    """The words of one command or layer: where they end, and what may still follow them.
+
+    `pending` is the option whose value the words stop before, `arguments` those that have not been given.
+    """
+
+    end: int
+    parameters: Sequence[click.Parameter]
+    arguments: Sequence[click.Parameter]
+    pending: click.Parameter | None
+
+    @property
+    def missing(self) -> bool:
+        """Whether an argument has to follow."""
+        return bool(self.arguments) and not is_optional_choice(self.arguments[0])
+
+
 def cut(parameters: Sequence[click.Parameter], words: Sequence[str], position: int) -> int:
     """Where the words of a command with these parameters end: after its arguments and the options around them.
 
     An unknown option is left in, so that click complains about it.
     """
+    return scan(parameters, words, position).end
+
+
+def scan(parameters: Sequence[click.Parameter], words: Sequence[str], position: int) -> Piece:
+    """The words from `position` on that belong to a command with these parameters."""
     options = {name: p for p in parameters if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)}
     arguments = [p for p in parameters if isinstance(p, click.Argument)]
+    pending: click.Parameter | None = None
     ended = False  # by `--`: all that follows are arguments
     while position < len(words):
         word = words[position]
@@ -87,12 +111,13 @@ def cut(parameters: Sequence[click.Parameter], words: Sequence[str], position: i
             known = options.get(name)
             takes_value = known is not None and not known.is_flag and not known.count and not equals
             position += 2 if takes_value else 1
+            pending = known if position > len(words) else None
         elif arguments and (not is_optional_choice(arguments[0]) or word in arguments[0].type.kind.values):  # type: ignore[attr-defined]
             arguments.pop(0)
             position += 1
         else:
             break
-    return min(position, len(words))
+    return Piece(min(position, len(words)), parameters, arguments, pending)
 
 
 def _is_number(word: str) -> bool:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import click
 
-from cnntool.chain.commands import help_page
+from cnntool.chain.commands import group_of, help_page
 from cnntool.declare import help_of
 from cnntool.layers.table import LAYERS, load
 
 
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """For completion: the layers, or the names that follow one."""
+    if parameter.name == "name":
+        return list(LAYERS)
+    group = group_of(load(ctx.args[0]))
+    return [] if group is None else list(group.table)
+
+
 @click.command(name="layers")
-@click.argument("name", metavar="[NAME]", required=False)
-@click.argument("bank", metavar="[BANK]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
+@click.argument("bank", metavar="[BANK]", required=False, shell_complete=_names)
 @click.pass_context
 def command(ctx: click.Context, name: str | None, bank: str | None) -> None:
     """The layer words, or all about one of them: `cnntool layers conv`, `cnntool layers bank gabor`."""

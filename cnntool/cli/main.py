@@ -119,6 +119,10 @@ def cnntool() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 128 + a signal."""
     gc.set_threshold(GARBAGE)
+    if "_CNNTOOL_COMPLETE" in os.environ:
+        from cnntool.cli.completion import register
+
+        register(cnntool)
     open_closed_streams()
     write_plainly()
     with ending_like_ctrl_c():

@@ -19,8 +19,6 @@ from cnntool.limits import LARGEST_PIPELINE
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from cnntool.images.preparation import Preparation
 
 
@@ -36,14 +34,6 @@ class ChainCommand(click.Command):
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "LAYER..."]
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        from click.shell_completion import CompletionItem
-
-        if incomplete and not incomplete[0].isalnum():
-            return super().shell_complete(ctx, incomplete)
-        found = [CompletionItem(word) for word in LAYERS if word.startswith(incomplete)]
-        return found if incomplete else super().shell_complete(ctx, incomplete) + found
 
 
 class InputCommand(click.Command):
@@ -140,8 +130,8 @@ basic_options = options(
 )
 
 work_options = options(
-    click.option("--algorithm", default="auto", metavar="NAME",
-                 help="Of convolutions: direct, winograd, separable, fft, depthwise where it fits; auto: the fastest."),
+    click.option("--algorithm", default="auto", metavar="auto|direct|winograd|separable|fft|depthwise",
+                 help="Of convolutions where it fits; auto: the fastest."),
     click.option("--explain-plan", is_flag=True, help="How it is computed and why, as a table on stderr."),
     basic_options,
     click.option("--verbose", is_flag=True, help="The table of shapes on stderr even when that is no terminal."),

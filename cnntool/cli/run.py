@@ -53,8 +53,8 @@ LARGE_BYTES = 2**28  # of a volume; larger ones are streamed from file to file, 
 @click.option(
     "--format",
     "form",
-    metavar="FORMAT",
-    help="npy, tiff-float, png, ...: for OUTPUT - or a folder (default: npy); tiff-float also for .tif.",
+    metavar="npy|tiff-float|png|jpg|tif|...",
+    help="For OUTPUT - or a folder (default: npy); tiff-float also for .tif.",
 )
 @work_options
 def command(input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:

@@ -1,10 +1,7 @@
-"""What commands share: the chain behind their own words, image options, completion."""
+"""What commands share: the chain behind their own words, image options."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -82,16 +79,3 @@ def test_negative_values_reach_the_layers(cnntool: Tool, here: Path) -> None:
     result = np.load("o.npy")
     assert result.min() >= 0
     assert result.max() > 1
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [("cnntool ex", "extract"), ("cnntool run a.png o.png max", "maxpool"), ("cnntool run --over", "--overwrite")],
-)
-def test_completion_of_the_shell(words: str, offered: str) -> None:
-    environment = os.environ | {
-        "_CNNTOOL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1),
-    }  # fmt: skip
-    program = [sys.executable, "-c", "import sys; from cnntool.cli.main import main; sys.exit(main())"]
-    result = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
-    assert f"plain,{offered}" in result.stdout.splitlines()
