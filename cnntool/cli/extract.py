@@ -44,7 +44,7 @@ def command(input: str, output: str, labels: bool, mirrored: bool, form: str | N
 
     \b
     cnntool extract photos/ features.npz conv 64 7 --stride 2 relu globalpool avg
-    cnntool extract photos/ features.csv --gray --resize 256 bank lm abs globalpool avg
+    cnntool extract photos/ table.csv --gray --resize 256 bank lm globalpool avg
 
     INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
     .bz2, .xz, .zst), or - for stdin.

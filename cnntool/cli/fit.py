@@ -45,7 +45,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
 
     \b
     cnntool fit photos/ white.npz whiten
-    cnntool fit photos/ bank.npz --resize 128 bank kmeans 400 6 triangle gridpool 2
+    cnntool fit photos/ m.npz --resize 128 bank kmeans 400 6 triangle gridpool 2
     cnntool extract -m bank.npz photos/ features.npz
 
     INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,

@@ -129,9 +129,11 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
         """The width left for a layer's words."""
         return width - 2 - digits - sum(3 + max(map(len, cells[column.title])) for column in columns) - 3
 
+    left_out: list[str] = []
     longest = max([5, *map(len, names)])
     while words_width() < min(longest, 28) and (lowest := max(columns, key=lambda column: column.rank)).rank > 0:
         columns.remove(lowest)
+        left_out.append(lowest.title)
     layer_width = max(5, min(longest, words_width()))
     widths = [max(map(len, cells[column.title])) for column in columns]
 
@@ -151,13 +153,17 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
         word, space, options = first.partition(" ")
         table.append(line(str(row["row"]), [(word, "bold cyan"), (space + options, "")], index))
         table.extend([(" " * (digits + 4) + words, "")] for words in rest)
-    return [*table, [], line("", [("total", "bold")], -1, "bold"), []]
+    table += [[], line("", [("total", "bold")], -1, "bold")]
+    if left_out:
+        note = f" not shown at this width: {', '.join(left_out)}; --json, --csv and --markdown have them"
+        table += [[], *([(text, "dim")] for text in textwrap.wrap(note, width, subsequent_indent=" "))]
+    return [*table, []]
 
 
 def print_table(stream: Any, summary: dict[str, Any], pipeline: Pipeline) -> None:
     """Prints the table: in colour on a terminal, elsewhere without rich, which is slow to import."""
     if not stream.isatty():
-        for pieces in lines_of(summary, pipeline, WIDTH_OF_FILES):
+        for pieces in lines_of(summary, pipeline, WIDTH_OF_FILES)[1:-1]:  # empty lines set it off at a terminal only
             stream.write("".join(text for text, _ in pieces).rstrip() + "\n")
         return
     from rich.text import Text

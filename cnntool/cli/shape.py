@@ -8,11 +8,15 @@ from typing import Any
 import click
 
 from cnntool.cli.options import IMAGE, ChainCommand, chain_options, image_options, pipeline_of, preparation_of
+from cnntool.cli.streams import tell
 from cnntool.declare import is_integer
 from cnntool.errors import CnntoolError
 from cnntool.limits import LARGEST_SHAPE_SIDE
 from cnntool.network.conventions import CONVENTIONS
 from cnntool.pipeline import Pipeline
+
+# A shape like 3x224x224, where channels come first, as other tools write it: so many rows, and more of the others.
+COLOURS, LEAST_SIDE = (1, 3, 4), 8
 
 
 @click.command(cls=ChainCommand, name="shape")
@@ -62,7 +66,11 @@ def input_shape_of(text: str, preparation: dict[str, Any], pipeline: Pipeline) -
             )
         if any(preparation.values()):
             raise CnntoolError(f"{text} is a shape: --gray, --rgb, --resize, --crop and --normalize need an image")
-        return sizes[0], sizes[1], sizes[2]
+        height, width, channels = sizes
+        if height in COLOURS and min(width, channels) >= LEAST_SIDE:
+            last = f"{width}x{channels}x{height}"
+            tell(f"cnntool: {text} is height {height} and {channels} channels; channels come last: is it {last}?")
+        return height, width, channels
     if not os.path.exists(text):
         raise CnntoolError(f"{text}: no such file, and no shape such as 224x224x3")
     from cnntool.images.read import image_shape

@@ -93,7 +93,7 @@ def command(folder: str, target: str, **values: Any) -> int:
     """Train a classifier of images, one sub-folder a class.
 
     \b
-    cnntool train photos/ m.npz --gray --resize 28x28 conv 16 3 batchnorm relu maxpool 2 fc 10
+    cnntool train photos/ m.npz --resize 28x28 conv 16 3 relu maxpool 2 fc 10
     cnntool train photos/ m.npz --augment flip,crop --epochs 30 -p network.cnn
     cnntool train features.npz m.npz --head l2svm --c 100
 

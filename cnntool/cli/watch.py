@@ -17,12 +17,12 @@ COLUMNS = (
 
 
 def line_of(row: dict[str, Any], epochs: int, best: bool) -> str:
-    """An epoch in words."""
-    parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}", f"accuracy {row['accuracy']:.2%}"]
+    """An epoch in words, which fit a terminal of 80 columns: loss and accuracy, of validation, too."""
+    parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f} {row['accuracy']:.2%}"]
     if "validation_loss" in row:
         parts.append(f"validation {row['validation_loss']:.4f} {row['validation_accuracy']:.2%}")
     parts.append(f"{row['images_per_second']:,.0f} images/s")
-    return "  ".join(parts) + ("  *" if best else "")
+    return "  ".join(parts) + (" *" if best else "")
 
 
 class Watch(Display):

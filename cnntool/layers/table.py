@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 
-from cnntool.declare import did_you_mean
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Layer
 
@@ -30,7 +29,9 @@ LAYERS = {word: (f"cnntool.layers.{module}", name) for module, words in _HOMES.i
 def load(word: str) -> type[Layer]:
     """The class of the layer called `word`."""
     if word not in LAYERS:
-        near = did_you_mean(word, LAYERS)
-        raise CnntoolError(f"no layer is called {word!r}{near or '; `cnntool layers` lists them all'}")
+        from cnntool.layers.elsewhere import meant
+
+        near = meant(word, list(LAYERS)) or "; `cnntool layers` lists them all"
+        raise CnntoolError(f"no layer is called {word!r}{near}")
     module, name = LAYERS[word]
     return getattr(importlib.import_module(module), name)

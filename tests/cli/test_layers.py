@@ -25,10 +25,12 @@ def test_the_list_names_every_layer(cnntool: Tool) -> None:
 
 
 @pytest.mark.parametrize("words", [(word,) for word in LAYERS] + [("bank", name) for name in BANKS.table], ids=" ".join)
-def test_every_page(cnntool: Tool, words: tuple[str, ...]) -> None:
+def test_every_page(cnntool: Tool, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     result = cnntool("layers", *words)
     assert (result.code, result.err) == (0, "")
     assert result.text.startswith(" ".join(words))
+    assert max(map(len, result.text.splitlines())) <= 80
 
 
 def test_the_page_of_a_layer_explains_its_words(cnntool: Tool) -> None:

@@ -55,6 +55,11 @@ def test_tables_fit_the_terminal(cnntool: Tool, monkeypatch: pytest.MonkeyPatch,
         assert ("MACs" in titles) == (f"{row['macs']:,}" in cells[2:])
     total = next(line for line in lines if "total" in line).split()
     assert f"{summary['totals']['parameters']:,}" in total
+    # What is not shown is named.
+    shown = next(line for line in lines if "layer" in line)
+    _, _, note = table.partition("not shown at this width: ")
+    left_out = set(" ".join(note.split()).partition(";")[0].split(", ")) - {""}
+    assert left_out == {column.title for column in columns_of(summary)} - set(shown.split())
     # The words of the long layer are all there, whatever the lines they are folded into.
     words = "".join(line[first:second].replace(" ", "") for line in lines[starts["1"] : starts["2"]])
     assert words == "conv647x5--stride2--padding1,2,3,4--dilation2x1"
@@ -116,3 +121,9 @@ def test_the_table_goes_to_a_terminal_or_on_request(cnntool: Tool, here: Path) -
         for terminal in ((), ("stderr",)):
             result = cnntool(command, "a.png", next(outputs), "--quiet", "conv", "4", "3", terminal=terminal)
             assert result == (0, b"", "")
+
+
+def test_a_pipe_gets_the_table_without_empty_lines_around_it(cnntool: Tool) -> None:
+    lines = cnntool("shape", "9x9x3", "relu").text.splitlines()
+    assert lines[0].split()[:2] == ["layer", "output"]
+    assert lines[-1].split()[:1] == ["total"]

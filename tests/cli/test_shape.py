@@ -207,6 +207,20 @@ def test_two_numbers_are_one_channel(cnntool: Tool) -> None:
     assert shape(cnntool, "28X30X2", "relu")["input"] == [28, 30, 2]
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("3x224x320", "224x320x3"), ("1x28x28", "28x28x1"), ("4x8x9", "8x9x4")])
+def test_a_shape_with_its_channels_first_is_asked_about(cnntool: Tool, typed: str, meant: str) -> None:
+    result = cnntool("shape", typed, "relu")
+    assert f"channels come last: is it {meant}?" in result.err
+    assert len(result.err.splitlines()) == 1
+    assert result.code == 0
+
+
+@pytest.mark.parametrize("typed", ["224x224x3", "3x3x64", "1x1x512", "1x64", "5x64x64", "2x9x9"])
+def test_other_shapes_are_taken_as_they_stand(cnntool: Tool, typed: str) -> None:
+    result = cnntool("shape", typed, "relu")
+    assert (result.code, result.err) == (0, "")
+
+
 def test_a_file_called_like_a_shape_is_the_file(cnntool: Tool, here: Path) -> None:
     Path("28x28x3").write_bytes(save("a.png").read_bytes())
     assert shape(cnntool, "28x28x3", "relu")["input"] == [20, 24, 3]

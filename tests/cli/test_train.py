@@ -145,6 +145,14 @@ def test_quiet_and_a_terminal(cnntool: Tool, here: Path):
     assert "epoch 2/2" in result.err
 
 
+def test_the_line_of_an_epoch_fits_80_columns():
+    row = {"epoch": 100, "loss": 1 / 3, "accuracy": 1.0, "images_per_second": 12345.6}
+    row |= {"validation_loss": 2 / 3, "validation_accuracy": 1.0}
+    line = watch.line_of(row, 100, best=True)
+    assert line == "epoch 100/100  loss 0.3333 100.00%  validation 0.6667 100.00%  12,346 images/s *"
+    assert len(line) == 80
+
+
 def test_ctrl_c_keeps_what_there_is_and_resume_goes_on_to_the_same_result(cnntool: Tool, here: Path, monkeypatch):
     pictures("photos")
     train = ["train", "photos", "m.npz", "--epochs", 4, "--batch-size", 8, "--augment", "shift"]
