@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from cnntool.errors import CnntoolError
+from cnntool.errors import CnntoolError, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,8 +155,7 @@ def telling(
     except OSError as error:
         raise damaged(f"{what}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # zip, JSON, Unicode and memory errors of a damaged file are of many types
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise damaged(f"{what}: {trouble} ({reason}): {expected}") from None
+        raise damaged(f"{what}: {trouble} ({reason_of(error)}): {expected}") from None
 
 
 def regular_file(path: PathLike) -> IO[bytes]:

@@ -17,3 +17,11 @@ class BadInput(CnntoolError):
 
 class Unfit(BadInput):
     """An intact input that does not fit the options or the layers; others like it will not fit either."""
+
+
+LONGEST_REASON = 200
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says about a damaged file, on one line; it may quote much of that file, so this cuts it short."""
+    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__

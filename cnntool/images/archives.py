@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Sequence
 from typing import Protocol
 
-from cnntool.errors import BadInput
+from cnntool.errors import BadInput, reason_of
 from cnntool.images import formats
 from cnntool.images.items import Inputs, Item
 from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOut, is_side_file
@@ -43,8 +43,9 @@ def open_archive(path: str) -> Inputs:
     except Exception as error:  # a hostile archive fails in many ways
         if archive is not None:
             archive.close()
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{path}: not an archive that can be read ({reason}): expected a whole .tar or .zip") from None
+        raise BadInput(
+            f"{path}: not an archive that can be read ({reason_of(error)}): expected a whole .tar or .zip"
+        ) from None
     left_out = LeftOut()
     named = _by_name(members, left_out)
     wanted = _wanted(named, left_out)
@@ -142,5 +143,4 @@ def _content(archive: Archive, member: Member, where: str) -> bytes:
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from None
     except Exception as error:  # as above
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{where}: cannot be read from the archive ({reason})") from None
+        raise BadInput(f"{where}: cannot be read from the archive ({reason_of(error)})") from None

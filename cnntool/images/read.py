@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cnntool.arrays import MAGIC
-from cnntool.errors import BadInput, CnntoolError, Unfit
+from cnntool.errors import BadInput, CnntoolError, Unfit, reason_of
 from cnntool.images import decode, formats, limits, volumes
 from cnntool.images.inspection import Found, inspected
 from cnntool.images.orientation import orientation_of, turned, turned_array, turned_size
@@ -321,5 +321,4 @@ def decoding(name: str) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise BadInput(f"{name}: too many pixels: at most {MAX_PIXELS} are read") from None
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{name}: not an image that can be read ({reason}): {EXPECTED}") from None
+        raise BadInput(f"{name}: not an image that can be read ({reason_of(error)}): {EXPECTED}") from None

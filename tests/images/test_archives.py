@@ -424,3 +424,15 @@ def test_a_broken_archive(tmp_path, suffix, keep):
     path.write_bytes(b"hello, this is a text\n" * 100)
     with pytest.raises(BadInput, match=f"a{suffix}: not an archive that can be read"):
         open_source(str(path))
+
+
+def test_what_the_library_quotes_of_a_damaged_archive_is_cut_short(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a.png", bytes(20000))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[26:28] = (15000).to_bytes(2, "little")  # the length of the name in front of the member
+    (tmp_path / "a.zip").write_bytes(content)
+    (item,) = open_source(f"{tmp_path}/a.zip")
+    with pytest.raises(BadInput, match=r"a.zip/a.png: cannot be read from the archive") as found:
+        item.read()
+    assert len(str(found.value)) < 300 + len(str(tmp_path))
