@@ -68,7 +68,7 @@ def mixed(words: str, shape: tuple[int, int, int]) -> Case:
 
 
 def bank(words: str, ratio: float) -> Case:
-    return Case("bank", f"bank {words} --size 31", (1024, 1024, 1), at_least(ratio), FILTERS)
+    return Case("bank", f"bank {words} --size 31 --border zero", (1024, 1024, 1), at_least(ratio), FILTERS)
 
 
 def memory(words: str, ratio: float) -> Case:

@@ -20,7 +20,7 @@ for path in paths:
     gray = image.mean(axis=2)
     most, mean = [], []
     for plane in bank:
-        maps = np.abs(cv2.filter2D(gray, cv2.CV_32F, plane, borderType=cv2.BORDER_CONSTANT))
+        maps = np.abs(cv2.filter2D(gray, cv2.CV_32F, plane, borderType=cv2.BORDER_REFLECT))
         energy = cv2.blur(maps, (16, 16), anchor=(0, 0))[:497:8, :497:8]
         most.append(energy.max())
         mean.append(energy.mean())
