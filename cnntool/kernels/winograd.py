@@ -38,6 +38,7 @@ FIVE_G = np.array(
 
 PLACES = PATCH * PATCH
 TILES_AT_ONCE = 28  # two register tiles; more would exceed the L2 cache
+DIRECT = -1  # a state of a tile that is computed directly; others are bits of outputs whose windows see only zeros
 SHORT = 8 if LANES == 16 else NARROW_PIXELS  # pixels of the short register tile, of which two make 16
 
 

@@ -72,6 +72,10 @@ WINOGRAD = [  # filters and stride, inputs, outputs, height, width
     (3, 1, 40, 70, 16, 13),
     (3, 2, 32, 16, 30, 33),
     (5, 1, 20, 33, 19, 25),
+    (3, 1, 1, 20, 30, 25),
+    (3, 1, 3, 33, 22, 31),
+    (7, 2, 3, 16, 40, 42),
+    (4, 1, 5, 16, 20, 29),
 ]
 BACKGROUNDS = {
     "noise": lambda x: x,
@@ -120,13 +124,33 @@ def test_an_output_errs_by_a_share_of_what_its_window_sees(
             assert pipeline.run(x, 2).tobytes() == found.tobytes()
 
 
-def test_windows_that_see_nothing_give_the_bias() -> None:
-    x = noise(30, 40, 16)
-    x[:, 17:] = 0
-    pipeline = pipeline_of("conv 40 3 relu", "winograd")
+@pytest.mark.parametrize(("channels", "size", "stride"), [(16, 3, 1), (2, 3, 1), (3, 7, 2)])
+@pytest.mark.parametrize("scale", [1, 1e-30])
+def test_windows_that_see_nothing_give_the_bias(channels, size, stride, scale) -> None:
+    x = noise(30, 40, channels) * np.float32(scale)
+    x[:, 17:35] = 0
     bias = noise(40)
-    pipeline.set_weights([{"weight": noise(3, 3, 16, 40), "bias": bias}, {}])
-    assert (pipeline.run(x)[:, 17:] == np.maximum(bias, 0)).all()
+    pipeline = pipeline_of(f"conv 40 {size} --stride {stride} relu", "winograd")
+    pipeline.set_weights([{"weight": noise(size, size, channels, 40), "bias": bias}, {}])
+    first, last = -(-17 // stride), (35 - size) // stride
+    assert (pipeline.run(x)[:, first : last + 1] == np.maximum(bias, 0)).all()
+
+
+@pytest.mark.parametrize("value", [-9999, 1e30])
+@pytest.mark.parametrize("channels", [4, 16])
+def test_what_is_added_and_the_rectifier_are_not_forgotten(channels: int, value: float) -> None:
+    x = np.abs(noise(22, 31, channels))
+    x[:, :10], x[7, 20, 1] = 0, value
+    weight, bias = noise(3, 3, channels, channels), noise(channels)
+    found = {}
+    for algorithm in ("winograd", "direct"):
+        pipeline = pipeline_of(f"mark a conv {channels} 3 --padding 1 add a relu", algorithm)
+        pipeline.set_weights([{"weight": weight, "bias": bias}, {}, {}])
+        found[algorithm] = pipeline.run(x)
+    seen_by = seen(x.shape, [(7, 20)], 1)
+    assert np.abs(found["winograd"] - found["direct"])[~seen_by].max() <= 1e-3
+    direct = found["direct"][seen_by]
+    assert np.abs(found["winograd"][seen_by] - direct).max() <= 1e-4 * np.abs(direct).max()
 
 
 @pytest.mark.parametrize("value", [1e4, -3.4e38])

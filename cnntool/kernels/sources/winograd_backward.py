@@ -19,10 +19,10 @@ from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import load, load_first, splat
 from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.sources.winograd import products
-from cnntool.kernels.sources.winograd_outliers import DIRECT, are_plain, fill_empty, has_outlier, state_of
+from cnntool.kernels.sources.winograd_outliers import are_plain, fill_empty, has_outlier, state_of
 from cnntool.kernels.sources.winograd_tiles import winograd_input_forward, winograd_output_forward
 from cnntool.kernels.vectors import LANES, PIXELS
-from cnntool.kernels.winograd import PATCH, PLACES, TILE, TILES_AT_ONCE
+from cnntool.kernels.winograd import DIRECT, PATCH, PLACES, TILE, TILES_AT_ONCE
 
 F = np.float32
 

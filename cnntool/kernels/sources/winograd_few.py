@@ -1,15 +1,15 @@
-"""Winograd convolution with few input channels, whose transforms stay in the L1 cache.
+"""Winograd's minimal filtering of few input channels, whose transforms never leave the first cache.
 
-F(4x4, 3x3) takes 36 products per channel for 16 outputs instead of 144, F(4x4, 4x4) 49 instead of 256. A stride splits
-filters and inputs into phases, each like one more channel: 7x7 filters with stride 2 become four of 4x4.
+F(4x4, 3x3) takes 36 products of each channel for 16 outputs instead of 144, F(4x4, 4x4) 49 instead of 256. With a
+stride, filters and inputs are cut into phases, each like one more channel: 7x7 filters with stride 2 are four of 4x4.
 
-With few channels most of the work is in the transforms. Four tiles at a time share each load of a filter: for each row
-of the patch, the products of all four stay in registers, where they are transformed to a row of outputs; after the last
-row these are transformed to the outputs and stored. A 3x3 convolution of 224x224x3 -> 64 takes one thread 0.91 ms, 7x7
-with stride 2 takes 0.79 ms; direct convolution takes 1.73 and 2.1, F(3x3, 4x4) 1.13 for the latter. All filters are
-applied to four tiles before the next four, so that pixels are written completely: with full rows of tiles the first
-took 1.2 to 1.6 ms. Prefetching the lines of outputs gained nothing and cost 5 % with pooling fused behind; non-temporal
-stores saved 10 % where nobody reads the outputs, and doubled the time of pooling.
+With few channels the transforms are most of the work. So four tiles are computed at a time, which share the reading of
+filters: for each row of places the products of all four stay in registers and are made a row of outputs there, and when
+all rows have been, the outputs are made of them and stored. One thread takes 0.91 ms for 3x3 convolution of
+224x224x3 -> 64, and 0.79 for 7x7 with stride 2, where direct convolution takes 1.73 and 2.1; by F(3x3, 4x4) the latter
+took 1.13. All filters are applied to four tiles before the next four, so that pixels are written whole: with whole rows
+of tiles the first took 1.2 to 1.6. Asking for the lines of outputs ahead gained nothing, and cost 5 % where pooling
+follows in the cache; stored past the caches, outputs that nobody reads took 10 % less, and pooling twice as much.
 
 Errors are about 4e-6 of the largest output.
 """
@@ -20,15 +20,15 @@ import numpy as np
 
 from cnntool.kernels.convolution import NONE
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.simd import absolute, copy_floats, load, load_first, splat, store, store_first, where_less
+from cnntool.kernels.sources.simd import copy_floats, load, load_first, splat, store, store_first, where_less
 from cnntool.kernels.sources.tile import address_of
+from cnntool.kernels.sources.winograd_few_outliers import few_rows_are_plain, few_states
 from cnntool.kernels.sources.winograd_few_tile import few_input_tile, few_output_tile, few_products_tile
 from cnntool.kernels.vectors import LANES
+from cnntool.kernels.winograd import DIRECT
 from cnntool.kernels.winograd_few import PIECE, TILE, TILES_AT_ONCE
 
-ZERO, ONE = np.float32(0), np.float32(1)
-FAINT = np.float32(1 / 4096)  # times the largest value of a row of tiles; 8-bit images have no smaller values
-FEW_FAINT = 100  # one value in so many may be faint, as in a normal distribution
+ZERO = np.float32(0)
 
 
 @inlined
@@ -39,24 +39,24 @@ def _fill_zeros(at, count):
 
 
 @inlined
-def _input_tiles(edge_at, line_at, pixel, tiles, patch):
-    """B^T of the pixels of each tile, `pixel` float32 apart, to tiles x patch x PIECE."""
+def _input_tiles(edge_at, line_at, pixel, tiles, places):
+    """B^T of the pixels of each tile, `pixel` float32 apart, to tiles x places x PIECE."""
     for t in range(tiles):
-        few_input_tile(edge_at + 4 * t * TILE * pixel, pixel, line_at + 4 * t * patch * PIECE, PIECE, PIECE, patch)
+        few_input_tile(edge_at + 4 * t * TILE * pixel, pixel, line_at + 4 * t * places * PIECE, PIECE, PIECE, places)
 
 
 @kernel
-def few_input_row_forward(x, y, x_column, edge, line_at, stride, patch, tiles, pieces, depth):
-    """Row y of x from `x_column` on, zero-padded, as B^T of the pixels of each tile.
+def few_input_row_forward(x, y, x_column, edge, line_at, stride, places, tiles, pieces, depth):
+    """Row y of x from `x_column` on, zero where x is not, as B^T of the pixels of each tile.
 
-    Output: stride * pieces, tiles, patch, PIECE at `line_at`. `edge`: scratch for the padded row.
+    To stride * pieces, tiles, places, PIECE at `line_at`. `edge`: room for the row with its border.
     """
     height, columns, channels = x.shape
-    length = tiles * patch * PIECE
+    length = tiles * places * PIECE
     if y < 0 or y >= height:
         _fill_zeros(line_at, stride * pieces * length)
         return
-    edge_at, wanted = address_of(edge), (TILE * (tiles - 1) + patch) * stride
+    edge_at, wanted = address_of(edge), (TILE * (tiles - 1) + places) * stride
     first, last = max(0, x_column), min(columns, x_column + wanted)
     before, there = (first - x_column) * channels, max(0, last - first) * channels
     _fill_zeros(edge_at, before)
@@ -66,101 +66,70 @@ def few_input_row_forward(x, y, x_column, edge, line_at, stride, patch, tiles, p
         for piece in range(pieces):
             from_at = edge_at + 4 * (phase * channels + piece * depth)
             to_at = line_at + 4 * (phase * pieces + piece) * length
-            if patch == 6:
+            if places == 6:
                 _input_tiles(from_at, to_at, stride * channels, tiles, 6)
             else:
                 _input_tiles(from_at, to_at, stride * channels, tiles, 7)
 
 
 @inlined
-def _is_small(x, first, last, half, limit):
-    """Whether all |x| of some rows are below `limit` and not NaN, without rounding errors."""
-    height, columns, channels = x.shape
-    start, stop = max(0, first) * columns * channels, min(height, last) * columns * channels
-    largest = trouble = splat(ZERO)
-    for i in range(start, stop, LANES):
-        at = address_of(x) + 4 * i
-        size = absolute(load(at) if i + LANES <= stop else load_first(at, stop - i))
-        largest, trouble = where_less(largest, size, size, largest), trouble + size * splat(ZERO)
-    store(address_of(half), largest)
-    store(address_of(half) + 4 * LANES, trouble)
-    small = True
-    for lane in range(LANES):
-        small &= half[lane] < limit and half[LANES + lane] == ZERO
-    return small
+def _direct_pixel(x, y0, x0, weight, w_at, lanes):
+    """The sum over a window for one vector of outputs; of few lines of code, for it is rarely needed."""
+    height, width, in_channels = x.shape
+    total = splat(ZERO)
+    for ky in range(weight.shape[0]):
+        for kx in range(weight.shape[1]):
+            inside = 0 <= y0 + ky < height and 0 <= x0 + kx < width
+            for ic in range(in_channels):
+                at = w_at + 4 * ((ky * weight.shape[1] + kx) * in_channels + ic) * lanes
+                total = total + splat(x[y0 + ky, x0 + kx, ic] if inside else ZERO) * load(at)
+    return total
 
 
-@inlined
-def _has_outlier(x, first, last, half):
-    """Whether many nonzero values are faint beside the largest, in whose tile they would be lost.
-
-    `half`: the largest |x| of each lane, as `_is_small` leaves it for the same rows.
-    """
-    height, width, channels = x.shape
-    start, stop = max(0, first) * width * channels, min(height, last) * width * channels
-    peak = ZERO
-    for lane in range(LANES):
-        peak = max(peak, half[lane])
-    count, none, one, bound = splat(ZERO), splat(ZERO), splat(ONE), splat(peak * FAINT)
-    for i in range(start, stop, LANES):
-        at = address_of(x) + 4 * i
-        size = absolute(load(at) if i + LANES <= stop else load_first(at, stop - i))
-        count = count + where_less(none, size, where_less(size, bound, one, none), none)
-    store(address_of(half), count)
-    total = ZERO
-    for lane in range(LANES):
-        total += half[lane]
-    return total * FEW_FAINT > stop - start
-
-
-@inlined
-def _direct_line(
-    x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, stride_y, stride_x, low, other, other_row
+@kernel
+def mend_few_tiles(
+    states, x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, stride_y, stride_x, low, other, other_row
 ):  # fmt: skip
-    """A row of tiles by direct convolution; simple code, since it is rarely needed."""
-    height, width, _ = x.shape
-    kernel_height, kernel_width, in_channels, lanes = weight.shape
-    channels, bound = out.shape[2], splat(low)
+    """Of a row of tiles, the outputs of those that are DIRECT, and those whose windows see nothing but zeros."""
+    channels, lanes, least = out.shape[2], weight.shape[3], splat(low)
     for oy in range(rows):
         for ox in range(columns):
-            for oc in range(0, channels, LANES):
-                left = min(LANES, channels - oc)
-                total = load(address_of(bias) + 4 * oc)
-                for ky in range(kernel_height):
-                    for kx in range(kernel_width):
-                        y, column = y0 + stride_y * oy + ky, x0 + stride_x * ox + kx
-                        inside = 0 <= y < height and 0 <= column < width
-                        for ic in range(in_channels):
-                            at = address_of(weight) + 4 * (((ky * kernel_width + kx) * in_channels + ic) * lanes + oc)
-                            total = total + splat(x[y, column, ic] if inside else ZERO) * load(at)
-                if other_row != NONE:
-                    pixel = (other_row + oy) * other.shape[1] + ox
-                    total = total + load_first(address_of(other) + 4 * (pixel * channels + oc), left)
-                to = ((out_row + oy) * out.shape[1] + out_column + ox) * channels + oc
-                store_first(address_of(out) + 4 * to, where_less(total, bound, bound, total), left)
+            state = states[ox // TILE]
+            if state == DIRECT or state >> (TILE * oy + ox % TILE) & 1:
+                for oc in range(0, channels, LANES):
+                    left = min(LANES, channels - oc)
+                    total = load(address_of(bias) + 4 * oc)
+                    if state == DIRECT:
+                        w_at = address_of(weight) + 4 * oc
+                        total = total + _direct_pixel(x, y0 + stride_y * oy, x0 + stride_x * ox, weight, w_at, lanes)
+                    if other_row != NONE:
+                        pixel = (other_row + oy) * other.shape[1] + ox
+                        total = total + load_first(address_of(other) + 4 * (pixel * channels + oc), left)
+                    to = ((out_row + oy) * out.shape[1] + out_column + ox) * channels + oc
+                    store_first(address_of(out) + 4 * to, where_less(total, least, least, total), left)
 
 
 @inlined
 def _line(
-    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, patch
+    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, places
 ):  # fmt: skip
     blocks, depth, row_pieces, length = len(u), u.shape[4], lines.shape[1], lines.shape[2]
-    pieces, together = stride_y * row_pieces, TILES_AT_ONCE * patch * PIECE
+    pieces, together = stride_y * row_pieces, TILES_AT_ONCE * places * PIECE
     channels, y_line, other_line = out.shape[2], out.shape[1] * out.shape[2], other.shape[1] * other.shape[2]
     line_step, v_step = stride_y * row_pieces * length, pieces * together
-    u_step, h_step, h_tile = 4 * pieces * depth * patch * LANES, 4 * TILE * LANES, 4 * patch * TILE * LANES
+    u_step, h_step, h_tile = 4 * pieces * depth * places * LANES, 4 * TILE * LANES, 4 * places * TILE * LANES
     v_at, h_at = address_of(v), address_of(h)
     for start in range(0, -(-columns // TILE), TILES_AT_ONCE):
         for piece in range(pieces):
-            line_at = address_of(lines) + 4 * (piece * length + start * patch * PIECE)
+            line_at = address_of(lines) + 4 * (piece * length + start * places * PIECE)
             for i in range(0, together, LANES):
-                few_input_tile(line_at + 4 * i, line_step, v_at + 4 * (piece * together + i), v_step, LANES, patch)
+                few_input_tile(line_at + 4 * i, line_step, v_at + 4 * (piece * together + i), v_step, LANES, places)
         for block in range(blocks):
             oc = block * LANES
-            u_at, bias_at = address_of(u) + patch * u_step * block, address_of(bias) + 4 * oc
-            for a in range(patch):
+            u_at, bias_at = address_of(u) + places * u_step * block, address_of(bias) + 4 * oc
+            for a in range(places):
                 few_products_tile(
-                    v_at + 4 * a * v_step, u_at + a * u_step, h_at + a * h_step, pieces, depth, together, patch
+                    v_at + 4 * a * v_step, u_at + a * u_step, h_at + a * h_step, pieces, depth, together, places
                 )
             for t in range(TILES_AT_ONCE):
                 ox = TILE * (start + t)
@@ -171,7 +140,7 @@ def _line(
                         other_at = address_of(other) + 4 * (other_row * other_line + ox * channels + oc)
                     few_output_tile(
                         h_at + t * h_tile, bias_at, y_at, other_at, y_line, channels, other_line,
-                        rows, min(TILE, columns - ox), min(LANES, channels - oc), low, patch,
+                        rows, min(TILE, columns - ox), min(LANES, channels - oc), low, places,
                     )  # fmt: skip
 
 
@@ -179,7 +148,7 @@ def _line(
 def few_line_forward(
     lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row
 ):  # fmt: skip
-    """A row of tiles: out = max(low, A^T (u * v) A + bias + other), clipped to `rows` x `columns`.
+    """A row of tiles: out = max(low, A^T (u * v) A + bias + other), cut off at `rows` x `columns`.
 
     lines, u: see `conv_winograd_few_forward`; scratch for TILES_AT_ONCE: v, h.
     """
@@ -197,35 +166,41 @@ def conv_winograd_few_forward(
     """x: H, W, C, first window at (x_row, x_column), zero beyond; u, bias: packed; out: >= low.
 
     u: by `transform_few_filters`. The rows of `other` from `other_row` on are added, unless that is NONE. Scratch:
-    `edge` for a row of x; `lines`: patch * sy, sx * pieces of channels, tiles * patch * PIECE; v: patch, as many pieces
-    as in sy lines, TILES_AT_ONCE * patch * PIECE; h: TILES_AT_ONCE, patch * TILE, LANES. A row of tiles with inputs of
-    at least `limit`, non-finite inputs, or many faint ones beside an outlier is computed by direct convolution with
-    `weight`: kh, kw, C, full vectors of output channels.
+    `edge` for a row of x; `lines`: places * sy, sx * pieces of channels, tiles * places * PIECE; v: places, as many
+    pieces as in sy lines, TILES_AT_ONCE * places * PIECE; h: TILES_AT_ONCE, places * TILE, LANES.
+    Tiles with an input of `limit` or more, one that is not finite, or one beside which a window would be lost, are
+    computed directly with `weight`: kh, kw, C, whole vectors of output channels.
     """
-    _, patch, stride_y, pieces, depth, _ = u.shape
+    _, places, stride_y, pieces, depth, _ = u.shape
     pieces //= stride_x
     row = lines.shape[1] * lines.shape[2]
-    tiles = lines.shape[2] // (patch * PIECE)
-    all_rows, step = stride_y * patch, stride_y * TILE
-    known = 0  # lines left by the previous row of tiles
+    tiles = lines.shape[2] // (places * PIECE)
+    all_rows, step = stride_y * places, stride_y * TILE
+    kernel_height, kernel_width = weight.shape[:2]
+    known = 0  # lines that the row of tiles before has left
     for top in range(0, rows, TILE):
         y0, left = x_row + stride_y * top, min(TILE, rows - top)
-        # rows of a patch that no output needs count as zeros, since a band may not hold them
-        seen = stride_y * (left - 1) + len(weight)
+        # rows of a patch that no output needs count as zeros, for a band might not have them
+        seen = stride_y * (left - 1) + kernel_height
         for i in range(known):
             copy_floats(address_of(lines) + 4 * i * row, address_of(lines) + 4 * (i + step) * row, row)
         for i in range(known, all_rows):
             y = y0 + i if i < seen else -1
             line_at = address_of(lines) + 4 * i * row
-            few_input_row_forward(x, y, x_column, edge, line_at, stride_x, patch, tiles, pieces, depth)
+            few_input_row_forward(x, y, x_column, edge, line_at, stride_x, places, tiles, pieces, depth)
         known = seen - step
         added = other_row + top if other_row != NONE else NONE
-        if _is_small(x, y0, y0 + seen, edge, limit) and not _has_outlier(x, y0, y0 + seen, edge):
-            few_line_forward(
-                lines, u, v, h, bias, out, out_row + top, out_column, left, columns, stride_y, low, other, added
-            )
-        else:
-            _direct_line(
-                x, y0, x_column, weight, bias, out, out_row + top, out_column, left, columns, stride_y, stride_x, low,
-                other, added,
+        few_line_forward(
+            lines, u, v, h, bias, out, out_row + top, out_column, left, columns, stride_y, low, other, added
+        )
+        if not few_rows_are_plain(
+            x, y0, x_column, left, columns, kernel_height, kernel_width, stride_y, stride_x, limit
+        ):
+            states = np.empty(tiles, np.int64)
+            few_states(
+                x, y0, x_column, left, columns, kernel_height, kernel_width, stride_y, stride_x, places, limit, states
+            )  # fmt: skip
+            mend_few_tiles(
+                states, x, y0, x_column, weight, bias, out, out_row + top, out_column, left, columns, stride_y,
+                stride_x, low, other, added,
             )  # fmt: skip

@@ -20,14 +20,13 @@ from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.lanes import largest_of_lanes, sum_of_lanes
 from cnntool.kernels.sources.simd import absolute, load, load_first, splat, where_less
 from cnntool.kernels.vectors import LANES, PIXELS
-from cnntool.kernels.winograd import TILE
+from cnntool.kernels.winograd import DIRECT, TILE
 
 F = np.float32
 ZERO, ONE = F(0), F(1)
 CONTRAST = F(4096)
 LEAST, MOST = F(1e-30), F(1e38)  # of energies that float32 holds with all that matters beside them
 SIZE = 3  # of a window
-DIRECT = -1  # a state of a tile; others are bits of windows that are empty, 0 of none
 
 
 @inlined
