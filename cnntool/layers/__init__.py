@@ -1,1 +1,1 @@
-"""One declaration a layer: hyperparameters, output shape, parameters, cost, forward."""
+"""Layers, each declared by one class: hyperparameters, output shape, parameters, cost, computation."""

@@ -1,4 +1,4 @@
-"""Activation functions: what a neuron makes of its sum, position by position."""
+"""Activation functions, applied to each position."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Centring, standardising, whitening and decorrelating: x W + b at every pixel, with W and b taken from data.
+"""Centring, standardising, whitening and decorrelating: x W + b at every pixel, with W and b learned from data.
 
-Without saved statistics each image is treated by its own. The slope of a direction without variance is zero, not
-infinite: what counts as none is relative to the largest variance, and to what float32 can tell from the mean.
+Without saved statistics, each image is transformed by its own. Directions without variance are scaled by zero instead
+of infinity; the threshold is relative to the largest variance, and to the resolution of float32 at the mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDING = 1e-14  # the square of float32's relative resolution: a smaller varia
 
 
 class FromData(Layer):
-    """Base of the layers whose arrays are statistics of their input; `learn` finds them, `apply` uses them."""
+    """Base of the layers whose arrays are statistics of their input: `learn` computes them, `apply` uses them."""
 
     moments: ClassVar[str]
 
@@ -52,13 +52,13 @@ class FromData(Layer):
         return [Adaptive(shape, self.output_shape(shape), resolve)]
 
     def linear(self, shape: Shape, arrays: Arrays) -> np.ndarray:
-        """What the channels are multiplied by: a number each, or a matrix (in, out)."""
+        """The linear part: a factor for each channel, or a matrix (in, out)."""
         return arrays["matrix"]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        """The statistics count as constants, whether they were saved or are those of each image."""
+        """Treats the statistics as constants, whether saved or of each image."""
         import numpy as np
 
         x, _ = saved
@@ -77,12 +77,12 @@ class FromData(Layer):
 
 
 def one_after_another(function: Any, items: Any) -> list[Any]:
-    """`parallel` of a single thread."""
+    """`parallel` with a single thread."""
     return [function(item) for item in items]
 
 
 class AnyMoments(Protocol):
-    """Mean, variance and covariance of the channels of some data, in float64, however they are found."""
+    """Mean, variance and covariance of the channels of some data, in float64."""
 
     mean: np.ndarray
     count: int
@@ -124,12 +124,12 @@ class Moments:
 
 
 def inverse_deviation(variance: np.ndarray, mean: np.ndarray, eps: float = RELATIVE_EPS) -> np.ndarray:
-    """1 / sqrt(variance + eps largest variance), zero where there is no variance."""
+    """1 / sqrt(variance + eps * largest variance), zero for channels without variance."""
     import numpy as np
 
     largest = variance.max(initial=0.0)
     floor = np.maximum(RELATIVE_EPS * largest, ROUNDING * np.square(mean).max(initial=0.0))
-    # not `variance > floor`: a NaN must come through
+    # not `variance > floor`, to propagate NaN
     return np.where(variance <= floor, 0.0, 1 / np.sqrt(np.where(variance <= floor, 1.0, variance + eps * largest)))
 
 

@@ -151,7 +151,7 @@ class Bank(Layer):
 
 
 def members_of(reduction: Any, count: int, repeats: int) -> tuple[list[list[int]], list[str]]:
-    """The responses that make each map, and how, for each of the `repeats` channels' banks."""
+    """The responses reduced to each map, and how, repeated for `repeats` channels."""
     groups = [[bank * count + member for member in group] for bank in range(repeats) for group in reduction.groups]
     return groups, list(reduction.how) * repeats
 
@@ -159,7 +159,7 @@ def members_of(reduction: Any, count: int, repeats: int) -> tuple[list[list[int]
 def reduce_gradient(
     d_output: np.ndarray, responses: np.ndarray, output: np.ndarray, groups: list[list[int]], how: list[str]
 ) -> np.ndarray:
-    """The largest response takes the gradient of a maximum; a length shares it out as response / length."""
+    """A maximum passes its gradient to the largest response; a length distributes it by response / length."""
     import numpy as np
 
     d_responses = np.zeros_like(responses)
@@ -178,7 +178,7 @@ def reduce_gradient(
 
 
 def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windowed:
-    """The step that joins each group of responses into one map."""
+    """The step that reduces each group of responses to one map."""
     import numpy as np
 
     codes = {

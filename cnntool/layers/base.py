@@ -1,7 +1,7 @@
 """What every layer declares, once: its fields, shapes, parameters, cost, window, and the steps that compute it.
 
-From one class come the shell's word and help, the shape calculator's row, JSON, saved models, documentation and tests.
-A layer imports neither numpy nor kernels before it is asked to compute.
+Command line, help, shape calculator, JSON, saved models, documentation and tests are derived from the class. A layer
+imports neither numpy nor kernels before it computes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Layer:
     gives_probabilities: ClassVar[bool] = False  # as the softmax in the loss does, which takes its place in training
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:
-        """The shape that comes out; a CnntoolError where the input cannot be taken."""
+        """The output shape; a CnntoolError if the input does not fit."""
         return shape
 
     def parameter_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -49,21 +49,21 @@ class Layer:
         return 0
 
     def window(self, shape: Shape) -> Window:
-        """What one output position sees of the input, for the arithmetic of receptive fields."""
+        """The window of one output position on the input, for receptive fields."""
         return POINT
 
     def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
-        """Values for the parameters, and for the buffers that do not come from data."""
+        """Initial values of parameters, and of buffers that do not come from data."""
         return {}
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        """How to compute the layer for inputs of these shapes with these parameters and buffers."""
+        """The steps that compute the layer for inputs of these shapes, with these parameters and buffers."""
         raise NotImplementedError
 
     def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
-        """The output for batches N x H x W x C, and what `gradient` needs to know of this pass.
+        """The output for batches N x H x W x C, and what `gradient` needs from this pass.
 
-        Buffers that follow the data, such as running averages, are put into `arrays`.
+        Updates running statistics in `arrays`.
         """
         from cnntool.layers.whole_images import run_steps
 
@@ -73,7 +73,7 @@ class Layer:
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        """Of the loss, by each input (None where `training` does not need it) and by each trainable array."""
+        """Gradients of the loss by each input (None if `training` does not need it) and by each trainable array."""
         raise CnntoolError(f"{self.word} has no gradient: it cannot be trained through")
 
     @property
@@ -83,29 +83,29 @@ class Layer:
 
     @property
     def joins(self) -> str | None:
-        """The mark of the second volume that the layer takes in, if it takes one."""
+        """The mark of the layer's second input, if it has one."""
         return None
 
     @property
     def statistics(self) -> str:
-        """Which moments of the input's channels its buffers come from: `mean`, `variance`, `covariance` or none.
+        """The moments of the input's channels that determine the buffers: `mean`, `variance`, `covariance` or none.
 
-        Without these buffers the layer takes the moments of what it is given to compute.
+        Without these buffers the layer uses the moments of its input.
         """
         return ""
 
     @property
     def needs_data(self) -> str:
-        """Why the layer can compute nothing before `fit` has found its arrays; empty for most, which can."""
+        """Why the layer cannot be computed before `fit`; empty if it can."""
         return ""
 
     def without_files(self) -> Layer:
-        """The same layer for a model, which holds the arrays of the files that it names."""
+        """The layer for a saved model, which holds the arrays of its files."""
         files = {field.name: None for field in fields_of(self) if isinstance(field.metadata["kind"], File)}
         return dataclasses.replace(self, **files) if files else self  # type: ignore[type-var]
 
     def options(self) -> dict[str, Any]:
-        """The hyperparameters as JSON knows them."""
+        """The hyperparameters as JSON values."""
         return options_of(self)
 
     def words(self) -> list[str]:
@@ -114,7 +114,7 @@ class Layer:
 
 
 def options_of(declared: Any) -> dict[str, Any]:
-    """The fields of a layer or a bank as JSON knows them; a bank's own join its layer's."""
+    """The fields of a layer or a bank as JSON values; a bank's fields are merged into its layer's."""
     found: dict[str, Any] = {}
     for field in fields_of(declared):
         value = getattr(declared, field.name)

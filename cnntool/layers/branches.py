@@ -1,6 +1,6 @@
-"""Branches: `mark` names a volume, `from` goes on from it, `add` and `concat` take it in.
+"""Branches: `mark` names a volume, `from` continues from it, `add` and `concat` join it.
 
-`mark` and `from` are directives of the graph: they compute nothing and have no row in a summary.
+`mark` and `from` only shape the graph: they compute nothing and have no row in a summary.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class From(Layer):
 
 
 class Join(Layer):
-    """Base of the layers that take in a second, marked volume."""
+    """Base of the layers with a second, marked input."""
 
     name: str
 

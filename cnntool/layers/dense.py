@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from cnntool.steps.training import Training
 
-# Outputs whose sums are held at a time. Of 25088 inputs and 4096 outputs 512 at a time took 27.6 ms, all 16.5: reading
-# longer pieces of the rows of weights is faster.
+# Outputs computed at a time. With 25088 inputs and 4096 outputs, 512 at a time took 27.6 ms, all 16.5, since longer
+# reads of rows of weights are faster.
 COLUMNS = 4096
-# Threads take outputs in blocks of so many. A slice that ends within what the compiler computes together would have
-# other outputs computed one by one, which rounds differently where there is no fused multiply-add.
+# Outputs of a thread are a multiple of this. The compiler computes the remainder of other slices one by one, which
+# rounds differently without fused multiply-add.
 BLOCK = 64
 
 
@@ -147,7 +147,7 @@ class Softmax(Layer):
 
 
 def with_room(x: np.ndarray, name: str, training: Training) -> np.ndarray:
-    """The batch as rows, and rows of zeros behind them that the last tile may read."""
+    """The batch as rows, padded with rows of zeros that the last tile may read."""
     rows = training.array(name, (len(x) + kernels.vectors.PIXELS, math.prod(x.shape[1:])))
     rows[: len(x)] = x.reshape(len(x), -1)
     rows[len(x) :] = 0

@@ -1,4 +1,4 @@
-"""Features of distances, and of a volume as a whole: triangle activation, sums over a grid, the Gram matrix."""
+"""Features: triangle activation of distances, sums over a grid, the Gram matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cnntool.steps.training import Training
 
-LARGEST_GRAM = 8192  # channels: half the square of them are numbers
+LARGEST_GRAM = 8192  # channels; half their square is the number of outputs
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class GridPool(Layer):
         return self.number, self.number, shape[2]
 
     def window(self, shape: Shape) -> Window:
-        """The smallest window that holds the cell of each place when it moves by equal steps."""
+        """The smallest window that covers the cell of each position when moved by equal strides."""
         steps = shape[0] // self.number, shape[1] // self.number
         rest = shape[0] % self.number, shape[1] % self.number
         return Window((steps[0] + rest[0], steps[1] + rest[1]), steps)
@@ -72,7 +72,7 @@ class GridPool(Layer):
         stride = shape[0] // self.number
 
         def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
-            here = rows[band.first : band.first + band.rows] - band.first * stride  # from the window of the first
+            here = rows[band.first : band.first + band.rows] - band.first * stride  # relative to the first window
             edges = here[:, 0].copy(), here[:, 1].copy(), columns[:, 0].copy(), columns[:, 1].copy()
             where = source.array, source.row, *target, band.rows, len(columns)
             return [(kernels.descriptors.gridpool_forward, (*where, *edges))]
@@ -82,7 +82,7 @@ class GridPool(Layer):
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        """Each pixel takes the gradient of its cell."""
+        """Each pixel gets the gradient of its cell."""
         import numpy as np
 
         x, _ = saved
@@ -93,7 +93,7 @@ class GridPool(Layer):
 
 
 def cells(size: int, number: int) -> list[tuple[int, int]]:
-    """First and last + 1 of each of `number` cells of `size`; the first ones have the odd elements."""
+    """The ranges of `number` cells of `size`; the first ones are larger by one if it is not divisible."""
     base, rest = divmod(size, number)
     starts = [i * base + min(i, rest) for i in range(number + 1)]
     return list(itertools.pairwise(starts))

@@ -1,4 +1,4 @@
-"""Where a layer's parameters come from when no model was loaded: a file, or random numbers of a fitting size."""
+"""Initial parameters of a layer: from a file, or random with a suitable variance."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load_weights(path: str, shapes: dict[str, tuple[int, ...]]) -> Arrays:
 
     where = f"--weights {path}"
     found: Arrays = {}
-    largest = 16 * max(map(math.prod, shapes.values())) + LARGEST_HEADER  # bytes: longer numbers than float64 are rare
+    largest = 16 * max(map(math.prod, shapes.values())) + LARGEST_HEADER  # bytes: up to 16 a number
     with telling(where, EXPECTED, TROUBLE), open_arrays(path, inflate=largest) as file:
         names = file.names()
         if "weight" not in names:

@@ -1,4 +1,4 @@
-"""How the learned banks compute their maps."""
+"""Steps of the learned banks."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def learned_convolution(shape: Shape, window: Window, arrays: Arrays) -> Convolu
 def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -> Windowed:
     """z_k = |w - c_k| for the normalised and whitened patch w = (p - mean) W of each position.
 
-    As |w|^2 - 2 w.c_k + |c_k|^2, so that nearly all of the work is two products of matrices, by the register tile: the
-    patches of a band, one a row, with W, and the result with all centroids.
+    As |w|^2 - 2 w.c_k + |c_k|^2, so that nearly all of the work is two matrix products by the register tile: the
+    patches of a band times W, and the result times all centroids.
     """
     import numpy as np
 

@@ -47,7 +47,7 @@ class BatchNorm(Layer):
         return "variance"
 
     def learn(self, moments: AnyMoments) -> Arrays:
-        """The running statistics as training would find them; the running variance is unbiased."""
+        """The running statistics as in training; the running variance is unbiased."""
         unbiased = moments.count / max(1, moments.count - 1)
         return {"running_mean": moments.mean, "running_var": moments.variance() * unbiased}
 
@@ -62,7 +62,7 @@ class BatchNorm(Layer):
         shape = shapes[0]
 
         def normalise(mean: np.ndarray, var: np.ndarray) -> list[Step]:
-            with np.errstate(divide="ignore"):  # neither variance nor eps: the result tells, by its NaN
+            with np.errstate(divide="ignore"):  # zero variance without eps gives NaN
                 scale = arrays["gamma"] / np.sqrt(np.asarray(var, np.float64) + self.eps)
             return [affine_step(shape, mean, scale, arrays["beta"])]
 
@@ -76,9 +76,9 @@ class BatchNorm(Layer):
         return [Adaptive(shape, shape, resolve)]
 
     def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
-        """By the statistics of the batch. The running ones take in its mean and unbiased variance.
+        """Uses the statistics of the batch, and updates the running ones with its mean and unbiased variance.
 
-        Over the first steps they are the plain means of the batches seen, so that after a few they describe the data.
+        During the first steps these are plain averages of the batches, so that they describe the data after a few.
         """
         import numpy as np
 
@@ -191,7 +191,7 @@ class Dropout(Layer):
         return [self.dropped(d_output, "d_input", training)], {}
 
     def dropped(self, x: np.ndarray, name: str, training: Training) -> np.ndarray:
-        """The same values are dropped forward and backward: the step's seed tells which."""
+        """Drops the same values forward and backward, determined by the step's seed."""
         import numpy as np
 
         out, forward = training.array(name, x.shape), kernels.normalisation_backward.dropout_forward

@@ -1,4 +1,4 @@
-"""Pooling: a window slides over each channel and keeps its maximum, its mean or its length."""
+"""Pooling: maximum, mean or length of a window that slides over each channel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INFINITY = float("inf")
 
 @dataclass(frozen=True)
 class Pool(Layer):
-    """A window over each channel by itself."""
+    """Base of pooling with a window on each channel."""
 
     kernel_size: tuple[int, int] = argument(Pair(), "Height x width of the window.")
     stride: tuple[int, int] | None = option(None, Pair(), "Step between windows; their size when not given.")
@@ -48,7 +48,7 @@ class Pool(Layer):
         return *output_size(window, shape[:2], self.ceil), shape[2]
 
     def pool_step(self, shape: Shape, forward: Any, sizes: tuple[np.ndarray, np.ndarray] | None = None) -> Windowed:
-        """`sizes`: for each row and each column of the output, the counted height and width of its window."""
+        """`sizes`: the counted heights and widths of the windows of each output row and column."""
         output_shape = self.output_shape(shape)
         window = reaching(self.window(shape), shape, output_shape)
         (kh, kw), (sy, sx), (dy, dx), _ = window
@@ -65,13 +65,13 @@ class Pool(Layer):
 
 
 def window_numbers(window: Window) -> tuple[int, ...]:
-    """The window as the gradients' kernels take it."""
+    """The window as arguments of the gradient kernels."""
     (kh, kw), (sy, sx), (dy, dx), (top, left, _, _) = window
     return kh, kw, sy, sx, dy, dx, top, left
 
 
 def max_with_index(x: np.ndarray, window: Window, output_shape: Shape, training: Training) -> tuple:
-    """The largest value of each window, and which of the window's elements it is."""
+    """The largest value of each window, and its index in the window."""
     import numpy as np
 
     shape, elements = (len(x), *output_shape), window.kernel_size[0] * window.kernel_size[1]
@@ -92,7 +92,7 @@ def pool_gradient(
 
 
 def reaching(window: Window, shape: Shape, output_shape: Shape) -> Window:
-    """The window with as much padding below and to the right as partial windows (`ceil`) reach over."""
+    """The window with enough padding at the bottom and right for partial windows (`ceil`)."""
     reach = [
         (outputs - 1) * stride + extent - before - size
         for outputs, stride, extent, before, size in zip(
@@ -152,7 +152,7 @@ class AvgPool(Pool):
         return before, shape, replace(self, padding=window.padding, border=borders.ZERO) if before else self
 
     def sizes(self, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-        """For each row and each column of the output, the counted height and width of its window."""
+        """The counted heights and widths of the windows of each output row and column."""
         import numpy as np
 
         (kh, kw), (sy, sx), (dy, dx), (top, left, bottom, right) = self.window(shape)
@@ -221,7 +221,7 @@ class GlobalPool(Layer):
         return [Whole(shape, self.output_shape(shape), compute)]
 
     def of_few_pixels(self, shape: Shape) -> Windowed:
-        """As one window, which a plan can record: for 7x7x2048 that takes 0.02 ms, the blocks of rows 0.15."""
+        """As a single window, which a plan can record: 7x7x2048 takes 0.02 ms, in blocks of rows 0.15."""
         import numpy as np
 
         pooling = kernels.pooling
@@ -273,12 +273,12 @@ def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:
     pieces = parallel(piece, [(image, block) for image in range(images) for block in blocks])
     joined = np.stack(pieces).reshape(images, len(blocks), channels)
     if how == "max":
-        result = joined.max(axis=1)  # NaN comes through
+        result = joined.max(axis=1)  # propagates NaN
     else:
         with np.errstate(invalid="ignore"):  # of both infinities
             total = joined.sum(axis=1)
         power = 1 if how == "avg" else 2
-        for image, channel in zip(*np.nonzero(~np.isfinite(total)), strict=True):  # more than float32 holds, at times
+        for image, channel in zip(*np.nonzero(~np.isfinite(total)), strict=True):  # float32 may have overflowed
             total[image, channel] = (batch[image, :, :, channel].astype(np.float64) ** power).sum()
         result = total / (height * width) if how == "avg" else np.sqrt(total)
     return result.astype(np.float32).reshape(images, 1, 1, channels)

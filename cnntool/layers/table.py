@@ -1,4 +1,4 @@
-"""The words that name a layer, and where each lives. Only the layers that are typed get imported."""
+"""The words that name a layer, and the module and class of each. Only layers in use are imported."""
 
 from __future__ import annotations
 

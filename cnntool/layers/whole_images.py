@@ -1,4 +1,4 @@
-"""A layer's steps over whole images, as training runs them."""
+"""Runs a layer's steps over whole images, in training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIRST, SECOND, RESULT = 0, 1, 2
 
 
 def run_steps(steps: Sequence[AnyStep], inputs: list[np.ndarray], training: Training) -> np.ndarray:
-    """A layer's steps over a batch, each over whole images."""
+    """Runs a layer's steps over a batch, each over whole images."""
     batch = inputs[0]
     for number, step in enumerate(steps):
         name = f"step {number}"
