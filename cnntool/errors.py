@@ -7,16 +7,32 @@ class CnntoolError(ValueError):
     """Wrong usage: an invalid word, option, shape or file name. Exit code 2."""
 
     exit_code = 2
+    kind = "usage"  # the word that lists of failures have for it
 
 
 class BadInput(CnntoolError):
     """An input that exists but cannot be used: a broken image, a volume that does not fit. Exit code 1."""
 
     exit_code = 1
+    kind = "unreadable"
 
 
 class Unfit(BadInput):
     """An intact input that does not fit the options or the layers; others like it will not fit either."""
+
+    kind = "unfit"
+
+
+class Missing(BadInput):
+    """An input that a list names and that is not there."""
+
+    kind = "missing"
+
+
+class Failed(BadInput):
+    """An input on which the machine failed: out of memory, or a worker that died."""
+
+    kind = "failed"
 
 
 LONGEST_REASON = 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal, overload
@@ -81,15 +82,18 @@ class Replacement:
     written, and for a `path` that is a folder.
     """
 
-    def __init__(self, path: PathLike, *, make_folders: bool = False, synchronise: bool = False) -> None:
-        self._path, self._temporary, self._lock = path, None, None
-        with writing(path):
+    def __init__(
+        self, path: PathLike, *, make_folders: bool = False, synchronise: bool = False, output: PathLike | None = None
+    ) -> None:
+        """`output` is what errors name, where `path` is a file on the way to it."""
+        self._path, self._temporary, self._lock = output or path, None, None
+        with writing(self._path):
             self._target = Path(os.path.realpath(path))
             if self._target.is_dir() or os.fspath(path).endswith(("/", os.sep)):
                 raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
             if is_device(self._target):
                 self._synchronise = False
-                self.file = io.BufferedWriter(Output(os.open(self._target, os.O_WRONLY), path))
+                self.file = io.BufferedWriter(Output(os.open(self._target, os.O_WRONLY), self._path))
                 return
             if make_folders:
                 self._target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +102,7 @@ class Replacement:
             self._temporary, self._lock = new_locked_file(self._target.parent)
             try:
                 # Closing this descriptor reports errors while the other still holds the lock.
-                self.file = io.BufferedWriter(Output(os.dup(self._lock), path))
+                self.file = io.BufferedWriter(Output(os.dup(self._lock), self._path))
             except BaseException:
                 self.abandon()
                 raise
@@ -185,6 +189,22 @@ def removed(path: PathLike) -> None:
         pass
     except OSError as error:
         raise CnntoolError(f"{os.fspath(path)}: cannot be removed: {error.strerror}") from None
+
+
+def make_own_folder(folder: Path, output: PathLike) -> None:
+    """A folder for work in progress on `output`, which no other user can read or write.
+
+    Raises CnntoolError when the name is somebody else's, is a link or is no folder.
+    """
+    with writing(output):
+        try:
+            folder.mkdir(0o700)
+        except FileExistsError:
+            status = folder.lstat()
+            if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):
+                raise CnntoolError(
+                    f"{folder}: expected a folder of your own, for work in progress: remove it first"
+                ) from None
 
 
 def close_quietly(file: IO[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnntool.cli.kin import channels_text
+from cnntool.batches.kin import channels_text
 from cnntool.cli.options import (
     ChainCommand,
     basic_options,
@@ -153,7 +153,7 @@ class ImageData:
     @cached_property
     def _are_mixed(self) -> bool:
         """Whether several of the first images differ from the first in their channels; a single one is left out."""
-        from cnntool.cli.work import LOOKED_AT
+        from cnntool.batches.compute import LOOKED_AT
 
         others = 0
         for item in self._source[:LOOKED_AT]:

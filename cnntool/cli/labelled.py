@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnntool.cli.work import AHEAD, Notices, Progress
+from cnntool.batches.compute import AHEAD
+from cnntool.cli.work import Notices, Progress
 from cnntool.engine.threads import prefetch
 from cnntool.errors import BadInput, CnntoolError
 

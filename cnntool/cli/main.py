@@ -36,6 +36,7 @@ OF_WRITING = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, 
 COMMANDS = {
     "run": "Feature maps of images, as volumes or pictures.",
     "extract": "One feature vector an image, into a table.",
+    "merge": "One table from the shards of a run on many machines.",
     "shape": "Shapes, parameters, cost and receptive fields, without touching a pixel.",
     "fit": "Learn whitening and filter banks from images without labels.",
     "train": "Train a classifier of images, one sub-folder a class.",

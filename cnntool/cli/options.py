@@ -217,8 +217,9 @@ def outputs_beside(output: str | None, *others: str | None) -> list[str]:
     path = os.path.dirname(output.partition(PLACEHOLDER)[0]) if PLACEHOLDER in output else output.rstrip(f"/{os.sep}")
     if output == "-" or not path:
         return found
-    beside = (f"{path}.parts", f"{path}.errors.jsonl", f"{os.path.splitext(path)[0]}.history.csv",
-              f"{os.path.splitext(path)[0]}.checkpoint.npz")  # fmt: skip
+    stem = os.path.splitext(path)[0]
+    beside = (f"{path}.parts", f"{path}.errors.jsonl", f"{path}.index.npz", f"{stem}.paths.txt", f"{stem}.labels.txt",
+              f"{stem}.history.csv", f"{stem}.checkpoint.npz")  # fmt: skip
     return [path, *beside, *found]
 
 

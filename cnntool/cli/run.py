@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from cnntool.cli.kin import Kin
+from cnntool.batches.kin import Kin
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
@@ -83,8 +83,8 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.engine.threads import available_threads
     from cnntool.images.clipping import Clipped
+    from cnntool.images.failures import ErrorsFile
     from cnntool.images.sources import open_source
-    from cnntool.images.tables import ErrorsFile
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from cnntool.batches.compute import in_order, naming, resizer_of_kernel
 from cnntool.cli.streams import printable, tell, telling
-from cnntool.engine.threads import prefetch
-from cnntool.errors import BadInput, CnntoolError, Unfit
+from cnntool.errors import BadInput, CnntoolError
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.images.failures import ErrorsFile
     from cnntool.images.items import Inputs, Item
     from cnntool.images.preparation import Preparation
     from cnntool.images.printed import Failures
-    from cnntool.images.resizing import Resizer
-    from cnntool.images.tables import ErrorsFile
-
-# Inputs examined, and different shapes tried, before a run of which no input fits ends as a mistake in the words.
-LOOKED_AT, TRIED = 200, 8
-AHEAD = 2  # images prefetched for each thread: none waits, and memory stays bounded
 
 
 class Notices:
@@ -97,66 +92,22 @@ def volumes(
     that fails goes to `failed` and the run continues; a single input raises. So does a mistake in the words: neither
     the first input fits, nor one of any other shape.
     """
-    spread = threads if len(source) == 1 else 1
-    resizer = resizer_of_kernel() if len(source) > 1 and preparation.resize is not None else None
+    several = len(source) > 1
+    spread = 1 if several else threads
+    resizer = resizer_of_kernel() if several and preparation.resize is not None else None
 
     def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
         volume = item.read(preparation, notices.say, resizer)
-        return result_of(number, pipeline.run(volume, threads=spread)), volume.shape
-
-    if len(source) == 1:
-        try:
-            yield 0, source[0], *compute(0, source[0])
-        except CnntoolError as error:
-            if source.single and not isinstance(error, BadInput):
-                raise
-            failed(source[0], error)
-        return
-
-    def compute_named(following: tuple[int, Item]) -> tuple[Any, tuple[int, ...]]:
-        number, item = following
-        volume = item.read(preparation, notices.say, resizer)
-        try:
+        with naming(item) if several else nullcontext():
             return result_of(number, pipeline.run(volume, threads=spread)), volume.shape
-        except CnntoolError as error:
-            raise Unfit(f"{item.where}: {error}") from None
 
-    seen_to_fit = False
-    for (number, item), future in prefetch(compute_named, enumerate(source), threads, AHEAD * threads, "image"):
-        try:
-            result, shape = future.result()
-        except CnntoolError as error:
-            if not seen_to_fit and isinstance(error, Unfit):
-                if not any_fits(source, preparation, compute_named):
-                    raise CnntoolError(f"{error} (nor does any other of the {len(source)} inputs fit)") from None
-                seen_to_fit = True
-            failed(item, error)
-            continue
-        seen_to_fit = True
-        yield number, item, result, shape
-
-
-def any_fits(source: Inputs, preparation: Preparation, compute: Callable[[tuple[int, Item]], Any]) -> bool:
-    """Whether an input can be computed, by one of each shape among the first."""
-    shapes: set[tuple[int, ...]] = set()
-    for number, item in enumerate(source[:LOOKED_AT]):
-        try:
-            shape = item.shape(preparation)
-            if shape not in shapes:
-                shapes.add(shape)
-                compute((number, item))
-                return True
-        except CnntoolError:
-            if len(shapes) == TRIED:
-                break
-    return False
-
-
-def resizer_of_kernel() -> Resizer:
-    from cnntool import kernels
-    from cnntool.images.resizing import Resizer
-
-    return Resizer(lambda: kernels.resizing.resize_forward)
+    for number, item, result in in_order(source, compute, preparation, threads):
+        if not isinstance(result, CnntoolError):
+            yield number, item, *result
+        elif source.single and not isinstance(result, BadInput):
+            raise result
+        else:
+            failed(item, result)
 
 
 class Display:
@@ -196,7 +147,7 @@ class Progress(Display):
             )  # fmt: skip
             self._task = self._bar.add_task("", total=total)
 
-    def advance(self) -> None:
+    def advance(self, failed: bool = False) -> None:
         if self._bar:
             with telling():
                 self._bar.advance(self._task)

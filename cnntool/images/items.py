@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from cnntool.errors import BadInput, CnntoolError
+from cnntool.errors import BadInput, CnntoolError, Missing
 from cnntool.images.leftout import OUTPUT, LeftOut
 from cnntool.images.names import composed
 from cnntool.images.preparation import AS_IT_IS, Preparation
@@ -46,26 +46,33 @@ class Item:
         preparation: Preparation = AS_IT_IS,
         notice: Callable[[str], None] | None = None,
         resizer: Resizer | None = None,
+        source: str | bytes | None = None,
     ) -> np.ndarray:
-        """float32 H x W x C as `read_volume` gives it; thread-safe. Raises BadInput."""
+        """float32 H x W x C as `read_volume` gives it; may be called by several threads. Raises BadInput.
+
+        `source` is what `source()` gave, where that was asked for before.
+        """
         from cnntool.images.read import read_volume
 
-        return read_volume(self._source(), preparation, notice, name=self.where, resizer=resizer)
+        return read_volume(
+            self.source() if source is None else source, preparation, notice, name=self.where, resizer=resizer
+        )
 
     def shape(self, preparation: Preparation = AS_IT_IS) -> tuple[int, int, int]:
         """(height, width, channels) that `read` would give, from the header. Raises BadInput."""
         from cnntool.images.read import image_shape
 
-        return image_shape(self._source(), preparation, name=self.where)
+        return image_shape(self.source(), preparation, name=self.where)
 
-    def _source(self) -> str | bytes:
+    def source(self) -> str | bytes:
+        """What the input is read from: a path, or the bytes of an archive's member. Raises BadInput."""
         if self._content is not None:
             return self._content()
         assert self.path is not None
         if not os.path.isfile(self.path):
             # A list may name missing files; only those inputs fail.
             there = os.path.exists(self.path)
-            raise BadInput(
+            raise Missing(
                 f"{self.where}: {'not a file' if there else 'no such file'}: expected an image or a .npy volume"
             )
         return self.path

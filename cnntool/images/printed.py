@@ -16,7 +16,7 @@ class _Printed(Table):
 
     def __init__(self, stream: IO[bytes], labels: bool) -> None:
         self.path, self.labels = Path("standard output"), labels
-        self.rows, self.columns, self._first = 0, None, ""
+        self.rows, self.columns, self._first, self.about = 0, None, "", None
         self._stream, self._prints = stream, True
         self._start()
 
@@ -34,6 +34,8 @@ class _Printed(Table):
             with writing(self.path):
                 text.flush()
             text.detach()
+
+    close = abort
 
 
 class PrintedCsv(_Printed, CsvTable):
@@ -63,7 +65,7 @@ class Failures:
     def __init__(self) -> None:
         self.count = 0
 
-    def add(self, name: str, error: BaseException | str) -> None:
+    def add(self, name: str, error: CnntoolError) -> None:
         self.count += 1
 
     def commit(self) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import abc
 import contextlib
 import csv
+import importlib
 import io
 import json
 import os
 import shutil
-import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,28 +18,54 @@ from typing import IO, Any
 import numpy as np
 
 from cnntool.errors import BadInput, CnntoolError
-from cnntool.files import PathLike, Replacement, as_text, close_quietly, flush_and_close, new_file, removed, writing
+from cnntool.files import (
+    PathLike,
+    as_text,
+    close_quietly,
+    flush_and_close,
+    make_own_folder,
+    new_file,
+    removed,
+    writing,
+)
+from cnntool.images.origins import BESIDE, INDEX, About, Origin, Origins, digests, head_arrays, write_index
 from cnntool.locks import Claim
+
+
+def plain_names(columns: int) -> list[str]:
+    """The names of columns that have none."""
+    return [f"f{column}" for column in range(columns)]
+
+
+def other_length(name: str, length: int, first: str, expected: int) -> str:
+    """The message for a row that is longer or shorter than the rows before."""
+    return (
+        f"{name} gives {length} values and {first} gave {expected}: "
+        "expected rows of one length; resize the images to one size, or end with a global pool"
+    )
 
 
 class Table(abc.ABC):
     """A table that is being written. A context manager: commits at the end, aborts on any exception.
 
     Work lies in `OUTPUT.parts/` beside OUTPUT and OUTPUT itself appears, whole, at `commit`. One thread only, and one
-    table of a name: `claim` is the right to write it, released at the end.
+    table of a name: `claim` is the right to write it, released at the end; without one, the caller has it. With `about`
+    the table keeps what a later run needs to bring it up to date.
     """
 
-    def __init__(self, path: PathLike, labels: bool, claim: Claim) -> None:
-        self.path, self.labels = Path(path), labels
+    def __init__(self, path: PathLike, labels: bool, claim: Claim | None = None, about: About | None = None) -> None:
+        self.path, self.labels, self.about = Path(path), labels, about
+        self.origins = Origins()
         self._target = os.path.realpath(path)  # a link is written through
         self.parts = Path(f"{self._target}.parts")
         self.rows = 0
         self.columns: int | None = None
         self._first = ""
-        self._claim: Claim | None = claim
+        self._claim, self._is_open = claim, True
         self._files: list[IO[Any]] = []
-        with writing(path):
-            self._make_folder()
+        make_own_folder(self.parts, path)
+        for part in self._part_names():  # of a run that was killed
+            removed(self.parts / part)
         try:
             with writing(path):
                 self._start()
@@ -47,48 +73,52 @@ class Table(abc.ABC):
             self.abort()
             raise
 
-    def _make_folder(self) -> None:
-        """An own folder for the parts, without those that a killed run left."""
-        try:
-            self.parts.mkdir(0o700)
-        except FileExistsError:
-            status = self.parts.lstat()
-            if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):
-                raise CnntoolError(
-                    f"{self.parts}: expected a folder of your own, for work in progress: remove it first"
-                ) from None
-            for part in self._part_names():
-                (self.parts / part).unlink(missing_ok=True)
-
-    def append(self, name: str, label: str | None, vector: np.ndarray) -> None:
+    def append(self, name: str, label: str | None, vector: np.ndarray, origin: Origin | None = None) -> None:
         """Adds a row of float32 numbers; `vector` of any shape is flattened in C order.
 
-        Raises BadInput, and adds nothing, when its length is not that of the rows before.
+        `origin` is needed with `about`. Raises BadInput, and adds nothing, when the row's length is not that of the
+        rows before.
         """
         vector = np.ascontiguousarray(vector, dtype=np.float32).reshape(-1)
         if self.columns is None:
             self.columns, self._first = len(vector), name
         elif len(vector) != self.columns:
-            raise BadInput(
-                f"{name} gives {len(vector)} values and {self._first} gave {self.columns}: "
-                "expected rows of one length; resize the images to one size, or end with a global pool"
-            )
+            raise BadInput(other_length(name, len(vector), self._first, self.columns))
         with writing(self.path):
             self._append(name, (label or "") if self.labels else None, vector)
+        if origin is not None:
+            self.origins.append(origin)
         self.rows += 1
 
     def commit(self) -> None:
         """Makes the table appear under its name, in the place of an older one; `OUTPUT.parts/` is gone."""
         try:
             with writing(self.path):
-                os.replace(self._finish(), self._target)
+                self._replace(self._finish())
         finally:
             self.abort()
 
+    def _replace(self, finished: Path) -> None:
+        """Renames what is finished; of kinds that cannot hold `about`, it lies beside them."""
+        files = self.files(finished, Path(self._target))
+        keeps_beside = self.about is not None and self.keeps_beside
+        if keeps_beside:
+            assert self.about is not None
+            write_index(self.parts / INDEX, self.about, self.origins, digests(part for part, _ in files))
+        for part, target in files:
+            os.replace(part, target)
+        if keeps_beside:
+            os.replace(self.parts / INDEX, f"{self._target}{BESIDE}")
+
+    def files(self, finished: Path, target: Path) -> list[tuple[Path, Path]]:
+        """Each file that makes the table: where it lies when it is finished, and where it goes."""
+        return [(finished, target)]
+
     def abort(self) -> None:
         """Removes what was written so far; an older table stays. The second time there is nothing to do."""
-        if self._claim is None:
+        if not self._is_open:
             return
+        self._is_open = False
         for file in self._files:
             close_quietly(file)
         for part in self._part_names():
@@ -97,8 +127,11 @@ class Table(abc.ABC):
         # Parts of others, such as those of a run in shards, stay.
         with contextlib.suppress(OSError):
             self.parts.rmdir()
-        self._claim.release()
-        self._claim = None
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
+
+    close = abort
 
     def __enter__(self) -> Table:
         return self
@@ -114,6 +147,13 @@ class Table(abc.ABC):
         self._files.append(file)
         return file
 
+    keeps_beside = False  # of formats in which `about` has no place
+
+    def column_names(self, columns: int) -> list[str]:
+        """`f0`, `f1`, ... where the pipeline's columns have no names."""
+        known = self.about.columns if self.about is not None else []
+        return known if len(known) == columns else plain_names(columns)
+
     @abc.abstractmethod
     def _part_names(self) -> tuple[str, ...]: ...
     @abc.abstractmethod
@@ -128,6 +168,8 @@ class Table(abc.ABC):
 class CsvTable(Table):
     """`path`, `label` with labels, `f0`, `f1`, ...; the shortest decimals that give back the float32; nan and inf."""
 
+    keeps_beside = True
+
     def _part_names(self) -> tuple[str, ...]:
         return ("table.csv",)
 
@@ -136,7 +178,7 @@ class CsvTable(Table):
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def _head(self, columns: int) -> None:
-        self._writer.writerow(["path", *(["label"] if self.labels else []), *(f"f{c}" for c in range(columns))])
+        self._writer.writerow(["path", *(["label"] if self.labels else []), *self.column_names(columns)])
 
     def _append(self, name: str, label: str | None, vector: np.ndarray) -> None:
         if not self.rows:
@@ -152,6 +194,8 @@ class CsvTable(Table):
 
 class JsonLinesTable(Table):
     """One object a line: `path`, `label` with labels, `features`. JSON has no NaN or infinity: they are null."""
+
+    keeps_beside = True
 
     def _part_names(self) -> tuple[str, ...]:
         return ("table.jsonl",)
@@ -210,11 +254,35 @@ class NpzTable(Table):
                     for line in lines:
                         text = json.loads(line).encode("utf-32-le", "surrogatepass")
                         member.write(text.ljust(4 * longest, b"\0"))
+            if self.about is not None:
+                for name, found in head_arrays(self.about, self.origins, self.columns or 0).items():
+                    with _array(archive, name, found.dtype.str, found.shape) as member:
+                        member.write(found.tobytes())
         flush_and_close(table, self.path)
         return self.parts / "table.npz"
 
 
-KINDS: dict[str, type[Table]] = {".npz": NpzTable, ".csv": CsvTable, ".jsonl": JsonLinesTable}
+# Where each kind is: those that need a package, or few people, are imported when they are asked for.
+KINDS = {
+    ".npz": ("cnntool.images.tables", "NpzTable"),
+    ".csv": ("cnntool.images.tables", "CsvTable"),
+    ".jsonl": ("cnntool.images.tables", "JsonLinesTable"),
+    ".parquet": ("cnntool.images.parquet", "ParquetTable"),
+    ".npy": ("cnntool.images.tables_of_arrays", "NpyTable"),
+    ".safetensors": ("cnntool.images.tables_of_arrays", "TensorsTable"),
+}
+
+
+def kind_of(path: PathLike) -> type[Table]:
+    """The kind of table that a name's suffix stands for; a CnntoolError for any other, and for a folder."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in KINDS:
+        given = f"suffix {suffix} is not known" if suffix else "no suffix"
+        raise CnntoolError(f"{os.fspath(path)}: {given}: expected a table ending in {', '.join(KINDS)}")
+    if Path(path).is_dir():
+        raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
+    module, name = KINDS[suffix]
+    return getattr(importlib.import_module(module), name)
 
 
 def open_table(path: PathLike, labels: bool = False, overwrite: bool = False) -> Table:
@@ -223,72 +291,21 @@ def open_table(path: PathLike, labels: bool = False, overwrite: bool = False) ->
     Raises CnntoolError for another suffix, for a file that is there already without `overwrite`, and for a folder that
     is missing or cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in KINDS:
-        given = f"suffix {suffix} is not known" if suffix else "no suffix"
-        raise CnntoolError(f"{os.fspath(path)}: {given}: expected a table ending in {', '.join(KINDS)}")
-    if Path(path).is_dir():
-        raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
+    kind = kind_of(path)
     with writing(path):
-        _refuse_existing(path, overwrite)
+        refuse_existing(path, overwrite)
         claim = Claim(path)
     try:
-        _refuse_existing(path, overwrite)  # once more, for what another process has just finished
-        return KINDS[suffix](path, labels, claim)
+        refuse_existing(path, overwrite)  # once more, for what another process has just finished
+        return kind(path, labels, claim)
     except BaseException:
         claim.release()
         raise
 
 
-def _refuse_existing(path: PathLike, overwrite: bool) -> None:
+def refuse_existing(path: PathLike, overwrite: bool) -> None:
     if os.path.lexists(path) and not overwrite:
         raise CnntoolError(f"{os.fspath(path)}: is there already: give --overwrite to replace it")
-
-
-class ErrorsFile:
-    """`OUTPUT.errors.jsonl`: one {"path", "error"} a line, `count` of them; it appears when the work ends.
-
-    Raises CnntoolError for one that is there already without `overwrite`; with it, that one stays until the end.
-    """
-
-    def __init__(self, path: PathLike, overwrite: bool = False) -> None:
-        self.path = Path(f"{os.fspath(path)}.errors.jsonl")
-        self.count = 0
-        self._overwrite = overwrite
-        self._replacement: Replacement | None = None
-        _refuse_existing(self.path, overwrite)
-
-    def add(self, name: str, error: BaseException | str) -> None:
-        line = json.dumps({"path": name, "error": " ".join(str(error).split())})
-        if self._replacement is None:
-            self._replacement = Replacement(self.path, make_folders=True)
-        self._replacement.file.write(f"{line}\n".encode())
-        self.count += 1
-
-    def commit(self) -> None:
-        """Makes the file appear; without failures there is none, nor that of the run that was done again."""
-        if self._replacement is not None:
-            self._replacement.commit()
-        elif self._overwrite:
-            removed(self.path)
-
-    def abandon(self) -> None:
-        """Leaves what was there."""
-        if self._replacement is not None:
-            self._replacement.abandon()
-
-    def __enter__(self) -> ErrorsFile:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        """Work that ends early keeps the results so far: their failures are kept too, unless older ones are there."""
-        if kind is None:
-            self.commit()
-            return
-        if self._replacement is not None and not os.path.lexists(self.path):
-            with contextlib.suppress(CnntoolError):
-                self._replacement.commit()
-        self.abandon()
 
 
 def shortest(vector: np.ndarray) -> list[str]:

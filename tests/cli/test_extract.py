@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline, read_image
-from cnntool.cli import extract
+from cnntool.batches import extraction
 from tests.cli.conftest import Tool, files, pixels, save
 
 CHAIN = ("conv", "6", "3", "relu", "maxpool", "4", "conv", "5", "2")
@@ -35,7 +35,7 @@ def vectors(names: list[str]) -> np.ndarray:
 def test_npz(cnntool: Tool, folder: list[str]) -> None:
     assert cnntool("extract", "f", "t.npz", *CHAIN) == (0, b"", "")
     table = np.load("t.npz", allow_pickle=False)
-    assert sorted(table) == ["features", "paths"]
+    assert sorted(table) == ["contents", "features", "paths", "pipeline", "shapes"]
     assert table["features"].dtype == np.float32
     assert np.array_equal(table["features"], vectors(folder))
     assert table["paths"].tolist() == folder
@@ -188,8 +188,8 @@ def test_what_is_not_read_is_told(cnntool: Tool, folder: list[str]) -> None:
 
 
 def test_outputs_in_the_input_are_not_counted(cnntool: Tool, folder: list[str]) -> None:
-    for _ in range(2):
-        assert cnntool("extract", "f", "f/t.csv", "--overwrite", *CHAIN) == (0, b"", "")
+    for known in ("", "cnntool: 0 images computed, 3 known from before\n"):
+        assert cnntool("extract", "f", "f/t.csv", *CHAIN) == (0, b"", known)
     assert len(Path("f/t.csv").read_text().splitlines()) == 4
 
 
@@ -209,7 +209,7 @@ def test_gray_among_colours_is_told_once(cnntool: Tool, here: Path) -> None:
 
 
 def test_a_late_gray_image_is_left_out_and_the_rest_written(cnntool: Tool, here: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(extract, "EARLY", 2)
+    monkeypatch.setattr(extraction, "EARLY", 2)
     for number in range(6):
         save(f"f/{number}.png", pixels(channels=1 if number == 4 else 3))
     result = cnntool("extract", "f", "t.npz", "globalpool", "avg")

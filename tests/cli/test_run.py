@@ -396,7 +396,7 @@ def test_in_a_list_the_good_ones_are_written(cnntool: Tool, here: Path, threads:
     assert np.array_equal(np.load("m/last.npy"), expected("last.png"))
     failures = [json.loads(line) for line in Path("m.errors.jsonl").read_text().splitlines()]
     assert [failure["path"] for failure in failures] == names[1:-1]
-    assert [failure["error"] for failure in failures] == lines
+    assert [failure["message"] for failure in failures] == lines
 
 
 def test_a_run_without_failures_takes_their_list_away(cnntool: Tool, here: Path) -> None:

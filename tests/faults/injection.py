@@ -135,7 +135,9 @@ def is_checkpoint(path: Path) -> bool:
 def is_list(path: Path) -> bool:
     """A whole list of failures."""
     lines = path.read_text().splitlines(keepends=True)
-    return bool(lines) and all(line.endswith("\n") and set(json.loads(line)) == {"path", "error"} for line in lines)
+    return bool(lines) and all(
+        line.endswith("\n") and set(json.loads(line)) == {"path", "kind", "message"} for line in lines
+    )
 
 
 class Case(NamedTuple):

@@ -1,0 +1,142 @@
+"""What decides a row besides the content of its image, as a text that is stored with the rows, and its digest."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnntool.declare import File, Nested, fields_of
+from cnntool.errors import CnntoolError
+from cnntool.images.preparation import Preparation, from_json, to_json
+from cnntool.layers.base import Arrays
+from cnntool.pipeline import Pipeline
+
+PACKAGE = Path(__file__).parents[1]
+# The rooms whose code decides a number. Another release computes anew instead of mixing its rows with older ones.
+COMPUTING = ("algorithms", "banks", "engine", "images", "kernels/sources", "layers", "network", "steps")
+DIGEST = 16  # bytes
+# What the text holds; the file of the model is only where to find the weights again.
+EXPECTED = {"words": list, "seed": int, "until": int, "algorithm": str, "preparation": dict, "mirrored": bool}
+
+
+class Identity(NamedTuple):
+    """`text` is JSON, the same for the same pipeline; `digest` is the hex digest of all in it that decides a number."""
+
+    text: str
+    digest: str
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return json.loads(self.text)
+
+    @property
+    def words(self) -> str:
+        """The pipeline as a user types it, shortened to fit into a message."""
+        words = " ".join(self.values["words"])
+        return words if len(words) < 100 else f"{words[:97]}..."
+
+
+def identity_of(
+    pipeline: Pipeline, preparation: Preparation, mirrored: bool = False, model: str | None = None, **others: Any
+) -> Identity:
+    """`model` is the file that the pipeline was loaded from; `others` is what else decides an output."""
+    saved = pipeline.parameters.saved
+    values = {
+        "words": [word for layer in pipeline.layers for word in layer.words()],
+        "seed": pipeline.seed if saved is None else 0,
+        "until": pipeline.graph.output + 1,
+        "algorithm": pipeline.algorithm,
+        "preparation": to_json(preparation),
+        "mirrored": mirrored,
+        "weights": digest_of_arrays(saved) if saved is not None else "",
+        "files": [digest_of_file(path) for layer in pipeline.layers for path in files_of(layer)],
+        "code": code_digest(),
+        **others,
+    }
+    return Identity(json.dumps(values | ({"model": model} if model else {}), sort_keys=True), digest_of(values))
+
+
+def identity_of_text(text: str) -> Identity | None:
+    """The identity that a table or a part holds; None for a text that is none."""
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict) or any(not isinstance(values.get(n), kind) for n, kind in EXPECTED.items()):
+            return None
+        if not all(isinstance(word, str) for word in values["words"]):
+            return None
+    except (ValueError, RecursionError):
+        return None
+    return Identity(text, digest_of({name: value for name, value in values.items() if name != "model"}))
+
+
+def pipeline_of_identity(identity: Identity) -> Pipeline:
+    """The pipeline made again from the words and files that a table tells; a CnntoolError if it is not the same."""
+    values = identity.values
+    if values.get("model"):
+        pipeline = Pipeline.load(values["model"])
+    else:
+        pipeline = Pipeline.parse(values["words"], seed=values["seed"])
+    if 1 <= values["until"] != pipeline.graph.output + 1:
+        pipeline = pipeline.until(str(values["until"]))
+    pipeline.use_algorithm(values["algorithm"])
+    others = {name: values[name] for name in values.keys() - KNOWN}
+    again = identity_of(pipeline, from_json(values["preparation"]), values["mirrored"], values.get("model"), **others)
+    if again.digest != identity.digest:
+        raise CnntoolError(
+            f"the pipeline `{identity.words}` would give other numbers now: its files have changed, or the table is of "
+            "another version of cnntool"
+        )
+    return pipeline
+
+
+KNOWN = {*EXPECTED, "weights", "files", "code", "model"}
+
+
+def digest_of(values: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
+
+
+def digest_of_arrays(arrays: list[Arrays]) -> str:
+    """Of the names, shapes, types and numbers of a model's arrays."""
+    import numpy as np
+
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for row, found in enumerate(arrays):
+        for name, array in sorted(found.items()):
+            digest.update(f"{row} {name} {array.shape} {array.dtype.str}\n".encode())
+            digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return digest.hexdigest()
+
+
+def digest_of_file(path: str) -> str:
+    """Of the content of a file that a layer takes arrays from."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, functools.partial(hashlib.blake2b, digest_size=DIGEST)).hexdigest()
+    except OSError as error:
+        raise CnntoolError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def files_of(declared: Any) -> Iterator[str]:
+    """The files that a layer, or its bank, takes arrays from."""
+    for field in fields_of(declared):
+        value = getattr(declared, field.name)
+        if isinstance(field.metadata["kind"], Nested):
+            yield from files_of(value)
+        elif isinstance(field.metadata["kind"], File) and value is not None:
+            yield value
+
+
+@functools.cache
+def code_digest() -> str:
+    """Changes with the sources that decide a number, and so with most releases."""
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for room in COMPUTING:
+        for path in sorted((PACKAGE / room).glob("*.py")):
+            content = path.read_bytes()
+            digest.update(f"{room}/{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
