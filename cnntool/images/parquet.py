@@ -94,6 +94,11 @@ class ParquetTable(Table):
         self._written += len(paths)
         self._clear()
 
+    def abort(self) -> None:
+        if self._is_open and self._writer is not None:
+            self._writer.is_open = False  # else it writes the end of the file when it is collected
+        super().abort()
+
     def _finish(self) -> Path:
         if self._vectors:
             self._write_group()

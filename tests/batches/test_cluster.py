@@ -101,9 +101,7 @@ def test_a_worker_that_is_killed(cnntool: Tool, here: Path, address: str, monkey
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = cnntool(
-        "extract", here / "f", here / "many.npz", "--engine", "dask", "--scheduler", address, *CHAIN
-    )
+    result = cnntool("extract", here / "f", here / "many.npz", "--engine", "dask", "--scheduler", address, *CHAIN)
     killer.join()
     assert (result.code, killed) == (1, [True])
     cnntool("extract", here / "f", "one.npz", *CHAIN)

@@ -60,7 +60,7 @@ def read_parquet(path):
 def read_npy(path):
     def lines(name):
         text = path.with_suffix(name).read_text("utf-8", "surrogateescape").removesuffix("\n")
-        return [json.loads(line) if line.startswith('"') else line for line in text.split("\n")]
+        return [json.loads(line) if line.startswith('"') else line for line in text.split("\n") if text]
 
     labels = lines(".labels.txt") if path.with_suffix(".labels.txt").exists() else None
     return lines(".paths.txt"), labels, np.load(path, mmap_mode="r")
@@ -98,7 +98,8 @@ def test_what_is_written_is_read(tmp_path, suffix, labels):
     assert names == NAMES
     assert read_labels == (["cats", "", "dogs", "ü"] if labels else None)
     assert np.array_equal(rows, ROWS)
-    assert os.listdir(tmp_path) == [path.name]
+    assert {name.split(".")[0] for name in os.listdir(tmp_path)} == {"t"}
+    assert not os.path.exists(f"{path}.parts")
 
 
 def test_text_forms(tmp_path):
@@ -170,7 +171,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, suffix, error):
     with pytest.raises(error):
         interrupted(overwrite=True)
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == [path.name]
+    assert {name.split(".")[0] for name in os.listdir(tmp_path)} == {"t"}
+    assert not os.path.exists(f"{path}.parts")
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -192,7 +194,8 @@ def test_what_an_older_run_left_is_overwritten(tmp_path, suffix):
     os.close(left._claim._lock)  # as the end of the process does
     write(path)
     assert read(path)[0] == NAMES
-    assert os.listdir(tmp_path) == [path.name]
+    assert {name.split(".")[0] for name in os.listdir(tmp_path)} == {"t"}
+    assert not os.path.exists(f"{path}.parts")
 
 
 def test_parts_of_others_stay(tmp_path):
