@@ -120,7 +120,7 @@ def _npz(path: Path) -> Stored:
 
 def _tensors(path: Path) -> Stored:
     with open_arrays(path) as file:
-        header, metadata = file.header("features"), file.metadata()
+        header, metadata = file.header("features"), file.metadata
         head: dict[str, Any] = {name: file.read(name) for name in ("contents", "shapes") if name in file.names()}
     head |= {"pipeline": metadata.get("pipeline", ""), "columns": json.loads(metadata.get("columns", "[]"))}
     labels = json.loads(metadata["labels"]) if "labels" in metadata else None
