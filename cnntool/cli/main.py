@@ -37,6 +37,7 @@ COMMANDS = {
     "run": "Feature maps of images, as volumes or pictures.",
     "extract": "One feature vector an image, into a table.",
     "merge": "One table from the shards of a run on many machines.",
+    "similar": "The nearest images of a table, or its near-duplicates.",
     "shape": "Shapes, parameters, cost and receptive fields, without touching a pixel.",
     "fit": "Learn whitening and filter banks from images without labels.",
     "train": "Train a classifier of images, one sub-folder a class.",

@@ -202,3 +202,22 @@ def filter_sheet(weight: np.ndarray) -> Sheet:
         sheet[y : y + layout.height, x : x + layout.width] = cell
     note = f"the first {drawn} of {number} filters are drawn" if drawn < number else None
     return Sheet(Image.fromarray(sheet), note)
+
+
+def picture_sheet(paths: list[str], side: int = 128) -> Image.Image:
+    """The pictures of some files in a grid, by rows, each within `side` pixels; at most MAX_MAPS of them."""
+    from cnntool.images.preparation import Preparation
+    from cnntool.images.read import read_image
+
+    paths = paths[:MAX_MAPS]
+    columns = min(len(paths), max(1, round(math.sqrt(len(paths) * 1.5))))
+    gap = gap_of(side)
+    layout = Layout(math.ceil(len(paths) / columns), columns, side, side, gap, 1, (1, 1))
+    sheet = Image.new("RGB", layout.size[::-1], colours.rgb(DIVERGING_PAGE))
+    for cell, path in enumerate(paths):
+        pixels = read_image(path, Preparation(rgb=True))
+        picture = Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
+        picture.thumbnail((side, side))
+        y, x = layout.corner(cell)
+        sheet.paste(picture, (x + (side - picture.width) // 2, y + (side - picture.height) // 2))
+    return sheet
