@@ -76,7 +76,7 @@ class Gabor(FilterBank):
     def names(self) -> list[str]:
         endings = (" even", " odd") if len(self.phases) == 2 else ("",)
         return [
-            f"gabor s{s} o{o}{ending}"
+            f"gabor {s} {180 * o / self.orientations:g}deg{ending}"
             for s in range(self.scales)
             for o in range(self.orientations)
             for ending in endings

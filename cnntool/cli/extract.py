@@ -216,7 +216,7 @@ def write_table(
         if shard is not None:
             shard.finish(extraction, source)
         else:
-            extraction.finish(about_of(extraction.identity, work.pipeline, kin.shape, work.mirrored), left_out)
+            extraction.finish(about_of(extraction.identity, work.pipeline, kin.shape), left_out)
         errors.commit()
     reused = len(extraction.entries.rows) - extraction.entries.computed
     if extraction.goes_on:

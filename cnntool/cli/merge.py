@@ -51,7 +51,7 @@ def command(output: str, overwrite: bool, quiet: bool) -> int:
 
         for _ in extraction.gather(shards.outcomes(), failed):
             pass
-        extraction.finish(about_of(shards.identity, pipeline, kin.shape, shards.sides == 2), failed)
+        extraction.finish(about_of(shards.identity, pipeline, kin.shape), failed)
         errors.commit()
     if errors.count:
         notices.failures(errors, shards.inputs)

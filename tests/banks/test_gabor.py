@@ -86,7 +86,7 @@ def test_each_scale_answers_most_to_its_own_wavelength():
 
 def test_energy_joins_each_even_filter_with_its_odd_one():
     bank = Gabor(scales=1, orientations=2, energy=True)
-    assert bank.names() == ["gabor s0 o0 even", "gabor s0 o0 odd", "gabor s0 o1 even", "gabor s0 o1 odd"]
+    assert bank.names() == ["gabor 0 0deg even", "gabor 0 0deg odd", "gabor 0 90deg even", "gabor 0 90deg odd"]
     assert bank.reduce is not None
     assert bank.reduce.groups == ((0, 1), (2, 3))
     assert bank.reduce.how == ("modulus", "modulus")
