@@ -76,6 +76,26 @@ class FilterBank(ABC):
         """The number of output maps."""
         return len(self.reduce.groups) if self.reduce else self.count
 
+    def places(self) -> list[tuple[int, int]] | None:
+        """Row and column of each filter in a grid that shows how the bank is built; None where it is a mere list."""
+        return None
+
+    def map_names(self) -> list[str]:
+        """One short name an output map: what the names of its filters have in common."""
+        names = self.names()
+        if self.reduce is None:
+            return names
+        return [common_words([names[number] for number in group]) for group in self.reduce.groups]
+
+    def map_places(self) -> list[tuple[int, int]] | None:
+        """As `places`, of the output maps: each where its first filter stands, without the rows and columns between."""
+        places = self.places()
+        if places is None or self.reduce is None:
+            return places
+        firsts = [places[group[0]] for group in self.reduce.groups]
+        rows, columns = (sorted(set(axis)) for axis in zip(*firsts, strict=True))
+        return [(rows.index(row), columns.index(column)) for row, column in firsts]
+
     def without_files(self) -> FilterBank:
         """The bank that stands for this one in a model, which holds the filters."""
         return self
@@ -88,6 +108,13 @@ class FilterBank(ABC):
         for index, plane in enumerate(self.planes()):
             filters[..., index] = plane
         return filters
+
+
+def common_words(names: list[str]) -> str:
+    """The words that all names begin with; all of them, where there are none."""
+    words = [name.split() for name in names]
+    same = next((place for place, one in enumerate(zip(*words, strict=False)) if len(set(one)) > 1), len(words[0]))
+    return " ".join(words[0][:same]) or "/".join(names)
 
 
 def check_fields(bank: FilterBank) -> None:

@@ -52,6 +52,10 @@ class Cosine(FilterBank):
     def names(self) -> list[str]:
         return [f"dct {v},{u}" for v, u in self.frequencies]
 
+    def places(self) -> list[tuple[int, int]]:
+        """Frequencies as they rise, down and across."""
+        return self.frequencies
+
     def planes(self) -> Iterator[Plane]:
         import numpy as np
 

@@ -46,6 +46,10 @@ class GaussianDerivatives(FilterBank):
     def names(self) -> list[str]:
         return [f"gaussian d{self.order} o{o}" for o in range(self.orientations)]
 
+    def places(self) -> list[tuple[int, int]]:
+        """Orientations across."""
+        return [(0, o) for o in range(self.orientations)]
+
     def planes(self) -> Iterator[Plane]:
         for o in range(self.orientations):
             u, v = turned(self.kernel_size, math.pi * o / self.orientations)
@@ -77,6 +81,10 @@ class Gradient(FilterBank):
 
     def names(self) -> list[str]:
         return [f"{self.prefix} x", f"{self.prefix} y"]
+
+    def places(self) -> list[tuple[int, int]]:
+        """Side by side."""
+        return [(0, 0), (0, 1)]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np

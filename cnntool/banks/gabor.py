@@ -82,6 +82,11 @@ class Gabor(FilterBank):
             for ending in endings
         ]
 
+    def places(self) -> list[tuple[int, int]]:
+        """Orientations across, scales down."""
+        across = self.orientations * len(self.phases)
+        return [divmod(number, across) for number in range(self.count)]
+
     def planes(self) -> Iterator[Plane]:
         import numpy as np
 

@@ -71,6 +71,13 @@ class Laws(FilterBank):
     def names(self) -> list[str]:
         return [vertical + horizontal for vertical, horizontal in self.members]
 
+    def places(self) -> list[tuple[int, int]] | None:
+        """The vertical vector down, the horizontal one across."""
+        if self.pairs:
+            return None
+        order = list(VECTORS[self.size])
+        return [(order.index(vertical), order.index(across)) for vertical, across in self.members]
+
     def planes(self) -> Iterator[Plane]:
         import numpy as np
 

@@ -74,6 +74,10 @@ class Morlet(FilterBank):
         ]
         return [*wavelets, "morlet low-pass"]
 
+    def places(self) -> list[tuple[int, int]]:
+        """Orientations across, scales down, the low-pass below."""
+        return [divmod(number, 2 * self.orientations) for number in range(self.count)]
+
     def planes(self) -> Iterator[Plane]:
         import numpy as np
 

@@ -72,6 +72,21 @@ class TextureBank(FilterBank):
     def names(self) -> list[str]:
         return [f"{self.prefix} {member.name()}" for member in self.members()]
 
+    def places(self) -> list[tuple[int, int]]:
+        """Scales down; edges, then bars, in all orientations across. Round filters follow below, side by side."""
+        members = self.members()
+        sigmas = sorted({member.sigma for member in members if member.shape in DERIVATIVE})
+        shapes = list(DERIVATIVE)
+        found, round_ones = [], 0
+        for member in members:
+            if member.shape in DERIVATIVE:
+                column = ORIENTATIONS * shapes.index(member.shape) + member.orientation
+                found.append((sigmas.index(member.sigma), column))
+            else:
+                found.append((len(sigmas), round_ones))
+                round_ones += 1
+        return found
+
     def planes(self) -> Iterator[Plane]:
         for member in self.members():
             yield unit(balanced(member.draw(self.size)))
@@ -156,6 +171,11 @@ class Schmid(FilterBank):
 
     def names(self) -> list[str]:
         return [f"schmid {sigma},{tau}" for sigma, tau in SCHMID_RINGS]
+
+    def places(self) -> list[tuple[int, int]]:
+        """Sigma down, tau across."""
+        sigmas = list(HIGHEST_TAU)
+        return [(sigmas.index(sigma), tau - 1) for sigma, tau in SCHMID_RINGS]
 
     def planes(self) -> Iterator[Plane]:
         import numpy as np

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntool.cli.classify import classified, load_classifier
+from cnntool.cli.groups import command_line
 from cnntool.cli.options import InputCommand, basic_options, image_options, outputs_beside
 from cnntool.cli.streams import printable, results
 from cnntool.errors import BadInput, CnntoolError
@@ -46,9 +47,9 @@ def command(
     that was given it. F1: their harmonic mean. Rows of the confusion matrix are true classes, columns given ones.
     """
     if picture is not None:
-        from cnntool.cli.plots import check_plot
+        from cnntool.pictures.figures import check_picture
 
-        check_plot("--picture", picture)
+        check_picture("--picture", picture)
     pipeline = load_classifier(model)
     with outputs(csv_file, picture, overwrite=values["overwrite"]):
         return evaluate(pipeline, folder, as_json, csv_file, picture, values)
@@ -80,9 +81,9 @@ def evaluate(
     if csv_file is not None:
         write_matrix(Path(csv_file), confusion, classes)
     if picture is not None:
-        from cnntool.cli.plots import draw_confusion
+        from cnntool.pictures.training import draw_confusion
 
-        draw_confusion(picture, confusion, classes)
+        draw_confusion(picture, confusion, classes, command_line())
     with results():
         if as_json:
             click.echo(json.dumps(result, indent=2))

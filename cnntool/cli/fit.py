@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntool.batches.kin import channels_text
+from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     ChainCommand,
     basic_options,
@@ -172,13 +173,13 @@ class ImageData:
 def draw_filters(pipeline: Pipeline, path: str) -> None:
     """The filters of the first learned bank as a picture."""
     from cnntool.banks.learned import Learned
-    from cnntool.images.sheet import filter_sheet
+    from cnntool.images.filter_sheet import filter_sheet
     from cnntool.images.write import write_picture
     from cnntool.layers.bank import Bank
 
     assert pipeline.input_shape is not None
     for node, arrays in zip(pipeline.graph.nodes, pipeline.weights(pipeline.input_shape), strict=True):
         if isinstance(node.layer, Bank) and isinstance(node.layer.bank, Learned):
-            write_picture(path, filter_sheet(arrays["weight"]).image)
+            write_picture(path, filter_sheet(arrays["weight"]).image, command=command_line())
             return
     raise CnntoolError("--show-filters: no layer is a learned bank, such as `bank kmeans 64 6`")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import importlib
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ import click
 
 from cnntool import __version__
 from cnntool.cli.encoding import write_plainly
+from cnntool.cli.groups import COMMAND_LINE, LateGroup
 from cnntool.cli.signals import ending_like_ctrl_c, exit_code
 from cnntool.cli.streams import open_closed_streams, results, silence, tell, telling
 from cnntool.errors import CnntoolError
@@ -43,6 +44,7 @@ COMMANDS = {
     "train": "Train a classifier of images, one sub-folder a class.",
     "predict": "The most likely classes of images.",
     "evaluate": "Accuracy, precision, recall and confusion matrix of a classifier.",
+    "show": "Pictures of filters, activations, pooling, whitening, networks.",
     "layers": "The layer words, and what each of them takes.",
     "doctor": "What this machine is, and how fast it convolves.",
 }
@@ -70,41 +72,27 @@ def _past_click() -> Iterator[None]:
         raise Interrupted(exit_code(error)) from None
 
 
-class Commands(click.Group):
-    """Imports only the command that is run; the help page imports none."""
+class Commands(LateGroup):
+    """All commands; what becomes of a broken pipe and of Ctrl-C within them is told apart here."""
 
-    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **options: Any) -> click.Context:
         with _past_click():  # a help page is written here
-            return super().make_context(*arguments, **options)
+            command = shlex.join(["cnntool", *args])
+            ctx = super().make_context(info_name, args, *rest, **options)
+            ctx.meta[COMMAND_LINE] = command
+            return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
         with _past_click():
             return super().invoke(ctx)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        return importlib.import_module(f"cnntool.cli.{name}").command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from cnntool.declare import did_you_mean
-
-            near = did_you_mean(args[0], COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
-            raise click.UsageError(f"no command is called {args[0]!r}{near}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    table=COMMANDS,
+    place="cnntool.cli.{}:command",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message="cnntool %(version)s")
 def cnntool() -> None:
     """Image features from convolutional pipelines: filters, activations, pooling, whitening, on fast CPU kernels.

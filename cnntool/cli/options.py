@@ -20,6 +20,11 @@ from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from cnntool.images.preparation import Preparation
+    from cnntool.images.sheet import Look
+
+
+COLORMAPS = ("magma", "viridis", "inferno", "plasma", "cividis", "gray", "blue-red")  # images.colours.NAMES
+SHEET = ("columns", "scale", "colormap", "top", "plain")  # the values of a command that `look_of` takes
 
 
 class ChainCommand(click.Command):
@@ -129,6 +134,17 @@ basic_options = options(
     click.option("--quiet", is_flag=True, help="Nothing on stderr but errors."),
 )
 
+sheet_options = options(
+    click.option("--columns", type=Parsed(Integer(1), "N"), metavar="N",
+                 help="Maps in a row of a contact sheet. Default: as a bank is built, or a nearly square sheet."),
+    click.option("--scale", type=click.Choice(("own", "shared", "symmetric")), default="own", show_default=True,
+                 help="Each map by its own scale; all by one; each by its own, zero in the middle."),
+    click.option("--colormap", type=click.Choice(COLORMAPS), help="Default: magma, or blue-red for signed maps."),
+    click.option("--top", type=Parsed(Integer(1), "N"), metavar="N",
+                 help="Only the N strongest maps, those of the largest mean of squares."),
+    click.option("--plain", is_flag=True, help="Only the maps, without names, ranges and legend."),
+)  # fmt: skip
+
 work_options = options(
     click.option("--algorithm", default="auto", metavar="auto|direct|winograd|separable|fft|depthwise",
                  help="Of convolutions where it fits; auto: the fastest."),
@@ -205,6 +221,14 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
             channels = {"gray": depth == 1, "rgb": depth == 3} if (height, width) != (1, 1) else {}
     others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize", "page") if given[name] is None}
     return Preparation(**given | channels | others)
+
+
+def look_of(values: dict[str, Any]) -> Look:
+    """Takes the options of contact sheets out of a command's values."""
+    from cnntool.images.sheet import Look
+
+    given = {name: values.pop(name) for name in SHEET}
+    return Look(labelled=not given.pop("plain"), **given)
 
 
 def outputs_beside(output: str | None, *others: str | None) -> list[str]:

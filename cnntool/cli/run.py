@@ -13,15 +13,18 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cnntool.batches.kin import Kin
+from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
     chain_options,
     image_options,
+    look_of,
     outputs_beside,
     pipeline_of,
     preparation_of,
     refuse_layer_as_output,
+    sheet_options,
     work_options,
 )
 from cnntool.errors import CnntoolError
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from cnntool.images.clipping import Clipped
     from cnntool.images.items import Inputs
     from cnntool.images.preparation import Preparation
+    from cnntool.images.sheet import Look
+    from cnntool.network.maps import Maps
     from cnntool.pipeline import Pipeline
 
 OTHER_WEIGHTS = (
@@ -56,6 +61,7 @@ LARGE_BYTES = 2**28  # of a volume; larger ones are streamed from file to file, 
     metavar="npy|tiff-float|png|jpg|tif|...",
     help="For OUTPUT - or a folder (default: npy); tiff-float also for .tif.",
 )
+@sheet_options
 @work_options
 def command(input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:
     """Feature maps of images.
@@ -97,7 +103,8 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
         )
         targets = targets_of(source, output, form, values["overwrite"])
         clipped = Clipped()
-        write = writer_of(targets, as_image, form, notices, clipped)
+        sheet = sheets_of(pipeline, look_of(values), notices, clipped)
+        write = writer_of(targets, as_image, form, sheet, clipped)
         if isinstance(targets, list):
             stack.enter_context(claimed(output, targets, values["overwrite"]))
         failures = 0
@@ -229,11 +236,41 @@ def remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
+def sheets_of(pipeline: Pipeline, look: Look, notices: Notices, clipped: Clipped) -> Callable[[np.ndarray], Any]:
+    """The function that draws the contact sheet of a result; what it cannot show is counted in `clipped`."""
+    from cnntool.images.sheet import Caption, contact_sheet
+    from cnntool.models.saving import layers_of_rows
+    from cnntool.network.maps import maps_of
+
+    words = " ".join(
+        word for layer in layers_of_rows(pipeline.layers, pipeline.graph.output + 1) for word in layer.words()
+    )
+
+    found: dict[str, Maps] = {}
+
+    def sheet(volume: np.ndarray) -> Any:
+        maps = found.get("maps")
+        if maps is None:
+            assert pipeline.input_shape is not None
+            maps = found["maps"] = maps_of(pipeline.graph, pipeline.input_shape)
+        title = f"{words}: {' x '.join(map(str, volume.shape))}"
+        same = len(maps.names) == volume.shape[2]  # not so where images have other channels than the first
+        image, note = contact_sheet(volume, look, Caption(title, *(maps if same else ())), clipped=clipped)
+        if note:
+            notices.say(note)
+        return image
+
+    return sheet
+
+
 def writer_of(
-    targets: list[Path] | IO[bytes], as_image: bool, form: str | None, notices: Notices, clipped: Clipped
+    targets: list[Path] | IO[bytes],
+    as_image: bool,
+    form: str | None,
+    sheet: Callable[[np.ndarray], Any],
+    clipped: Clipped,
 ) -> Callable[[int, np.ndarray], None]:
     """The function that writes the result of input `number`; what its picture cannot show is counted in `clipped`."""
-    from cnntool.images.sheet import contact_sheet
     from cnntool.images.write import (
         NPY,
         VOLUME_FORMATS,
@@ -244,23 +281,20 @@ def writer_of(
         write_volume,
     )
 
+    made_by = command_line()
+
     def picture(volume: np.ndarray) -> Any:
-        if as_image:
-            return picture_of(volume, clipped)
-        image, note = contact_sheet(volume, clipped=clipped)
-        if note:
-            notices.say(note)
-        return image
+        return picture_of(volume, clipped) if as_image else sheet(volume)
 
     def write(number: int, volume: np.ndarray) -> None:
         if not isinstance(targets, list):
             with writing("standard output"):
-                encode(volume if kind in VOLUME_FORMATS else picture(volume), kind, targets)
+                encode(volume if kind in VOLUME_FORMATS else picture(volume), kind, targets, made_by)
                 targets.flush()
         elif kind in VOLUME_FORMATS:
             write_volume(targets[number], volume, form=kind, make_folders=True)
         else:
-            write_picture(targets[number], picture(volume), make_folders=True)
+            write_picture(targets[number], picture(volume), make_folders=True, command=made_by)
 
     kind = output_format(targets[0], form) if isinstance(targets, list) and targets else form or NPY
     if as_image and kind in VOLUME_FORMATS:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnntool.cli.groups import command_line
 from cnntool.cli.options import Parsed
 from cnntool.cli.streams import printable, results
 from cnntool.declare import Integer, Real
@@ -153,7 +154,7 @@ def vector_of(stored: Stored, image: str) -> np.ndarray:
 
 def draw(paths: list[str], root: str | None, image: str | None, sheet: str) -> None:
     """The pictures in rows, the one that was asked for first."""
-    from cnntool.images.sheet import picture_sheet
+    from cnntool.images.picture_sheet import picture_sheet, thumbnail
     from cnntool.images.write import write_picture
 
     files = [Path(root or "", path) for path in paths]
@@ -164,4 +165,6 @@ def draw(paths: list[str], root: str | None, image: str | None, sheet: str) -> N
         raise CnntoolError(f"--sheet: {missing[0]} is not there: give --root, the folder that the table was made from")
     if not files:
         raise CnntoolError("--sheet: there is nothing to draw")
-    write_picture(sheet, picture_sheet([str(path) for path in files]))
+    pictures, names = [thumbnail(str(path)) for path in files], [path.name for path in files]
+    title = "similar images" if image is None else f"the images most similar to {names[0]}"
+    write_picture(sheet, picture_sheet(pictures, names, [""] * len(names), title, ""), command=command_line())

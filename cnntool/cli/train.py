@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntool.cli.fit import check_output
+from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
@@ -109,9 +110,9 @@ def command(folder: str, target: str, **values: Any) -> int:
     refuse_layer_as_output(target)
     curves, overwrite = values["curves"], values["overwrite"]
     if curves is not None:
-        from cnntool.cli.plots import check_plot
+        from cnntool.pictures.figures import check_picture
 
-        check_plot("--curves", curves)
+        check_picture("--curves", curves)
     check_output(target)
     head, c = values.pop("head"), values.pop("c")
     if folder.lower().endswith(".npz"):
@@ -188,9 +189,9 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     with notices.watching_compiler():
         stopped = train(trainer, pipeline, model, notices)
     if values["curves"]:
-        from cnntool.cli.plots import draw_curves
+        from cnntool.pictures.training import draw_curves
 
-        draw_curves(values["curves"], trainer.history)
+        draw_curves(values["curves"], trainer.history, command_line())
     return stopped or (1 if failures else 0)
 
 

@@ -1,14 +1,17 @@
-"""Colour maps: a few anchors each, interpolated linearly, with evenly changing lightness."""
+"""Perceptual colour maps: equal steps of a number look equal, also to colour-blind readers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Dark violet through magenta to pale yellow: lightness grows evenly, so equal steps look equal, also to colour-blind
-# readers.
-RISING = ("#000004", "#1d1147", "#51127c", "#822681", "#b73779", "#e75263", "#fc8961", "#fec488", "#fcfdbf")
-# Blue below zero, red above, near white at zero; both ends are equally dark.
-DIVERGING = ("#0b3a70", "#2f79b5", "#86bcdb", "#d4e6f1", "#f7f7f5", "#fbdcc8", "#f0a07d", "#ca4741", "#6e0a24")
+from cnntool.images.colormaps import TABLES
+
+RISING, DIVERGING = "magma", "blue-red"
+# Light grows evenly from the first colour to the last, but for the second group: blue below zero, red above it, near
+# white at zero, and both ends equally dark.
+SEQUENTIAL = (RISING, "viridis", "inferno", "plasma", "cividis", "gray")
+SIGNED = (DIVERGING,)
+NAMES = (*SEQUENTIAL, *SIGNED)
 NOT_A_NUMBER = "#00c853"
 STEPS = 256
 
@@ -18,12 +21,13 @@ def rgb(text: str) -> tuple[int, int, int]:
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
-def table(anchors: tuple[str, ...]) -> np.ndarray:
-    """uint8 257 x 3: the map in 256 steps, and the colour of NaN as the last."""
-    positions = np.linspace(0, len(anchors) - 1, STEPS)
-    colours = np.array([rgb(anchor) for anchor in anchors], np.float64)
-    steps = [np.interp(positions, np.arange(len(anchors)), colours[:, part]) for part in range(3)]
-    return np.vstack([np.rint(np.stack(steps, axis=1)), rgb(NOT_A_NUMBER)]).astype(np.uint8)
+def table(name: str) -> np.ndarray:
+    """uint8 257 x 3: the 256 colours of one of NAMES, and the colour of NaN as the last."""
+    if name == "gray":
+        steps = np.arange(STEPS, dtype=np.uint8)[:, np.newaxis].repeat(3, axis=1)
+    else:
+        steps = np.frombuffer(bytes.fromhex("".join(TABLES[name])), np.uint8).reshape(STEPS, 3)
+    return np.vstack([steps, np.array([rgb(NOT_A_NUMBER)], np.uint8)])
 
 
 def painted(values: np.ndarray, low: float, high: float, colours: np.ndarray) -> np.ndarray:

@@ -8,13 +8,16 @@ from typing import IO
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from cnntool import __version__
 from cnntool.errors import CnntoolError
 from cnntool.files import PathLike, atomic
 from cnntool.images import float_tiff
 from cnntool.images.clipping import Clipped
 from cnntool.images.formats import VOLUME_SUFFIX, WRITTEN, suffix_of
 
+COMMENT = 60_000  # bytes of a command that a comment of JPEG holds
 NPY, FLOAT_TIFF = "npy", "tiff-float"
 VOLUME_FORMATS = {NPY: (VOLUME_SUFFIX,), FLOAT_TIFF: (".tif", ".tiff")}  # and their suffixes, the usual first
 FORMATS = (*VOLUME_FORMATS, *(suffix[1:] for suffix in WRITTEN))
@@ -71,12 +74,17 @@ def volume_bytes(volume: np.ndarray) -> memoryview | bytes:
     return volume.data.cast("B") if volume.size else b""
 
 
-def write_picture(path: PathLike, image: Image.Image, *, make_folders: bool = False) -> None:
-    """Writes a picture in the format of the suffix, atomically. Raises CnntoolError, also for a picture too large."""
+def write_picture(
+    path: PathLike, image: Image.Image, *, make_folders: bool = False, command: str | None = None
+) -> None:  # fmt: skip
+    """Writes a picture in the format of the suffix, atomically. Raises CnntoolError, also for a picture too large.
+
+    `command`, which made it, goes into the metadata of formats that have a place for it (not BMP and PPM).
+    """
     if output_format(path) == NPY:
         raise CnntoolError(f"{os.fspath(path)}: a picture is not a .npy volume: expected {', '.join(WRITTEN)}")
     kind = _fitting(image, suffix_of(path), os.fspath(path))
-    content = _encoded(image, kind)
+    content = _encoded(image, kind, command)
     with atomic(path, make_folders=make_folders) as file:
         file.write(content)
 
@@ -98,8 +106,15 @@ def picture_of(volume: np.ndarray, clipped: Clipped | None = None) -> Image.Imag
     return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
 
 
-def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes]) -> None:
+def write_pixels(path: PathLike, pixels: np.ndarray, *, command: str | None = None) -> None:
+    """As `write_picture`, of uint8 H x W x 3."""
+    write_picture(path, Image.fromarray(pixels), command=command)
+
+
+def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes], command: str | None = None) -> None:
     """Writes a volume or a picture in one of FORMATS that fits it to a binary stream that need not seek.
+
+    `command` as of `write_picture`.
 
     Raises CnntoolError for an unknown format, and for a format that does not fit the value.
     """
@@ -117,7 +132,7 @@ def encode(value: np.ndarray | Image.Image, format: str, stream: IO[bytes]) -> N
     if format in VOLUME_FORMATS:
         pictures = ", ".join(suffix[1:] for suffix in WRITTEN)
         raise CnntoolError(f"a picture is not written as {format}: expected {pictures}")
-    stream.write(_encoded(value, _fitting(value, f".{format}", format)))
+    stream.write(_encoded(value, _fitting(value, f".{format}", format), command))
 
 
 def _fitting(image: Image.Image, suffix: str, name: str) -> str:
@@ -130,8 +145,30 @@ def _fitting(image: Image.Image, suffix: str, name: str) -> str:
     return kind
 
 
-def _encoded(image: Image.Image, kind: str) -> memoryview:
+def _encoded(image: Image.Image, kind: str, command: str | None) -> memoryview:
     """The encoded bytes. Pillow writes to files directly and does not report why that fails."""
     buffer = io.BytesIO()
-    image.save(buffer, format=kind, **SAVE_OPTIONS.get(kind, {}))
+    image.save(buffer, format=kind, **SAVE_OPTIONS.get(kind, {}), **(metadata(kind, command) if command else {}))
     return buffer.getbuffer()
+
+
+IMAGE_DESCRIPTION = 270  # a tag of TIFF and of EXIF
+
+
+def metadata(kind: str, command: str) -> dict[str, object]:
+    """What Pillow takes to write a command into a file of one of its formats; empty where there is no place for it."""
+    text = command.encode("utf-8", "backslashreplace").decode()  # a file name need not be text
+    if kind == "PNG":
+        info = PngInfo()
+        info.add_text("Software", f"cnntool {__version__}")
+        info.add_text("Description", text)
+        return {"pnginfo": info}
+    if kind in ("JPEG", "GIF"):
+        return {"comment": text.encode()[:COMMENT]}
+    if kind == "TIFF":
+        return {"description": text}
+    if kind == "WEBP":
+        exif = Image.Exif()
+        exif[IMAGE_DESCRIPTION] = text
+        return {"exif": exif}
+    return {}

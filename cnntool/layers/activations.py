@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Activation(Layer):
     """Base of the activations; their kernels are called WORD_forward and WORD_backward."""
 
+    keeps_channels: ClassVar[bool] = True
+
     def arguments(self) -> tuple[float, ...]:
         """The constants that the kernels take."""
         return ()
@@ -86,6 +88,7 @@ class PRelu(Layer):
     """Parametric rectifier: x for x >= 0, ALPHA times x below, where ALPHA is trained (K. He et al. 2015)."""
 
     word: ClassVar[str] = "prelu"
+    keeps_channels: ClassVar[bool] = True
     rectifies: ClassVar[bool] = True
     cost_kind: ClassVar[str] = "rectifier"
 

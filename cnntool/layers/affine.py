@@ -158,6 +158,7 @@ class Center(FromData):
     """Subtract the mean of each channel, so that the data lie around zero."""
 
     word: ClassVar[str] = "center"
+    keeps_channels: ClassVar[bool] = True
     moments: ClassVar[str] = "mean"
 
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
@@ -183,6 +184,7 @@ class Standardize(FromData):
     """
 
     word: ClassVar[str] = "standardize"
+    keeps_channels: ClassVar[bool] = True
     moments: ClassVar[str] = "variance"
 
     def buffer_shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:

@@ -83,6 +83,18 @@ class Bank(Layer):
             return self.bank.buffer_shapes(shape[2])
         return {"weight": (*self.bank.kernel_size, 1, self.bank.count)}
 
+    def map_names(self, shape: Shape) -> list[str]:
+        names = self.bank.map_names()
+        repeats = self.repeats(shape)
+        return names if repeats == 1 else [f"{name} of {channel}" for channel in range(repeats) for name in names]
+
+    def map_places(self, shape: Shape) -> list[tuple[int, int]] | None:
+        places = self.bank.map_places()
+        if places is None:
+            return None
+        down = 1 + max(row for row, _ in places)
+        return [(channel * down + row, column) for channel in range(self.repeats(shape)) for row, column in places]
+
     def macs(self, shape: Shape) -> int:
         height, width, _ = self.output_shape(shape)
         if isinstance(self.bank, Learned):

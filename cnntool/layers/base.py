@@ -32,6 +32,8 @@ class Layer:
     takes_rectifier: ClassVar[bool] = False  # in training, it computes a rectifier that follows it as well
     gives_probabilities: ClassVar[bool] = False  # as the softmax in the loss does, which takes its place in training
 
+    keeps_channels: ClassVar[bool] = False  # whether channel k of the output is still that of the input
+
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:
         """The output shape; a CnntoolError if the input does not fit."""
         return shape
@@ -98,6 +100,14 @@ class Layer:
     def needs_data(self) -> str:
         """Why the layer cannot be computed before `fit`; empty if it can."""
         return ""
+
+    def map_names(self, shape: Shape) -> list[str]:
+        """One short name a channel of the output."""
+        return [f"{self.word} {channel}" for channel in range(self.output_shape(shape)[2])]
+
+    def map_places(self, shape: Shape) -> list[tuple[int, int]] | None:
+        """Row and column of each channel in a grid that shows how they differ; None where they are a mere list."""
+        return None
 
     def without_files(self) -> Layer:
         """The layer for a saved model, which holds the arrays of its files."""

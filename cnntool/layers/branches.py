@@ -54,6 +54,7 @@ class Add(Join):
 
     word: ClassVar[str] = "add"
     transparent: ClassVar[bool] = True
+    keeps_channels: ClassVar[bool] = True
     name: str = argument(NAME, "A name given by `mark`.")
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:

@@ -133,6 +133,7 @@ class Softmax(Layer):
 
     word: ClassVar[str] = "softmax"
     gives_probabilities: ClassVar[bool] = True
+    keeps_channels: ClassVar[bool] = True
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [PixelInPlace(shapes[0], kernels.normalisation.softmax_forward)]

@@ -29,6 +29,7 @@ class Triangle(Layer):
     """
 
     word: ClassVar[str] = "triangle"
+    keeps_channels: ClassVar[bool] = True
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [PixelInPlace(shapes[0], kernels.clusters.triangle_forward)]
@@ -47,6 +48,7 @@ class GridPool(Layer):
     """Sums over a grid of N x N cells that cover the volume; where N does not divide it, the first cells are larger."""
 
     word: ClassVar[str] = "gridpool"
+    keeps_channels: ClassVar[bool] = True
 
     number: int = argument(Integer(1, 65535), "Cells along each side.")
 

@@ -32,6 +32,7 @@ class BatchNorm(Layer):
     transparent: ClassVar[bool] = True
     cost_kind: ClassVar[str] = "batch normalisation"
     takes_rectifier: ClassVar[bool] = True
+    keeps_channels: ClassVar[bool] = True
 
     eps: float = option(1e-5, Real(0.0), "Added to the variance.")
     momentum: float = option(0.1, Real(0.0, 1.0), "In training, the weight of the new batch in the running statistics.")
@@ -142,6 +143,7 @@ class LocalResponseNorm(Layer):
 
     word: ClassVar[str] = "lrn"
     transparent: ClassVar[bool] = True
+    keeps_channels: ClassVar[bool] = True
 
     size: int = option(5, Integer(1, 65535), "Number of neighbouring channels.")
     alpha: float = option(1e-4, Real(), "Weight of the sum of squares.")
@@ -176,6 +178,7 @@ class Dropout(Layer):
 
     word: ClassVar[str] = "dropout"
     transparent: ClassVar[bool] = True
+    keeps_channels: ClassVar[bool] = True
 
     p: float = argument(Real(0.0, 1.0, open_above=True, metavar="P"), "Probability that a value is dropped.")
 

@@ -25,6 +25,8 @@ INFINITY = float("inf")
 class Pool(Layer):
     """Base of pooling with a window on each channel."""
 
+    keeps_channels: ClassVar[bool] = True
+
     kernel_size: tuple[int, int] = argument(Pair(), "Height x width of the window.")
     stride: tuple[int, int] | None = option(None, Pair(), "Step between windows; their size when not given.")
     padding: Sides | str = option((0, 0, 0, 0), Padding(), "Border around the input, at most half the window.")
@@ -201,6 +203,7 @@ class GlobalPool(Layer):
 
     word: ClassVar[str] = "globalpool"
     cost_kind: ClassVar[str] = "global pool"
+    keeps_channels: ClassVar[bool] = True
 
     how: str = argument(Choice("max", "avg", "l2"), "The maximum, the mean, or the root of the sum of squares.")
 

@@ -26,7 +26,9 @@ class Network:
     two passes over memory in each direction.
     """
 
-    def __init__(self, graph: Graph, input_shape: Shape, arrays: Sequence[Arrays], threads: int, seed: int) -> None:
+    def __init__(self, graph: Graph, input_shape: Shape, arrays: Sequence[Arrays], threads: int, seed: int,
+                 to_input: bool = False) -> None:  # fmt: skip
+        """`to_input`: the gradient by the input is wanted, whether anything is trained or not."""
         self.graph, self.seed = graph, seed
         self.output = scores_of(graph)
         self.shapes = graph.shapes(input_shape)
@@ -36,7 +38,7 @@ class Network:
             number: list(graph.nodes[number].layer.parameter_shapes(self.shapes[graph.nodes[number].inputs[0]]))
             for number in self.order
         }
-        self.learns = {INPUT: False}  # whether a node or one before it is trained, so that it needs gradients
+        self.learns = {INPUT: to_input}  # whether a node or one before it is trained, so that it needs gradients
         for number in self.order:
             self.learns[number] = bool(self.trained[number]) or any(map(self.learns.get, graph.nodes[number].inputs))
         if not self.learns[self.output]:
@@ -124,6 +126,11 @@ class Network:
         return values, saved
 
     def backward(self, d_scores: np.ndarray, saved: dict[int, Any]) -> Arrays:
+        """The gradients of all parameters, named as they are."""
+        return self.gradients(d_scores, saved)[0]
+
+    def gradients(self, d_scores: np.ndarray, saved: dict[int, Any]) -> tuple[Arrays, np.ndarray | None]:
+        """The gradients of all parameters, and that of the input if it was asked for and depends on it."""
         d_values = {self.output: d_scores}
         gradients: Arrays = {}
         for number in reversed(self.order):
@@ -140,7 +147,7 @@ class Network:
             for source, d_input in zip(inputs, d_inputs, strict=True):
                 if self.learns[source] and d_input is not None:
                     d_values[source] = d_values[source] + d_input if source in d_values else d_input
-        return gradients
+        return gradients, d_values.get(INPUT)
 
 
 def scores_of(graph: Graph) -> int:

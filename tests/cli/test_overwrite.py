@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cnntool.cli import plots
 from cnntool.locks import Claim
+from cnntool.pictures import figures
 from tests.cli.conftest import Tool, files
 from tests.faults.injection import make_inputs
 
@@ -33,7 +33,7 @@ COMMANDS = [
 def spoilt(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Inputs of which none can be read: whoever refuses something else has not looked at them."""
     make_inputs()
-    monkeypatch.setattr(plots, "check_plot", lambda *_: None)
+    monkeypatch.setattr(figures, "check_picture", lambda *_: None)
     for path in (*here.rglob("*.png"), Path("table.npz")):
         path.write_bytes(b"spoilt")
     return here
@@ -74,7 +74,7 @@ def test_one_writer_of_an_output(cnntool: Tool, spoilt: Path, line: str, claimed
 
 def test_resume_replaces_what_its_run_made_and_nothing_else(cnntool: Tool, here: Path, monkeypatch) -> None:
     make_inputs()
-    monkeypatch.setattr(plots, "check_plot", lambda *_: None)
+    monkeypatch.setattr(figures, "check_picture", lambda *_: None)
     Path("m.checkpoint.npz").write_bytes(b"old")
     message = cnntool("train", "photos", "m.npz", "fc", 2).refused()
     assert "m.checkpoint.npz is there already, of a run that was stopped: give --resume to go on" in message
@@ -89,7 +89,7 @@ def test_resume_replaces_what_its_run_made_and_nothing_else(cnntool: Tool, here:
 
 def test_one_name_for_two_outputs(cnntool: Tool, here: Path, monkeypatch) -> None:
     make_inputs()
-    monkeypatch.setattr(plots, "check_plot", lambda *_: None)
+    monkeypatch.setattr(figures, "check_picture", lambda *_: None)
     assert (
         "two outputs" in cnntool("evaluate", "model.npz", "photos", "--csv", "c.png", "--picture", "./c.png").refused()
     )
