@@ -29,13 +29,19 @@ from PIL import Image
 from cnntool.chain.commands import group_of
 from cnntool.cli.main import COMMANDS, cnntool
 from cnntool.declare import MISSING, Flag, fields_of, option_name
-from cnntool.images.sheet import contact_sheet
+from cnntool.images.sheet import Caption, Look, contact_sheet
 from cnntool.layers import table as layers
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 PICTURES = DOCS / "pictures"
-WRITTEN = [ROOT / "README.md", DOCS / "guide.md", DOCS / "design.md"]  # by hand; their commands make pictures
+GALLERY = ROOT / "samples" / "gallery"
+WRITTEN = [
+    ROOT / "README.md",
+    DOCS / "guide.md",
+    DOCS / "design.md",
+    DOCS / "lecture.md",
+]  # by hand; their commands make pictures
 
 BANKS = group_of(layers.load("bank"))  # all the names that `bank` takes
 assert BANKS is not None
@@ -43,8 +49,7 @@ assert BANKS is not None
 NOTICE = "<!-- Written by docs/generate.py from the declarations: change those, not this page. -->"
 TOLERANCE = 4  # mean difference, of 255: what other versions of the encoders and other processors may change
 LONGEST_SIDE = 1300
-# So that a row holds one kind or one scale; a bank that is not named here gets a nearly square sheet.
-COLUMNS = {"gabor": 8, "lm": 12, "rfs": 12, "schmid": 7, "gaussian-derivatives": 4, "morlet": 8}
+LONGEST_FIGURE = 2000  # of the gallery, where letters must be read
 LARGEST_SHEET = 640
 
 
@@ -81,6 +86,22 @@ def commands(block: Block) -> list[str]:
     text = block.text.replace("\\\n", " ")
     lines = [re.sub(r"^pip install [^&]*(&& |$)", "", line.strip()) for line in text.splitlines()]
     return [line for line in lines if line and not line.startswith(("#", "python -m pytest", ".ci/", "git ", "cd "))]
+
+
+class Slide(NamedTuple):
+    """A row of the lecture's table: the slide, the command that shows it, and its picture or output."""
+
+    title: str
+    command: str
+    shown: str
+
+
+def slides() -> list[Slide]:
+    """The rows of the table of `lecture.md`."""
+    text = (DOCS / "lecture.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    cells = (line.strip("|").split(" | ") for line in lines)
+    return [Slide(title.strip(), command.strip().strip("`"), shown.strip()) for title, command, shown in cells]
 
 
 # Markdown out
@@ -178,7 +199,7 @@ def banks_page() -> str:
         "A bank is a layer of filters that training leaves alone: `bank NAME`, followed by the options of the bank and "
         "those of [`bank`](layers.md#bank) itself. It turns an image into as many maps as it has filters:",
         "```sh\ncnntool run samples/images/brick.png maps.png bank gabor --scales 2 --orientations 4\n```",
-        "In the pictures, red is positive, blue negative and white zero, each filter by its own scale. "
+        "In the pictures, red is positive, blue negative and near white zero, each filter by its own scale. "
         "`cnntool run` draws maps with negative numbers in the same colours.",
     ]
     drawn: dict[bytes, str] = {}
@@ -211,15 +232,26 @@ def commands_page() -> str:
     ]
     group = click.Context(cnntool, info_name="cnntool", **cnntool.context_settings)
     for name in COMMANDS:
-        command = cnntool.get_command(group, name)
-        assert command is not None
-        ctx = click.Context(command, info_name=name, parent=group)
-        pieces = " ".join(command.collect_usage_pieces(ctx))
-        options = [p for p in command.params if isinstance(p, click.Option)]
-        lines = [(code(names_of(p)), escaped(p.help or ""), default_of(p)) for p in options]
-        parts += [f"## {name}", f"`cnntool {name} {pieces}`", text_of(command.callback)]
-        parts.append(rows(("option", "meaning", "default"), lines))
+        parts += command_parts(name, group, "##")
     return joined(parts)
+
+
+def command_parts(name: str, parent: click.Context, level: str) -> list[str]:
+    """Usage, help and options of a command, and below it those of its sub-commands."""
+    assert isinstance(parent.command, click.Group)
+    command = parent.command.get_command(parent, name)
+    assert command is not None
+    ctx = click.Context(command, info_name=name, parent=parent)
+    pieces = " ".join(command.collect_usage_pieces(ctx))
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    lines = [(code(names_of(p)), escaped(p.help or ""), default_of(p)) for p in options]
+    title = ctx.command_path.removeprefix("cnntool ")
+    parts = [f"{level} {title}", f"`{ctx.command_path} {pieces}`", text_of(command.callback)]
+    parts.append(rows(("option", "meaning", "default"), lines))
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(ctx):
+            parts += command_parts(inner, ctx, f"{level}#")
+    return parts
 
 
 COMMANDS_TEXT = """
@@ -265,14 +297,20 @@ def referenced() -> set[str]:
     return {name for page in pages for name in re.findall(r"\(?(?:docs/)?pictures/([\w.-]+)\)", page)}
 
 
+def gallery() -> set[str]:
+    """The pictures of the gallery that the pages show."""
+    pages = [path.read_text() for path in WRITTEN if path.exists()]
+    return {name for page in pages for name in re.findall(r"samples/gallery/([\w.-]+)\)", page)}
+
+
 def picture_command(stem: str) -> list[str] | None:
     """The words of the command whose OUTPUT is called `stem`, without `cnntool`."""
-    for path in WRITTEN:
-        for block in blocks(path.read_text()) if path.exists() else ():
-            for line in commands(block) if block.language == "sh" else ():
-                words = shlex.split(line)
-                if words[:2] == ["cnntool", "run"] and any(is_file_of(word, stem) for word in words):
-                    return words[1:]
+    found = [block for path in WRITTEN for block in blocks(path.read_text()) if block.language == "sh"]
+    lines = [line for block in found for line in commands(block)] + [slide.command for slide in slides()]
+    for line in lines:
+        words = shlex.split(line)
+        if words[0] == "cnntool" and words[1] in ("run", "show") and any(is_file_of(word, stem) for word in words):
+            return words[1:]
     return None
 
 
@@ -285,17 +323,19 @@ def picture(name: str) -> Image.Image:
     stem = Path(name).stem
     if stem.startswith("bank-"):
         bank_name = stem.removeprefix("bank-")
-        sheet = contact_sheet(drawable(bank_name).filters(), columns=COLUMNS.get(bank_name)).image
+        bank = drawable(bank_name)
+        sheet = contact_sheet(bank.filters(), Look(scale="symmetric"), Caption(places=bank.places())).image
         return smaller(sheet, LARGEST_SHEET)
     words = picture_command(stem)
     if words is None:
         raise SystemExit(f"{name}: no command of the pages has an OUTPUT called {stem}")
     with tempfile.TemporaryDirectory() as folder:
         words = [str(Path(folder, word)) if is_file_of(word, stem) else word for word in words]
-        subprocess.run([sys.executable, "-m", "cnntool", "run", "--quiet", *words[1:]], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "cnntool", *words], cwd=ROOT, check=True, capture_output=True)
         made = next(Path(word) for word in words if Path(word).parent == Path(folder))
         with Image.open(made) as image:
-            return smaller(image.convert("RGB"), LONGEST_SIDE)
+            figure = words[0] == "show"
+            return smaller(image.convert("RGB"), LONGEST_FIGURE if figure else LONGEST_SIDE)
 
 
 def smaller(image: Image.Image, side: int) -> Image.Image:
@@ -331,9 +371,9 @@ def stale_pages() -> Iterator[tuple[Path, bytes]]:
 
 def stale_pictures() -> Iterator[tuple[Path, bytes | None]]:
     """The pictures that are missing or out of date, with what should stand there; None where no page shows one."""
-    shown = referenced()
-    for path in sorted({PICTURES / name for name in shown} | set(PICTURES.glob("*"))):
-        content = encoded(picture(path.name), path.suffix) if path.name in shown else None
+    shown = {PICTURES / name for name in referenced()} | {GALLERY / name for name in gallery()}
+    for path in sorted(shown | set(PICTURES.glob("*")) | set(GALLERY.glob("*"))):
+        content = encoded(picture(path.name), path.suffix) if path in shown else None
         if content is None or not path.exists() or not alike(path.read_bytes(), content):
             yield path, content
 
