@@ -7,9 +7,9 @@ import numpy as np
 from cnntool import kernels
 from cnntool.steps.step import Added, Band, Call, Convolution, Corner, Part, Rectifier, Windowed
 
-CACHE = 512 * 1024  # bytes of filters that stay in the L2 cache
+CACHE = kernels.vectors.HOST.l2_cache  # bytes of filters that stay in the L2 cache
 FAIR_PIXELS = 200  # of a band, if the filters exceed it
-WAY = 4096  # bytes of one way of the L1 cache
+WAY = kernels.vectors.HOST.l1_way  # bytes of one way of the L1 cache
 
 
 def macs(convolution: Convolution) -> float:

@@ -12,7 +12,7 @@ from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed, run_ca
 
 LARGEST_BAND = 2**27  # bytes of the outputs of one row of tiles, which a band must hold
 FEW_ROWS = 40  # of a tile; shorter ones are not cut to a multiple of 4
-SIZES = (32, 64, 128)  # of a tile's side; larger ones exceed the L2 cache
+SIZES = kernels.vectors.HOST.fourier_sizes  # of a tile's side
 # Transforms err by up to 3e-7 of the tile's root mean square, also where a window sees only small values. A tile where
 # both of these times the largest value of a window are exceeded is not transformed; 8-bit images stay below the latter.
 LARGEST_RMS, LARGEST_PEAK = 8, 256

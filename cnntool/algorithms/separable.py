@@ -23,7 +23,7 @@ RESIDUE = 1e-6  # of a filter's norm that the terms may neglect
 # Tiles of a band: neighbouring bands both compute the row pass of the rows that they share. 8 filters 15x15 of
 # 8192x8192 took 8.4 s in bands of one row, 2.4 with 4 tiles, 1.05 with 8 and with 16. The outputs should stay in the L3
 # cache.
-FAIR_TILES, FAIR_BYTES = 8, 2**25
+FAIR_TILES, FAIR_BYTES = 8, kernels.vectors.HOST.beyond_caches
 LARGEST_EXACT, MOST_TERMS = 128, 128  # a side up to which all terms are found; terms searched for beyond it
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
 

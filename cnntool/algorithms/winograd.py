@@ -9,7 +9,7 @@ from cnntool.algorithms.direct import blocks_of, epilogue, lower_bound, reading_
 from cnntool.algorithms.winograd_few import few_cost, few_fits, few_step
 from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
 
-SMALLEST = 16  # input and output channels; with fewer the transforms cost more than they save
+SMALLEST = kernels.vectors.HOST.winograd_channels  # of input and output
 
 
 def winograd_fits(convolution: Convolution) -> bool:

@@ -9,7 +9,7 @@ from cnntool.algorithms.direct import lower_bound, reading_cost
 from cnntool.steps.memory import aligned
 from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
 
-MOST = 15  # input channels
+MOST = kernels.vectors.HOST.few_channels  # of the input
 
 
 def few_fits(convolution: Convolution) -> bool:
@@ -33,9 +33,8 @@ def few_cost(convolution: Convolution) -> float:
     inputs, elements = sy * sx * pieces * depth, few_patch(convolution) ** 2
     lines, blocks = -(-height // tile), -(-out_channels // lanes)
     vectors = blocks * (elements * (inputs + 1) + 3 * tile**2) + 1.3 * elements * inputs
-    share = 0.9 if lanes == 16 else 0.5  # without AVX-512 each product needs a broadcast load of its input
     reading = reading_cost(4 * elements * inputs * blocks * lanes, lines)
-    return vectors * lines * whole_tiles(width) * lanes / share + reading
+    return vectors * lines * whole_tiles(width) * lanes / kernels.vectors.HOST.few_share + reading
 
 
 def whole_tiles(width: int) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from cnntool.kernels import kernels_of
-from cnntool.kernels.vectors import LANES
+from cnntool.kernels.vectors import HOST, LANES
 
-# By lanes, the rows of a tile (filters along rows, then rows of outputs) and its vectors of pixels.
-ROWS, VECTORS = {16: (5, 4), 8: (4, 3), 4: (5, 4)}[LANES]
-
+ROWS, VECTORS = HOST.line_tile  # rows are filters along rows, then rows of outputs
 STRIP = LANES * VECTORS  # pixels
 
 

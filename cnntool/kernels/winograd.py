@@ -6,7 +6,7 @@ import numpy as np
 
 from cnntool.kernels import kernels_of
 from cnntool.kernels.convolution import pack_filters
-from cnntool.kernels.vectors import LANES, NARROW_PIXELS
+from cnntool.kernels.vectors import HOST
 
 TILE, SMALL_TILE = 4, 2  # outputs of a tile along one axis
 PATCH, SMALL_PATCH, STRIDED_PATCH = TILE + 2, SMALL_TILE + 2, 2 * SMALL_TILE + 1  # inputs that it sees
@@ -37,9 +37,8 @@ FIVE_G = np.array(
 )
 
 PLACES = PATCH * PATCH
-TILES_AT_ONCE = 28  # two register tiles; more would exceed the L2 cache
+TILES_AT_ONCE, SHORT = HOST.winograd_together, HOST.short_tile
 DIRECT = -1  # a state of a tile that is computed directly; others are bits of outputs whose windows see only zeros
-SHORT = 8 if LANES == 16 else NARROW_PIXELS  # pixels of the short register tile, of which two make 16
 
 
 def transform_filters(weight: np.ndarray, tile: int, patch: int) -> np.ndarray:

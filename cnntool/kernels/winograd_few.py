@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels import kernels_of
-from cnntool.kernels.vectors import LANES
+from cnntool.kernels.vectors import HOST, LANES
 
 TILE = 4  # outputs along one axis
-TILES_AT_ONCE = 4 if LANES == 16 else 2  # times 6 or 7 accumulators
+TILES_AT_ONCE = HOST.few_tiles
 PIECE = 4  # channels stored side by side
 # For each patch size the points of polynomial multiplication, without the last one, infinity. Opposite points are
 # paired after 0. With 1/2, errors are 1.7 times those of a patch of six; with 4 instead they were 30 times as large.

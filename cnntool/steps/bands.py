@@ -20,8 +20,8 @@ from cnntool.steps.step import WHOLE, Band, Call, Corner, Part, Step, copied
 # Scratch of one thread: it should fit into an L2 cache of 1 MB, and be large enough for few bands. If only a few wide
 # rows fit, it may fill the L3 cache, since each band has an overhead: 3x3 convolution to 8 maps of 8192x8192, ReLU and
 # pooling took 510 ms in 4096 bands of one row, 260 in 1366 of three, 210 in 684 of six.
-SCRATCH_BYTES = 512 * 1024
-WIDE_BYTES, FEW_ROWS = 4 * 2**20, 4
+SCRATCH_BYTES, WIDE_BYTES = kernels.vectors.HOST.l2_cache, kernels.vectors.HOST.l3_cache
+FEW_ROWS = 4
 # More would balance the load better, but each acquires the GIL again: 1x1 convolution of 56x56x256 -> 64 with two
 # threads took 0.70 ms with 3 and 0.61 with 1.
 BANDS_PER_THREAD = 1

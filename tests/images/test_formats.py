@@ -52,7 +52,6 @@ def test_heif_is_an_input_where_something_reads_it(folder):
 
 Image.init()
 PICTURE = Image.linear_gradient("L").resize((64, 64))
-MODES = {"XBM": "1"}  # black and white only
 SUFFIXES = [(name, suffix) for name, suffixes in READ.items() for suffix in suffixes if name not in BY_EXTRA]
 
 
@@ -65,7 +64,10 @@ def test_pillow_reads_the_format_and_knows_the_suffix(name, suffix):
 @pytest.mark.parametrize(("name", "suffix"), [pair for pair in SUFFIXES if pair[0] in Image.SAVE])
 def test_a_picture_of_the_format_is_read(name, suffix):
     stream = io.BytesIO()
-    PICTURE.convert(MODES.get(name, "RGB")).save(stream, name)
+    try:
+        PICTURE.convert("RGB").save(stream, name)
+    except OSError:  # black and white only
+        PICTURE.convert("1").save(stream, name)
     volume = read_image(stream.getvalue(), name=f"a{suffix}")
     assert volume.shape[0] == volume.shape[1] >= 64  # ICNS holds larger ones, too
     assert abs(volume[..., :3].mean() - 0.5) < 0.05

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,34 +10,60 @@ from pathlib import Path
 import pytest
 
 from cnntool.kernels import vectors
+from cnntool.kernels.processors import target_features
 
-REGISTERS = {16: 32, 8: 16, 4: 32}
-
-
-def test_tiles_fit_into_the_registers():
-    """Accumulators, the filters of a step, one input. With 4 lanes, x86 has 16 registers and NEON 32."""
-    for lanes, (pixels, filters, narrow) in vectors.TILES.items():
-        assert pixels * filters + filters + 1 <= REGISTERS[lanes]
-        assert narrow < pixels
+PACKAGE = Path(vectors.__file__).parents[1]
 
 
-def test_the_tile_is_that_of_the_processor_s_lanes():
-    assert vectors.host_lanes() == vectors.LANES
-    assert vectors.TILES[vectors.LANES] == (vectors.PIXELS, vectors.VECTORS, vectors.NARROW_PIXELS)
+@pytest.mark.parametrize("name", vectors.KINDS)
+def test_tiles_fit_into_the_registers(name):
+    """Accumulators, the filters of a step, one input."""
+    kind = vectors.KINDS[name]
+    pixels, filters, narrow = kind.tile
+    for height in (pixels, narrow, kind.short_tile, kind.outer_rows):
+        assert height * filters + filters + 1 <= kind.registers
+    assert narrow < pixels
+    rows, vectors_of_pixels = kind.line_tile
+    assert (rows + 1) * vectors_of_pixels <= kind.registers
+    assert 7 * kind.few_tiles + kind.few_tiles <= kind.registers
+
+
+def test_every_kind_can_be_taken():
+    """None stands behind one that takes all its processors."""
+    kinds = list(vectors.KINDS.values())
+    for place, kind in enumerate(kinds):
+        assert not any(other.features <= kind.features for other in kinds[:place])
+    assert kinds[-1].features == frozenset()
+
+
+def test_the_numbers_are_those_of_the_processor():
+    assert vectors.KINDS[vectors.host_kind()] == vectors.HOST
+    assert vectors.HOST.features <= target_features()
+    assert vectors.HOST.tile == (vectors.PIXELS, vectors.VECTORS, vectors.NARROW_PIXELS)
+
+
+def test_nothing_but_the_table_asks_for_a_kind_of_processor():
+    """Numbers that depend on it are one entry of the table; a comparison with the width of registers hides one."""
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "vectors.py":
+            assert not re.search(
+                r"\b(LANES|PIXELS|lanes) [=!]= \d|\[LANES\]|target_features\(\)[^:]*avx", path.read_text()
+            ), path
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names are those of x86 processors")
 @pytest.mark.parametrize(
-    ("name", "features", "lanes"),
-    [("x86-64", None, 4), ("sandybridge", None, 4), ("haswell", None, 8), ("znver2", None, 8), ("znver4", None, 16),
-     ("haswell", "+avx512f", 16), ("skylake-avx512", "-avx512f", 8), ("haswell", "-fma", 4), ("x86-64", "+sse2", 4)],
+    ("name", "features", "kind"),
+    [("x86-64", None, "plain"), ("sandybridge", None, "plain"), ("haswell", None, "AVX2"), ("znver2", None, "AVX2"),
+     ("znver4", None, "AVX-512"), ("haswell", "+avx512f", "AVX-512"), ("skylake-avx512", "-avx512f", "AVX2"),
+     ("haswell", "-fma", "plain"), ("x86-64", "+sse2", "plain")],
 )  # fmt: skip
-def test_lanes_follow_the_processor_that_kernels_are_compiled_for(monkeypatch, name, features, lanes):
+def test_the_kind_follows_the_processor_that_kernels_are_compiled_for(monkeypatch, name, features, kind):
     monkeypatch.setenv("NUMBA_CPU_NAME", name)
     monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
     if features:
         monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
-    assert vectors.host_lanes() == lanes
+    assert vectors.host_kind() == kind
 
 
 SCRIPT = """

@@ -29,7 +29,7 @@ from cnntool.kernels.sources.elementary import (
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import absolute, load, load_first, store, store_first, where_less
 from cnntool.kernels.sources.tile import address_of
-from cnntool.kernels.vectors import LANES
+from cnntool.kernels.vectors import HOST, LANES
 
 F = np.float32
 ZERO, ONE, TWO, THREE, SIX, HALF = F(0), F(1), F(2), F(3), F(6), F(0.5)
@@ -136,7 +136,7 @@ def _sigmoid(x, _):
     return sigmoid(x)
 
 
-_vector_tanh = tanh_by_table if LANES == 16 else tanh
+_vector_tanh = tanh_by_table if HOST.tanh_by_table else tanh
 
 
 @kernel

@@ -13,14 +13,14 @@ from cnntool.kernels.pooling import MULTIPLY
 from cnntool.kernels.sources.channel_tile import channel_tile, depthwise_tile
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of, dense_tile
-from cnntool.kernels.vectors import LANES, NARROW_PIXELS, PIXELS, VECTORS
+from cnntool.kernels.vectors import HOST, LANES, NARROW_PIXELS, PIXELS, VECTORS
 
 DEPTHWISE_ROWS = 2  # by CHANNEL_PIXELS; on 112x112x128 tiles of 2x4 took 0.37 ms, 2x7 0.41, 4x4 0.40, 3x4 0.41
 # Rows that go through all filters before the next rows, if the filters fit into the L2 cache: 108 GFLOP/s instead of 98
 # to 102 with whole bands on 112x112x64 -> 128.
-FEW_ROWS, FILTERS_IN_CACHE = 4, 512 * 1024
+FEW_ROWS, FILTERS_IN_CACHE = 4, HOST.l2_cache
 # Filters that fit into the L1 cache are applied row by row, so that pixels are completed while their lines are cached.
-FILTERS_AT_HAND = 16 * 1024
+FILTERS_AT_HAND = HOST.l1_cache
 
 
 @inlined

@@ -16,9 +16,9 @@ from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.sources.convolution import conv_depthwise_forward, conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of, keep_alive, outer_tile
-from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
+from cnntool.kernels.vectors import HOST, LANES, PIXELS, VECTORS
 
-SHORT = 8 if PIXELS == 14 else PIXELS  # rows of the short tile of outer products
+SHORT = HOST.outer_rows  # rows of the short tile of outer products
 FEW = PIXELS  # inputs under a row of the filter, up to which im2col precedes the outer products
 
 

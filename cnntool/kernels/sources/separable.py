@@ -27,11 +27,11 @@ from cnntool.kernels.sources.emitter import INT64, LANE_NUMBERS, VECTOR, Emitter
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import load, store, store_first, stream
 from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
-from cnntool.kernels.vectors import LANES
+from cnntool.kernels.vectors import HOST, LANES
 
 # Bytes of a volume that exceeds all caches. Gabor filters on 1024x1024 -> 40, 168 MB: 64 ms when writing 16 filters of
 # a pixel at a time, 58 ms when writing whole pixels in order, 46 ms with non-temporal stores of these.
-BEYOND_CACHES = 2**25
+BEYOND_CACHES = HOST.beyond_caches
 
 
 @intrinsic(prefer_literal=True)

@@ -20,11 +20,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from cnntool.kernels.sources.emitter import INT64, MASK, VECTOR, Emitter
-from cnntool.kernels.vectors import LANES
+from cnntool.kernels.vectors import HOST, LANES
 
 # float32 of the next block's filters that a tile prefetches into the L2 cache. ResNet-50, whose 100 MB of filters are
 # read from memory for each image, took 58.9 ms without and 56.3 with, 30.3 and 29.3 with two threads.
-AHEAD = 2**14
+AHEAD = HOST.prefetched
 
 
 @intrinsic
