@@ -205,7 +205,7 @@ from cnntool import kernels
 x, out = np.ones((1, 6, 6, 1), np.float32), np.zeros((1, 4, 4, 1), np.float32)
 filters = kernels.winograd_backward.transform_filters_together(np.ones((3, 3, 1, 1), np.float32))
 bias = kernels.convolution.pack_bias(None, 1, 1)
-kernels.winograd_backward.conv_winograd_images_forward(x, 0, 1, filters, bias, out, 0, 0)
+kernels.winograd_backward.conv_winograd_images_forward(x, 0, 1, filters, bias, out, 0, 0, np.zeros(1, np.int64))
 np.testing.assert_allclose(out, 9, rtol=1e-5)
 """
     for _ in range(2):
