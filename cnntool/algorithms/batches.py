@@ -136,7 +136,7 @@ def tiles_gradient(
             total[:] = 0
             left_out.append((first, last))
 
-    result = winograd.gradient_of_filters(training.summed(len(batch), (winograd.PLACES, *shape[2:]), block))
+    result = winograd.gradient_of_filters(training.summed(len(batch), (winograd.ELEMENTS, *shape[2:]), block))
     for first, last in sorted(left_out):
         part = np.zeros(shape, np.float32)
         directly(first, last, part)

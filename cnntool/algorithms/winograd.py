@@ -93,7 +93,7 @@ def winograd_step(convolution: Convolution) -> Windowed:
         start, stop = (min(out_channels, number * block) for number in blocks_of(convolution, band.part))
         v = scratch.array(elements, apart, in_channels, spare=kernels.vectors.PIXELS * in_channels)
         m = scratch.array(elements, apart, block)
-        half, edge = scratch.array(winograd.PLACES, lanes), scratch.array(elements * in_channels + lanes)
+        half, edge = scratch.array(winograd.ELEMENTS, lanes), scratch.array(elements * in_channels + lanes)
         where = *source, filters, bias, *target, band.rows, width
         call = forward, (*where, v, m, half, edge, low, packed, start, stop, tile, patch)
         return [call, *epilogue(convolution, target, band, clamps=True)]

@@ -36,7 +36,7 @@ FIVE_G = np.array(
     ]
 )
 
-PLACES = PATCH * PATCH
+ELEMENTS = PATCH * PATCH
 TILES_AT_ONCE, SHORT = HOST.winograd_together, HOST.short_tile
 DIRECT = -1  # a state of a tile that is computed directly; others are bits of outputs whose windows see only zeros
 

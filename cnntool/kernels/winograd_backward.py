@@ -7,7 +7,7 @@ import numpy as np
 from cnntool.kernels import kernels_of
 from cnntool.kernels.convolution import BLOCK
 from cnntool.kernels.vectors import LANES
-from cnntool.kernels.winograd import PLACES, G
+from cnntool.kernels.winograd import ELEMENTS, G
 
 _GG = np.kron(G, G)  # from the 9 weights of a filter to 36 elements
 
@@ -15,7 +15,7 @@ _GG = np.kron(G, G)  # from the 9 weights of a filter to 36 elements
 def transform_filters_together(weight: np.ndarray) -> np.ndarray:
     """As `transform_filters`, but fast, in one matrix product, since filters change in every step of training."""
     _, _, inputs, outputs = weight.shape
-    matrices = (_GG @ weight.reshape(9, -1).astype(np.float64)).astype(np.float32).reshape(PLACES, inputs, outputs)
+    matrices = (_GG @ weight.reshape(9, -1).astype(np.float64)).astype(np.float32).reshape(ELEMENTS, inputs, outputs)
     blocks = []
     for first in range(0, outputs, BLOCK):
         block = matrices[:, :, first : first + BLOCK]
@@ -28,7 +28,7 @@ def transform_filters_together(weight: np.ndarray) -> np.ndarray:
 def gradient_of_filters(total: np.ndarray) -> np.ndarray:
     """G^T total G: from sums (36, in, out) to (3, 3, in, out)."""
     _, inputs, outputs = total.shape
-    return (_GG.T @ total.reshape(PLACES, -1).astype(np.float64)).astype(np.float32).reshape(3, 3, inputs, outputs)
+    return (_GG.T @ total.reshape(ELEMENTS, -1).astype(np.float64)).astype(np.float32).reshape(3, 3, inputs, outputs)
 
 
 __getattr__ = kernels_of(__name__)

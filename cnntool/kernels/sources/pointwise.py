@@ -131,7 +131,7 @@ def _place(index, size, mode):
 def border_forward(x, x_row, out, out_row, out_column, first, rows, height, left, width, right, mode):
     """out[out_row + i, out_column + j] = x[x_row + p(first + i), q(j - left)]
 
-    p and q give the pixel of `height` rows and `width` columns that stands at a place outside of them: see
+    p and q give the pixel of `height` rows and `width` columns for a position outside of them: see
     `steps.borders`. Row 0 of the volume is row `x_row` of x, which may hold some of the rows only.
     """
     channels = x.shape[2]

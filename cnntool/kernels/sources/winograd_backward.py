@@ -4,9 +4,9 @@ Forward, y = A^T [(G w G^T) * (B^T d B)] A for each tile. The gradient of w is t
 
     d_w = G^T [sum over n and tiles of (A d_y A^T) * (B^T d B)] G
 
-The gradient of the input is a forward pass with the turned filters. On 128 x 14 x 14 x 32 -> 64, one core, forward took
-5.8 ms and 9.2 directly, the gradient of the input 6.3 and 8.9, of the filters 5.8 and 8.9. Errors are about 1e-5 of the
-largest result.
+The gradient of the input is a forward pass with the rotated filters. On 128 x 14 x 14 x 32 -> 64, one core, forward
+took 5.8 ms and 9.2 directly, the gradient of the input 6.3 and 8.9, of the filters 5.8 and 8.9. Errors are about 1e-5
+of the largest result.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from cnntool.kernels.sources.winograd import products
 from cnntool.kernels.sources.winograd_outliers import are_plain, fill_empty, has_outlier, state_of
 from cnntool.kernels.sources.winograd_tiles import winograd_input_forward, winograd_output_forward
 from cnntool.kernels.vectors import LANES, PIXELS
-from cnntool.kernels.winograd import DIRECT, PATCH, PLACES, TILE, TILES_AT_ONCE
+from cnntool.kernels.winograd import DIRECT, ELEMENTS, PATCH, TILE, TILES_AT_ONCE
 
 F = np.float32
 
 
 @inlined
-def _scratch(places, tiles, channels):
-    apart = tiles | 1  # so that places do not push each other out of the first cache
-    size = places * apart * channels
-    return np.empty(size + PIXELS * channels, np.float32)[:size].reshape(places, apart, channels)
+def _scratch(elements, tiles, channels):
+    apart = tiles | 1  # an odd number of tiles avoids conflicts in the L1 cache
+    size = elements * apart * channels
+    return np.empty(size + PIXELS * channels, np.float32)[:size].reshape(elements, apart, channels)
 
 
 @kernel
@@ -45,8 +45,8 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column, spoi
     lines, tiles = -(-rows // TILE), -(-columns // TILE)
     together = max(1, TILES_AT_ONCE // tiles)
     canvas = np.zeros((TILE * lines + 2, TILE * tiles + 2, channels), np.float32)
-    v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, BLOCK)
-    lanes, zeros = np.empty((PLACES, LANES), np.float32), np.zeros(BLOCK, np.float32)
+    v, m = _scratch(ELEMENTS, together * tiles, channels), _scratch(ELEMENTS, together * tiles, BLOCK)
+    lanes, zeros = np.empty((ELEMENTS, LANES), np.float32), np.zeros(BLOCK, np.float32)
     states = np.zeros(v.shape[1], np.int64)
     total, present = (last - first) * lines, -1
     for line in range(0, total, together):  # lines of tiles of all images, so that the register tiles are full
@@ -135,9 +135,9 @@ def conv_winograd_weight_backward(x, d_output, first, last, top, left, total, sp
     together = max(1, TILES_AT_ONCE // tiles)
     canvas = np.zeros((TILE * lines + 2, TILE * tiles + 2, channels), np.float32)
     d_canvas = np.zeros((TILE * lines, TILE * tiles, out_channels), np.float32)
-    v, m = _scratch(PLACES, together * tiles, channels), _scratch(PLACES, together * tiles, out_channels)
+    v, m = _scratch(ELEMENTS, together * tiles, channels), _scratch(ELEMENTS, together * tiles, out_channels)
     half = np.empty((PATCH, PATCH, max(channels, out_channels)), np.float32)
-    lanes, states = np.empty((PLACES, LANES), np.float32), np.zeros(v.shape[1], np.int64)
+    lanes, states = np.empty((ELEMENTS, LANES), np.float32), np.zeros(v.shape[1], np.int64)
     count, present = (last - first) * lines, -1
     for line in range(0, count, together):
         here = min(together, count - line)
@@ -153,7 +153,7 @@ def conv_winograd_weight_backward(x, d_output, first, last, top, left, total, sp
                 spoiled[0] |= has_outlier(states, i * tiles, tiles)
             spoiled[0] |= _gradient_has_outlier(d_canvas, y, tiles, lanes)
             winograd_gradient_forward(d_canvas, y, tiles, m, i * tiles, half)
-        for p in range(PLACES):
+        for p in range(ELEMENTS):
             outer(
                 address_of(v) + 4 * p * v.shape[1] * channels, address_of(m) + 4 * p * m.shape[1] * out_channels,
                 address_of(total) + 4 * p * channels * out_channels,

@@ -1,15 +1,15 @@
-"""Winograd's minimal filtering of few input channels, whose transforms never leave the first cache.
+"""Winograd convolution with few input channels, whose transforms stay in the L1 cache.
 
-F(4x4, 3x3) takes 36 products of each channel for 16 outputs instead of 144, F(4x4, 4x4) 49 instead of 256. With a
-stride, filters and inputs are cut into phases, each like one more channel: 7x7 filters with stride 2 are four of 4x4.
+F(4x4, 3x3) takes 36 products per channel for 16 outputs instead of 144, F(4x4, 4x4) 49 instead of 256. A stride splits
+filters and inputs into phases, each like one more channel: 7x7 filters with stride 2 become four of 4x4.
 
-With few channels the transforms are most of the work. So four tiles are computed at a time, which share the reading of
-filters: for each row of places the products of all four stay in registers and are made a row of outputs there, and when
-all rows have been, the outputs are made of them and stored. One thread takes 0.91 ms for 3x3 convolution of
-224x224x3 -> 64, and 0.79 for 7x7 with stride 2, where direct convolution takes 1.73 and 2.1; by F(3x3, 4x4) the latter
-took 1.13. All filters are applied to four tiles before the next four, so that pixels are written whole: with whole rows
-of tiles the first took 1.2 to 1.6. Asking for the lines of outputs ahead gained nothing, and cost 5 % where pooling
-follows in the cache; stored past the caches, outputs that nobody reads took 10 % less, and pooling twice as much.
+With few channels most of the work is in the transforms. Four tiles at a time share each load of a filter: for each row
+of the patch, the products of all four stay in registers, where they are transformed to a row of outputs; after the last
+row these are transformed to the outputs and stored. A 3x3 convolution of 224x224x3 -> 64 takes one thread 0.91 ms, 7x7
+with stride 2 takes 0.79 ms; direct convolution takes 1.73 and 2.1, F(3x3, 4x4) 1.13 for the latter. All filters are
+applied to four tiles before the next four, so that pixels are written completely: with full rows of tiles the first
+took 1.2 to 1.6 ms. Prefetching the lines of outputs gained nothing and cost 5 % with pooling fused behind; non-temporal
+stores saved 10 % where nobody reads the outputs, and doubled the time of pooling.
 
 Errors are about 4e-6 of the largest output.
 """
@@ -39,24 +39,24 @@ def _fill_zeros(at, count):
 
 
 @inlined
-def _input_tiles(edge_at, line_at, pixel, tiles, places):
-    """B^T of the pixels of each tile, `pixel` float32 apart, to tiles x places x PIECE."""
+def _input_tiles(edge_at, line_at, pixel, tiles, patch):
+    """B^T of the pixels of each tile, `pixel` float32 apart, to tiles x patch x PIECE."""
     for t in range(tiles):
-        few_input_tile(edge_at + 4 * t * TILE * pixel, pixel, line_at + 4 * t * places * PIECE, PIECE, PIECE, places)
+        few_input_tile(edge_at + 4 * t * TILE * pixel, pixel, line_at + 4 * t * patch * PIECE, PIECE, PIECE, patch)
 
 
 @kernel
-def few_input_row_forward(x, y, x_column, edge, line_at, stride, places, tiles, pieces, depth):
-    """Row y of x from `x_column` on, zero where x is not, as B^T of the pixels of each tile.
+def few_input_row_forward(x, y, x_column, edge, line_at, stride, patch, tiles, pieces, depth):
+    """Row y of x from `x_column` on, zero-padded, as B^T of the pixels of each tile.
 
-    To stride * pieces, tiles, places, PIECE at `line_at`. `edge`: room for the row with its border.
+    Output: stride * pieces, tiles, patch, PIECE at `line_at`. `edge`: scratch for the padded row.
     """
     height, columns, channels = x.shape
-    length = tiles * places * PIECE
+    length = tiles * patch * PIECE
     if y < 0 or y >= height:
         _fill_zeros(line_at, stride * pieces * length)
         return
-    edge_at, wanted = address_of(edge), (TILE * (tiles - 1) + places) * stride
+    edge_at, wanted = address_of(edge), (TILE * (tiles - 1) + patch) * stride
     first, last = max(0, x_column), min(columns, x_column + wanted)
     before, there = (first - x_column) * channels, max(0, last - first) * channels
     _fill_zeros(edge_at, before)
@@ -66,7 +66,7 @@ def few_input_row_forward(x, y, x_column, edge, line_at, stride, places, tiles, 
         for piece in range(pieces):
             from_at = edge_at + 4 * (phase * channels + piece * depth)
             to_at = line_at + 4 * (phase * pieces + piece) * length
-            if places == 6:
+            if patch == 6:
                 _input_tiles(from_at, to_at, stride * channels, tiles, 6)
             else:
                 _input_tiles(from_at, to_at, stride * channels, tiles, 7)
@@ -91,7 +91,7 @@ def mend_few_tiles(
     states, x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, stride_y, stride_x, low, other, other_row
 ):  # fmt: skip
     """Of a row of tiles, the outputs of those that are DIRECT, and those whose windows see nothing but zeros."""
-    channels, lanes, least = out.shape[2], weight.shape[3], splat(low)
+    channels, lanes, bound = out.shape[2], weight.shape[3], splat(low)
     for oy in range(rows):
         for ox in range(columns):
             state = states[ox // TILE]
@@ -106,30 +106,30 @@ def mend_few_tiles(
                         pixel = (other_row + oy) * other.shape[1] + ox
                         total = total + load_first(address_of(other) + 4 * (pixel * channels + oc), left)
                     to = ((out_row + oy) * out.shape[1] + out_column + ox) * channels + oc
-                    store_first(address_of(out) + 4 * to, where_less(total, least, least, total), left)
+                    store_first(address_of(out) + 4 * to, where_less(total, bound, bound, total), left)
 
 
 @inlined
 def _line(
-    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, places
+    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, patch
 ):  # fmt: skip
     blocks, depth, row_pieces, length = len(u), u.shape[4], lines.shape[1], lines.shape[2]
-    pieces, together = stride_y * row_pieces, TILES_AT_ONCE * places * PIECE
+    pieces, together = stride_y * row_pieces, TILES_AT_ONCE * patch * PIECE
     channels, y_line, other_line = out.shape[2], out.shape[1] * out.shape[2], other.shape[1] * other.shape[2]
     line_step, v_step = stride_y * row_pieces * length, pieces * together
-    u_step, h_step, h_tile = 4 * pieces * depth * places * LANES, 4 * TILE * LANES, 4 * places * TILE * LANES
+    u_step, h_step, h_tile = 4 * pieces * depth * patch * LANES, 4 * TILE * LANES, 4 * patch * TILE * LANES
     v_at, h_at = address_of(v), address_of(h)
     for start in range(0, -(-columns // TILE), TILES_AT_ONCE):
         for piece in range(pieces):
-            line_at = address_of(lines) + 4 * (piece * length + start * places * PIECE)
+            line_at = address_of(lines) + 4 * (piece * length + start * patch * PIECE)
             for i in range(0, together, LANES):
-                few_input_tile(line_at + 4 * i, line_step, v_at + 4 * (piece * together + i), v_step, LANES, places)
+                few_input_tile(line_at + 4 * i, line_step, v_at + 4 * (piece * together + i), v_step, LANES, patch)
         for block in range(blocks):
             oc = block * LANES
-            u_at, bias_at = address_of(u) + places * u_step * block, address_of(bias) + 4 * oc
-            for a in range(places):
+            u_at, bias_at = address_of(u) + patch * u_step * block, address_of(bias) + 4 * oc
+            for a in range(patch):
                 few_products_tile(
-                    v_at + 4 * a * v_step, u_at + a * u_step, h_at + a * h_step, pieces, depth, together, places
+                    v_at + 4 * a * v_step, u_at + a * u_step, h_at + a * h_step, pieces, depth, together, patch
                 )
             for t in range(TILES_AT_ONCE):
                 ox = TILE * (start + t)
@@ -140,7 +140,7 @@ def _line(
                         other_at = address_of(other) + 4 * (other_row * other_line + ox * channels + oc)
                     few_output_tile(
                         h_at + t * h_tile, bias_at, y_at, other_at, y_line, channels, other_line,
-                        rows, min(TILE, columns - ox), min(LANES, channels - oc), low, places,
+                        rows, min(TILE, columns - ox), min(LANES, channels - oc), low, patch,
                     )  # fmt: skip
 
 
@@ -166,28 +166,28 @@ def conv_winograd_few_forward(
     """x: H, W, C, first window at (x_row, x_column), zero beyond; u, bias: packed; out: >= low.
 
     u: by `transform_few_filters`. The rows of `other` from `other_row` on are added, unless that is NONE. Scratch:
-    `edge` for a row of x; `lines`: places * sy, sx * pieces of channels, tiles * places * PIECE; v: places, as many
-    pieces as in sy lines, TILES_AT_ONCE * places * PIECE; h: TILES_AT_ONCE, places * TILE, LANES.
+    `edge` for a row of x; `lines`: patch * sy, sx * pieces of channels, tiles * patch * PIECE; v: patch, as many
+    pieces as in sy lines, TILES_AT_ONCE * patch * PIECE; h: TILES_AT_ONCE, patch * TILE, LANES.
     Tiles with an input of `limit` or more, one that is not finite, or one beside which a window would be lost, are
     computed directly with `weight`: kh, kw, C, whole vectors of output channels.
     """
-    _, places, stride_y, pieces, depth, _ = u.shape
+    _, patch, stride_y, pieces, depth, _ = u.shape
     pieces //= stride_x
     row = lines.shape[1] * lines.shape[2]
-    tiles = lines.shape[2] // (places * PIECE)
-    all_rows, step = stride_y * places, stride_y * TILE
+    tiles = lines.shape[2] // (patch * PIECE)
+    all_rows, step = stride_y * patch, stride_y * TILE
     kernel_height, kernel_width = weight.shape[:2]
-    known = 0  # lines that the row of tiles before has left
+    known = 0  # lines left by the previous row of tiles
     for top in range(0, rows, TILE):
         y0, left = x_row + stride_y * top, min(TILE, rows - top)
-        # rows of a patch that no output needs count as zeros, for a band might not have them
+        # rows of a patch that no output needs count as zeros, since a band may not hold them
         seen = stride_y * (left - 1) + kernel_height
         for i in range(known):
             copy_floats(address_of(lines) + 4 * i * row, address_of(lines) + 4 * (i + step) * row, row)
         for i in range(known, all_rows):
             y = y0 + i if i < seen else -1
             line_at = address_of(lines) + 4 * i * row
-            few_input_row_forward(x, y, x_column, edge, line_at, stride_x, places, tiles, pieces, depth)
+            few_input_row_forward(x, y, x_column, edge, line_at, stride_x, patch, tiles, pieces, depth)
         known = seen - step
         added = other_row + top if other_row != NONE else NONE
         few_line_forward(
@@ -198,7 +198,7 @@ def conv_winograd_few_forward(
         ):
             states = np.empty(tiles, np.int64)
             few_states(
-                x, y0, x_column, left, columns, kernel_height, kernel_width, stride_y, stride_x, places, limit, states
+                x, y0, x_column, left, columns, kernel_height, kernel_width, stride_y, stride_x, patch, limit, states
             )  # fmt: skip
             mend_few_tiles(
                 states, x, y0, x_column, weight, bias, out, out_row + top, out_column, left, columns, stride_y,

@@ -111,12 +111,12 @@ def _largest_rows(from_at, line, rows, to_at, length):
 
 @kernel
 def few_states(
-    x, y0, x0, rows, columns, kernel_height, kernel_width, stride_y, stride_x, places, limit, states
+    x, y0, x0, rows, columns, kernel_height, kernel_width, stride_y, stride_x, patch_size, limit, states
 ):  # fmt: skip
     """states[t] = DIRECT, or the bits TILE i + j of windows that see nothing but zeros, for the tiles of a row"""
     height, width, channels = x.shape
     seen, tiles = stride_y * (rows - 1) + kernel_height, -(-columns // TILE)
-    window, patch, step = kernel_width * channels, places * stride_x * channels, stride_x * channels
+    window, patch, step = kernel_width * channels, patch_size * stride_x * channels, stride_x * channels
     length = TILE * tiles * step
     wide = length + 2 * max(window, patch) + 2 * LANES  # zeros behind, as far as passes look ahead
     canvas, peaks = np.zeros((seen, wide), np.float32), np.zeros((rows + 1, wide), np.float32)
