@@ -51,11 +51,18 @@ def classified(
     notices = Notices(values["quiet"], False)
     threads = values["threads"] or available_threads()
     if input.lower().endswith(".npz"):
+        if values.get("labels_file"):
+            raise CnntoolError(f"{input} is a table, whose rows have labels: leave --labels out")
         yield from rows_of_table(pipeline, input, threads)
         return
     preparation = preparation_of(values, pipeline)
     with open_source(
-        input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels, outputs=outputs
+        input,
+        files_from=values["files_from"],
+        stdin=sys.stdin.buffer,
+        labels=labels,
+        labels_file=values.get("labels_file"),
+        outputs=outputs,
     ) as source:
         check_labels(pipeline, source.labels if labels else [])
         with Progress(len(source), notices, doing) as progress, notices.watching_compiler():
@@ -116,6 +123,6 @@ def check_labels(pipeline: Pipeline, labels: list[str]) -> None:
     unknown = [label for label in labels if label not in pipeline.classes]
     if unknown:
         raise CnntoolError(
-            f"the folder {unknown[0]!r} is no class of the model: expected "
+            f"the label {unknown[0]!r} is no class of the model: expected "
             f"{', '.join(pipeline.classes[:5])}{', ...' if len(pipeline.classes) > 5 else ''}"
         )

@@ -12,7 +12,7 @@ import click
 
 from cnntool.cli.classify import classified, load_classifier
 from cnntool.cli.groups import command_line
-from cnntool.cli.options import InputCommand, basic_options, image_options, outputs_beside
+from cnntool.cli.options import InputCommand, basic_options, image_options, labels_option, outputs_beside
 from cnntool.cli.streams import printable, results
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import outputs
@@ -31,6 +31,7 @@ WIDEST_MATRIX = 20  # classes; a larger confusion matrix is not printed
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--csv", "csv_file", metavar="FILE", help="The confusion matrix as a .csv.")
 @click.option("--picture", metavar="FILE", help="The confusion matrix as a picture (needs the extra plots).")
+@labels_option
 @image_options
 @basic_options
 def command(
@@ -42,9 +43,10 @@ def command(
     cnntool evaluate m.npz test/
     cnntool evaluate m.npz test.zip --json --csv confusion.csv
 
-    FOLDER holds one folder a class, or is an archive of them, or, for a model of a table, such a table with labels.
-    Precision: of the images that were given a class, the share that has it. Recall: of those that have it, the share
-    that was given it. F1: their harmonic mean. Rows of the confusion matrix are true classes, columns given ones.
+    FOLDER holds one folder a class, or is an archive of them, or --labels gives the classes, or, for a model of a
+    table, such a table with labels. Precision: of the images that were given a class, the share that has it. Recall: of
+    those that have it, the share that was given it. F1: their harmonic mean. Rows of the confusion matrix are true
+    classes, columns given ones.
     """
     if picture is not None:
         from cnntool.pictures.figures import check_picture

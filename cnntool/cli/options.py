@@ -127,6 +127,11 @@ image_options = options(
                  help="Subtract and divide, one number for all channels or R,G,B."),
 )  # fmt: skip
 
+labels_option = click.option(
+    "--labels", "labels_file", metavar="FILE.csv",
+    help="Labels from columns `path` and `label`, relative to FOLDER or to FILE, instead of from folders.",
+)  # fmt: skip
+
 basic_options = options(
     click.option("--files-from", metavar="FILE|-", help="With INPUT -, a list of paths to read."),
     click.option("--overwrite", is_flag=True, help="Replace outputs that are there."),

@@ -16,6 +16,7 @@ from cnntool.cli.options import (
     Parsed,
     chain_options,
     image_options,
+    labels_option,
     options,
     outputs_beside,
     pipeline_of,
@@ -39,7 +40,8 @@ RATE = Parsed(Real(0, open_below=True), "X")
 SHARE = Parsed(Real(0, 1, open_above=True), "X")
 NOT_FOR_TABLES = (
     *("epochs", "batch_size", "optimizer", "rate", "momentum", "weight_decay", "l1", "schedule", "warmup", "augment"),
-    *("early_stop", "resume", "curves", "until", "gray", "rgb", "resize", "crop", "normalize"),
+    *("class_weights", "labels_file", "early_stop", "resume", "curves", "until"),
+    *("gray", "rgb", "resize", "crop", "normalize"),
 )
 STRENGTH = Parsed(Real(0), "X")
 
@@ -48,6 +50,14 @@ def _augmentation(text: str) -> tuple[str, ...]:
     from cnntool.learning.augmentation import parse_augmentation
 
     return parse_augmentation(text)
+
+
+def _class_weights(text: str) -> str:
+    from cnntool.learning.train import parse_class_weights
+
+    if text not in ("", "balanced"):
+        parse_class_weights(text)
+    return text
 
 
 training_options = options(
@@ -71,6 +81,9 @@ training_options = options(
                  help="Share of each class that is held back, to choose the best epoch by."),
     click.option("--augment", type=Parsed(_augmentation, "NAMES"), default="", metavar="NAMES",
                  help="flip, vflip, crop, shift, erase, separated by commas: random changes of each image."),
+    click.option("--class-weights", type=Parsed(_class_weights, "WEIGHTS"), default="",
+                 metavar="balanced|NAME=X,...",
+                 help="How much an image of each class counts; balanced: all classes the same, however many images."),
     click.option("--early-stop", type=Parsed(Integer(0), "N"), default=0, metavar="N",
                  help="Stop after N epochs without a better one."),
     click.option("--resume", is_flag=True, help="Go on from the checkpoint that a stopped run left."),
@@ -84,6 +97,7 @@ training_options = options(
 @click.command(cls=ChainCommand, name="train")
 @click.argument("folder", metavar="FOLDER|TABLE")
 @click.argument("target", metavar="MODEL")
+@labels_option
 @training_options
 @chain_options
 @image_options
@@ -98,7 +112,8 @@ def command(folder: str, target: str, **values: Any) -> int:
     cnntool train photos/ m.npz --augment flip,crop --epochs 30 -p network.cnn
     cnntool train features.npz m.npz --head l2svm --c 100
 
-    FOLDER holds one folder a class, or is a .zip or .tar of them; all images must have one size. The last
+    FOLDER holds one folder a class, or is a .zip or .tar of them, or --labels names the classes; all images must have
+    one size. The last
     layer gives one number a class; the loss is cross-entropy after a softmax, and a `softmax` at the end is left out
     while training. TABLE is a .npz that `extract --labels` wrote: then there are no layers, and a linear classifier is
     trained on its features.
@@ -165,11 +180,16 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     threads = values["threads"] or available_threads()
     preparation = preparation_of(values, pipeline)
     chosen = Options(**{name: values[name] for name in Options.__dataclass_fields__})
-    with open_source(folder, labels=True, outputs=outputs_beside(model, values["curves"])) as source:
+    with open_source(
+        folder, labels=True, labels_file=values["labels_file"], outputs=outputs_beside(model, values["curves"])
+    ) as source:
         notices.source(source, labels=True)
         pipeline.classes = source.labels
         if len(pipeline.classes) < 2:
-            raise CnntoolError(f"{folder}: one class only: expected two or more sub-folders of images")
+            raise CnntoolError(
+                f"{values['labels_file'] or folder}: one class only: expected two or more sub-folders of images, or "
+                "labels in --labels"
+            )
         _, shape = source.first_shape(preparation)
         pipeline.input_shape = shape
         check_classes(pipeline.graph, shape, pipeline.classes)

@@ -29,6 +29,7 @@ def open_source(
     files_from: str | None = None,
     stdin: IO[bytes] | None = None,
     labels: bool = False,
+    labels_file: str | None = None,
     outputs: Sequence[str] = (),
 ) -> Inputs:
     """The inputs that INPUT names.
@@ -41,7 +42,8 @@ def open_source(
 
     Names are relative to the folder, to the part of a glob before its first wildcard, or as the list has them, in
     Unicode's form NFC. The label is the first folder below a folder or archive (without folders that wrap the whole
-    archive); in a glob or a list it is the folder that holds the file. With `labels`, an input without one is an error.
+    archive); in a glob or a list it is the folder that holds the file. `labels_file` is a
+    .csv that gives labels instead. With `labels`, an input without one is an error.
 
     Raises CnntoolError for what is not there and for sources without an image, BadInput for a broken archive.
     """
@@ -59,12 +61,21 @@ def open_source(
         raise CnntoolError(
             f"{text}: no images in it{hint}{notes}: expected files ending in .png, .jpg, .tif, .npy or the like"
         )
+    if labels_file is not None:
+        from cnntool.images.labels import take_labels
+
+        try:
+            take_labels(source, labels_file)
+        except CnntoolError:
+            source.close()
+            raise
     if labels:
         bare = next((item for item in source if item.label is None), None)
         if bare is not None:
             source.close()
             raise CnntoolError(
-                f"{bare.where}: no label: expected one sub-folder a class, such as cats/{Path(bare.name).name}"
+                f"{bare.where}: no label: expected one sub-folder a class, such as cats/{Path(bare.name).name}, "
+                "or --labels FILE.csv"
             )
     return source
 

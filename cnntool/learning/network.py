@@ -26,10 +26,13 @@ class Network:
     two passes over memory in each direction.
     """
 
-    def __init__(self, graph: Graph, input_shape: Shape, arrays: Sequence[Arrays], threads: int, seed: int,
-                 to_input: bool = False) -> None:  # fmt: skip
-        """`to_input`: the gradient by the input is wanted, whether anything is trained or not."""
-        self.graph, self.seed = graph, seed
+    def __init__(
+        self, graph: Graph, input_shape: Shape, arrays: Sequence[Arrays], threads: int, seed: int,
+        weights: np.ndarray | None = None, *, to_input: bool = False,
+    ) -> None:  # fmt: skip
+        """`weights`: how much the loss of each class counts. `to_input`: the gradient by the input is wanted, whether
+        anything is trained or not."""
+        self.graph, self.seed, self.weights = graph, seed, weights
         self.output = scores_of(graph)
         self.shapes = graph.shapes(input_shape)
         self.order = [number for number in graph.needed() if number <= self.output]
@@ -96,7 +99,7 @@ class Network:
         check_memory(self.memory(len(batch)), f"a training step over {len(batch)} images")
         values, saved = self.forward(batch, step)
         output = values[self.output]
-        loss = cross_entropy(output.reshape(len(batch), -1), labels)
+        loss = cross_entropy(output.reshape(len(batch), -1), labels, self.weights)
         if not math.isfinite(loss.total):
             raise BadInput(self.first_overflow(values))
         return loss, self.backward(loss.d_scores.reshape(output.shape), saved)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cnntool.declare import did_you_mean, listed
 from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.layers.base import Arrays
@@ -32,7 +33,10 @@ EVALUATED = 256  # images of a batch in evaluation
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to train. `rate` None is the optimiser's default; `early_stop` 0 never stops before the last epoch."""
+    """How to train. `rate` None is the optimiser's default; `early_stop` 0 never stops before the last epoch.
+
+    `class_weights`: `balanced`, or `NAME=WEIGHT,...` with 1 for classes that are not named; empty for none.
+    """
 
     epochs: int = 10
     batch_size: int = 64
@@ -46,6 +50,7 @@ class Options:
     validation: float = 0.1
     augment: tuple[str, ...] = ()
     early_stop: int = 0
+    class_weights: str = ""
     seed: int = 0
 
 
@@ -70,7 +75,8 @@ class Trainer:
         self.images, self.labels, self.options, self.threads = images, labels, options, threads
         self.classes = list(classes)
         arrays = [{name: array.copy() for name, array in node.items()} for node in arrays]
-        self.network = Network(graph, images.shape, arrays, threads, options.seed)
+        self.weights = weights_of(options.class_weights, self.classes, labels)
+        self.network = Network(graph, images.shape, arrays, threads, options.seed, self.weights)
         self.optimiser = OPTIMISERS[options.optimizer](
             momentum=options.momentum, weight_decay=options.weight_decay, l1=options.l1
         )
@@ -124,7 +130,7 @@ class Trainer:
         options, begun = self.options, time.perf_counter()
         order = np.random.default_rng([options.seed, number]).permutation(self.training)
         pieces = batches(order, options.batch_size)
-        total, right, done, rate = 0.0, 0, 0, self.rate
+        total, right, count, done, rate = 0.0, 0.0, 0.0, 0, self.rate
         for index, chosen in enumerate(pieces):
             step = (number - 1) * len(pieces) + index
             rate = self.rate * share_of_rate(options, step, options.epochs * len(pieces))
@@ -139,10 +145,11 @@ class Trainer:
                     f"finite, since {error}: expected finite images, and a smaller --lr than {self.rate:g}"
                 ) from None
             self.optimiser.step(self.network.parameters(), gradients, rate)
-            total, right, done = total + loss.total, right + loss.right, done + len(chosen)
-            watcher.batch(number, done, len(order), total / done, right / done)
+            total, right, count = total + loss.total, right + loss.right, count + loss.rows
+            done += len(chosen)
+            watcher.batch(number, done, len(order), total / count, right / count)
         seconds = time.perf_counter() - begun
-        row = {"epoch": number, "rate": rate, "loss": total / done, "accuracy": right / done}
+        row = {"epoch": number, "rate": rate, "loss": total / count, "accuracy": right / count}
         if len(self.held):
             row["validation_loss"], row["validation_accuracy"] = self.evaluate(self.held)
         return row | {"seconds": seconds, "images_per_second": done / seconds}
@@ -152,19 +159,53 @@ class Trainer:
         graph = self.network.graph
         scores = Graph(graph.nodes, graph.marks, scores_of(graph))
         plan = Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)
-        total, right = 0.0, 0
+        total, right, count = 0.0, 0.0, 0.0
         for first in range(0, len(indices), EVALUATED):
             chosen = indices[first : first + EVALUATED]
             found = plan.run(self.images[chosen], self.threads).reshape(len(chosen), -1)
-            loss = cross_entropy(found, self.labels[chosen])
-            total, right = total + loss.total, right + loss.right
-        return total / len(indices), right / len(indices)
+            loss = cross_entropy(found, self.labels[chosen], self.weights)
+            total, right, count = total + loss.total, right + loss.right, count + loss.rows
+        return total / count, right / count
 
 
 def share_of_rate(options: Options, step: int, steps: int) -> float:
     """The factor of the learning rate at a step: the schedule, with a linear warm-up."""
     warm = options.warmup * steps
     return SCHEDULES[options.schedule](step / steps) * (min(1.0, (step + 1) / warm) if warm else 1.0)
+
+
+def weights_of(text: str, classes: Sequence[str], labels: np.ndarray) -> np.ndarray | None:
+    """A weight for each class, scaled so that the weights of all images have the mean 1; None for no weights.
+
+    `balanced`: each class counts as much as any other, however many images it has.
+    """
+    if not text:
+        return None
+    counts = np.bincount(labels, minlength=len(classes))
+    weights = 1 / np.maximum(counts, 1) if text == "balanced" else np.ones(len(classes))
+    if text != "balanced":
+        for name, weight in parse_class_weights(text).items():
+            if name not in classes:
+                raise CnntoolError(
+                    f"--class-weights: no class is called {name!r}{did_you_mean(name, classes)}; "
+                    f"the classes are {listed(classes)}"
+                )
+            weights[list(classes).index(name)] = weight
+    return weights * (counts.sum() / (weights * counts).sum())
+
+
+def parse_class_weights(text: str) -> dict[str, float]:
+    """`cat=5,dog=1`; a ValueError tells what was expected."""
+    found: dict[str, float] = {}
+    for piece in text.split(","):
+        name, equals, weight = piece.rpartition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            equals = ""
+        if not equals or not name or not 0 < found[name] < math.inf:
+            raise ValueError(f"{piece!r}: expected balanced, or CLASS=WEIGHT,... with weights above 0")
+    return found
 
 
 def merit(row: dict[str, Any]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from cnntool import Pipeline
 from cnntool.cli import watch
+from cnntool.learning.losses import softmax
 from tests.cli.conftest import Tool, files, save
 
 CHAIN = "conv 4 3 --padding same --no-bias batchnorm prelu maxpool 2 dropout 0.1 fc 2"
@@ -338,3 +339,74 @@ def test_what_is_told_of_resume_is_what_the_checkpoint_holds(cnntool: Tool, here
     )
     assert Pipeline.load("m.npz").classes == ["above", "below"]
     assert cnntool("train", "photos", "m.npz", "--resume", "--epochs", 3, *WORDS).code == 0
+
+
+def test_labels_from_a_table(cnntool: Tool, here: Path):
+    """The classes of folders again, from a .csv and images in one folder: the very same arrays."""
+    pictures("photos", 6)
+    Path("flat").mkdir()
+    lines = ["path,label"]
+    for path in sorted(Path("photos").glob("*/*.png")):
+        name = f"{path.parent.name}-{path.name}"
+        Path("flat", name).write_bytes(path.read_bytes())
+        lines.append(f"{name},{path.parent.name}")
+    Path("labels.csv").write_text("\n".join(lines))
+    given = ["--epochs", 2, *WORDS]
+    assert cnntool("train", "photos", "a.npz", *given).code == 0
+    result = cnntool("train", "flat", "b.npz", "--labels", "labels.csv", *given)
+    assert result.code == 0, result.err
+    found = (Pipeline.load(name).weights((12, 10, 1)) for name in ("a.npz", "b.npz"))
+    for ours, theirs in zip(*found, strict=True):
+        for name, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[name])
+    results = [
+        json.loads(cnntool("evaluate", "b.npz", *where, "--json").text)
+        for where in (["photos"], ["flat", "--labels", "labels.csv"])
+    ]
+    assert results[0] == results[1]
+    Path("labels.csv").write_text("\n".join(lines[:-1]))
+    result = cnntool("evaluate", "b.npz", "flat", "--labels", "labels.csv", "--json")
+    assert json.loads(result.text)["images"] == 11
+    assert "no row in labels.csv: 1 (below-5.png)" in result.err
+
+
+def test_class_weights(cnntool: Tool, here: Path):
+    """With 2 images of one class and 18 of the other, which look the same, the weights decide."""
+    image = save("photos/a/0.png", np.full((4, 4), 90, np.uint8)).read_bytes()
+    for label, count in (("a", 2), ("b", 18)):
+        for number in range(count):
+            path = Path("photos", label, f"{number}.png")
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(image)
+
+    def share_of_a(*options: str) -> float:
+        given = [
+            "--epochs",
+            300,
+            "--lr",
+            0.1,
+            "--optimizer",
+            "sgd",
+            "--validation",
+            0,
+            "--overwrite",
+            *options,
+            "fc",
+            2,
+        ]
+        assert cnntool("train", "photos", "m.npz", *given).code == 0
+        (found,) = Pipeline.load("m.npz").run(np.full((1, 4, 4, 1), np.float32(90 / 255))).reshape(1, 2)
+        return float(softmax(found[None])[0, 0])
+
+    np.testing.assert_allclose(share_of_a(), 0.1, atol=0.03)
+    np.testing.assert_allclose(share_of_a("--class-weights", "balanced"), 0.5, atol=0.03)
+    np.testing.assert_allclose(share_of_a("--class-weights", "a=27"), 0.75, atol=0.03)  # 2 * 27 : 18
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [("a", "expected balanced, or CLASS=WEIGHT"), ("a=0", "above 0"), ("a=nan", "above 0"), ("abov=2", "mean above?")],
+)
+def test_wrong_class_weights(cnntool: Tool, here: Path, weights: str, told: str):
+    pictures("photos", 2)
+    assert told in cnntool("train", "photos", "m.npz", "--class-weights", weights, *WORDS).refused()

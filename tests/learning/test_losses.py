@@ -35,3 +35,16 @@ def test_large_scores_do_not_overflow():
 def test_softmax_rows_sum_to_one():
     rows = softmax(np.array([[1000.0, 1000.0], [0.0, -1000.0]], np.float32))
     np.testing.assert_allclose(rows, [[0.5, 0.5], [1, 0]])
+
+
+def test_weights_of_classes_count_each_row_as_often():
+    """Weights 2 and 1 are each row of class 0 given twice."""
+    rng = np.random.default_rng(1)
+    scores, labels = rng.standard_normal((5, 2)).astype(np.float32), np.array([0, 1, 0, 1, 1])
+    twice = np.array([0, 0, 1, 2, 2, 3, 4])
+    weighted = cross_entropy(scores, labels, np.array([2.0, 1.0]))
+    repeated = cross_entropy(scores[twice], labels[twice])
+    np.testing.assert_allclose(weighted[:3], repeated[:3], rtol=1e-12)
+    sums = np.zeros_like(scores)
+    np.add.at(sums, twice, repeated.d_scores)
+    np.testing.assert_allclose(weighted.d_scores / 7, sums / 5, rtol=1e-5)

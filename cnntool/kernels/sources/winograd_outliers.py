@@ -90,7 +90,7 @@ def _energies(patch_from, line, channels, patch, scale, room):
 
 @kernel
 def state_of(patch_from, line, channels, patch, rows, columns, room):
-    """The state of a tile by all of its windows, those of `rows` x `columns` outputs. `room`: a row for each position."""
+    """The state of a tile by all of its windows, of `rows` x `columns` outputs. `room`: a row for each position."""
     total = _energies(patch_from, line, channels, patch, ONE, room)
     if not LEAST < total < MOST:
         largest = _largest(patch_from, line, channels, patch, patch)
