@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cnntool.learning.train import Trainer
     from cnntool.pipeline import Pipeline
 
+DECAYS = ", ".join(f"{kind.default_decay:g} for {name}" for name, kind in OPTIMISERS.items())
 RATES = ", ".join(f"{kind.default_rate:g} for {name}" for name, kind in OPTIMISERS.items())
 RATE = Parsed(Real(0, open_below=True), "X")
 SHARE = Parsed(Real(0, 1, open_above=True), "X")
@@ -69,15 +70,16 @@ training_options = options(
                  help=" ".join(f"{name}: {help_of(kind)}" for name, kind in OPTIMISERS.items())),
     click.option("--lr", "rate", type=RATE, metavar="X", help=f"Learning rate. Default: {RATES}."),
     click.option("--momentum", type=SHARE, default=0.9, show_default=True, metavar="X", help="Of sgd."),
-    click.option("--weight-decay", type=STRENGTH, default=0.0, show_default=True, metavar="X",
-                 help="L2: X times the weight is added to its gradient; not for biases, slopes and scales."),
+    click.option("--weight-decay", type=STRENGTH, metavar="X",
+                 help="Draws weights to zero, but no biases, slopes and scales: sgd adds X times the weight to its "
+                 "gradient, adam takes X times the rate of the weight away. Default: " + DECAYS + "."),
     click.option("--l1", type=STRENGTH, default=0.0, show_default=True, metavar="X",
                  help="L1: X times the weight's sign."),
     click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="cosine", show_default=True,
                  help="How the rate falls; step divides it by 10 at a half and three quarters."),
     click.option("--warmup", type=SHARE, default=0.05, show_default=True, metavar="X",
                  help="Share of all steps over which the rate first rises from zero."),
-    click.option("--validation", type=SHARE, default=0.1, show_default=True, metavar="X",
+    click.option("--validation", type=SHARE, default=0.05, show_default=True, metavar="X",
                  help="Share of each class that is held back, to choose the best epoch by."),
     click.option("--augment", type=Parsed(_augmentation, "NAMES"), default="", metavar="NAMES",
                  help="flip, vflip, crop, shift, erase, separated by commas: random changes of each image."),

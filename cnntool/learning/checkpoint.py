@@ -117,8 +117,8 @@ def identity(trainer: Trainer) -> dict[str, Any]:
     words = [word for layer, _ in trainer.network.graph.nodes for word in layer.words()]
     options = dataclasses.asdict(trainer.options) | {"augment": ",".join(trainer.options.augment)}
     return options | {
-        "rate": trainer.rate, "layers": " ".join(words), "classes": list(trainer.classes),
-        "images": len(trainer.images), "shape": list(trainer.images.shape), **trainer.contents,
+        "rate": trainer.rate, "weight_decay": trainer.decay, "layers": " ".join(words),
+        "classes": list(trainer.classes), "images": len(trainer.images), "shape": list(trainer.images.shape), **trainer.contents,
     }  # fmt: skip
 
 

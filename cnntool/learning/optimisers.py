@@ -26,10 +26,12 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 class Optimiser:
     """Base of the optimisers. `state` is all that it remembers, for checkpoints.
 
-    `default_rate` is the learning rate where none is given. The first line of an optimiser's docstring is its help.
+    `default_rate` and `default_decay` are the learning rate and the weight decay where none is given. The first line of
+    an optimiser's docstring is its help.
     """
 
     default_rate: ClassVar[float]
+    default_decay: ClassVar[float] = 0.0
 
     def __init__(self, *, momentum: float = 0.9, weight_decay: float = 0.0, l1: float = 0.0) -> None:
         self.momentum, self.weight_decay, self.l1 = momentum, weight_decay, l1
@@ -44,11 +46,14 @@ class Optimiser:
         for name, gradient in gradients.items():
             value = parameters[name]
             if name.endswith(DECAYED):
-                if self.weight_decay:
-                    gradient = gradient + np.float32(self.weight_decay) * value
+                gradient = self.decayed(value, gradient, rate)
                 if self.l1:
                     gradient = gradient + np.float32(self.l1) * np.sign(value)
             self.update(name, value, gradient, rate)
+
+    def decayed(self, value: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+        """The gradient of a weight, with weight decay as L2: as a part of the gradient."""
+        return gradient + np.float32(self.weight_decay) * value if self.weight_decay else gradient
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
         """Changes one array in place."""
@@ -81,10 +86,19 @@ class Sgd(Optimiser):
 
 
 class Adam(Optimiser):
-    """Steps of about the learning rate, by running means of the gradient and its square (D. Kingma, J. Ba 2015)."""
+    """Steps of about the learning rate, by running means of the gradient and its square (D. Kingma, J. Ba 2015).
 
-    default_rate: ClassVar[float] = 0.003
+    Weight decay is that of AdamW (I. Loshchilov, F. Hutter 2019): each step takes rate x decay of each weight away.
+    """
+
+    default_rate: ClassVar[float] = 0.01
+    default_decay: ClassVar[float] = 0.1
     BETAS, EPS = (0.9, 0.999), 1e-8
+
+    def decayed(self, value: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+        """Shrinks the weight itself: Adam would divide a decay in the gradient by the gradient's size."""
+        value *= np.float32(1 - rate * self.weight_decay)
+        return gradient
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
         import numpy as np

@@ -33,7 +33,7 @@ EVALUATED = 256  # images of a batch in evaluation
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to train. `rate` None is the optimiser's default; `early_stop` 0 never stops before the last epoch.
+    """How to train. `rate` or `weight_decay` None is the optimiser's default; `early_stop` 0 never stops before the last epoch.
 
     `class_weights`: `balanced`, or `NAME=WEIGHT,...` with 1 for classes that are not named; empty for none.
     """
@@ -43,11 +43,11 @@ class Options:
     optimizer: str = "adam"
     rate: float | None = None
     momentum: float = 0.9
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     l1: float = 0.0
     schedule: str = "cosine"
     warmup: float = 0.05
-    validation: float = 0.1
+    validation: float = 0.05
     augment: tuple[str, ...] = ()
     early_stop: int = 0
     class_weights: str = ""
@@ -78,7 +78,7 @@ class Trainer:
         self.weights = weights_of(options.class_weights, self.classes, labels)
         self.network = Network(graph, images.shape, arrays, threads, options.seed, self.weights)
         self.optimiser = OPTIMISERS[options.optimizer](
-            momentum=options.momentum, weight_decay=options.weight_decay, l1=options.l1
+            momentum=options.momentum, weight_decay=self.decay, l1=options.l1
         )
         self.training, self.held = split(labels, options.validation, options.seed)
         self.history: list[dict[str, Any]] = []
@@ -94,6 +94,11 @@ class Trainer:
     @property
     def rate(self) -> float:
         return self.optimiser.default_rate if self.options.rate is None else self.options.rate
+
+    @property
+    def decay(self) -> float:
+        given = self.options.weight_decay
+        return OPTIMISERS[self.options.optimizer].default_decay if given is None else given
 
     @one_blas_thread()
     def run(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:

@@ -6,7 +6,7 @@ data=$1
 seed=${2:-0}
 
 cnntool train "$data/train" "$data/model-$seed.npz" --overwrite --seed "$seed" \
-    --epochs 10 --batch-size 64 --optimizer adam --lr 0.004 --schedule cosine --validation 0 \
+    --epochs 10 --batch-size 64 --optimizer adam --lr 0.004 --weight-decay 0 --schedule cosine --validation 0 \
     conv 32 3 --padding 1 --no-bias batchnorm relu maxpool 2 \
     conv 64 3 --padding 1 --no-bias batchnorm relu maxpool 2 \
     dropout 0.25 fc 10

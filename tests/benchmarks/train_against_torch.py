@@ -123,7 +123,7 @@ def our_accuracy(seed: int, epochs: int) -> float:
     for place, image in enumerate(x):
         images.put(place, image)
     pipeline = Pipeline.parse(WORDS, seed=seed)
-    options = Options(epochs, BATCH, "adam", RATE, warmup=0.0, validation=0.0, seed=seed)
+    options = Options(epochs, BATCH, "adam", RATE, weight_decay=0.0, warmup=0.0, validation=0.0, seed=seed)
     trainer = Trainer(pipeline.graph, pipeline.weights(SHAPE), images, labels, options, 2)
     trainer.run(Silent(), lambda best: None)
     pipeline.set_weights(trainer.arrays)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool.declare import help_of
-from cnntool.learning.optimisers import OPTIMISERS, SCHEDULES, Optimiser, Sgd
+from cnntool.learning.optimisers import OPTIMISERS, SCHEDULES, Adam, Optimiser, Sgd
 from tests.oracles.registry import installed
 
 SHAPES = {"1.weight": (3, 4), "1.bias": (4,), "2.gamma": (4,)}
@@ -28,7 +28,11 @@ def test_steps_are_those_of_torch(kind):
     ]
     momentum = 0.0 if "without" in kind else 0.9
     ours: Optimiser = OPTIMISERS[kind.split()[0]](momentum=momentum, weight_decay=0.01)
-    theirs = torch.optim.Adam(groups, 0.1) if kind == "adam" else torch.optim.SGD(groups, 0.1, momentum=momentum)
+    theirs = (
+        torch.optim.AdamW(groups, 0.1, weight_decay=0)
+        if kind == "adam"
+        else torch.optim.SGD(groups, 0.1, momentum=momentum)
+    )
     for _ in range(5):
         gradients = values(rng)
         for name, tensor in tensors.items():
@@ -40,12 +44,20 @@ def test_steps_are_those_of_torch(kind):
 
 
 def test_regularisation_draws_weights_alone_to_zero():
-    for optimiser in (Sgd(momentum=0.0, weight_decay=0.5), Sgd(momentum=0.0, l1=0.5)):
+    for optimiser in (Adam(weight_decay=0.5), Sgd(momentum=0.0, weight_decay=0.5), Sgd(momentum=0.0, l1=0.5)):
         parameters = {name: np.full(shape, 2.0, np.float32) for name, shape in SHAPES.items()}
         optimiser.step(parameters, {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}, 1.0)
         assert parameters["1.weight"].max() < 2
         assert parameters["1.bias"].min() == parameters["2.gamma"].min() == 2
     assert parameters["1.weight"].max() == 1.5  # by the sign, whatever the size
+
+
+def test_the_decay_of_adam_is_apart_from_the_gradient():
+    """A weight without a gradient is multiplied by 1 - rate x decay at each step, whatever its size."""
+    optimiser, parameters = Adam(weight_decay=0.5), {"1.weight": np.array([1e-6, 2.0], np.float32)}
+    for _ in range(3):
+        optimiser.step(parameters, {"1.weight": np.zeros(2, np.float32)}, 0.1)
+    np.testing.assert_allclose(parameters["1.weight"], np.array([1e-6, 2.0]) * 0.95**3, rtol=1e-6)
 
 
 def sgd(value: np.ndarray, gradients: list[np.ndarray], rate: float) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_a_checkpoint_of_other_training_is_refused(tmp_path):
     made = trainer(Options(1, 16))
     run(made)
     write_checkpoint(path, made)
-    with pytest.raises(CnntoolError, match=r"made with rate 0\.003, and now it is 0\.5"):
+    with pytest.raises(CnntoolError, match=r"made with rate 0\.01, and now it is 0\.5"):
         read_checkpoint(path, trainer(Options(1, 16, rate=0.5)))
     with pytest.raises(CnntoolError, match="made with layers"):
         read_checkpoint(path, trainer(Options(1, 16), "fc 3"))
@@ -149,7 +149,7 @@ def test_the_best_epoch_is_kept():
 
 
 def test_a_loss_that_is_no_number_ends_training_with_advice():
-    advice = r"learning rate 0\.\d+: the loss is not finite, since the images hold values .* --lr than 0\.003"
+    advice = r"learning rate 0\.\d+: the loss is not finite, since the images hold values .* --lr than 0\.01"
     with pytest.raises(BadInput, match=advice):
         run(trainer(Options(9, 16), noise=np.nan))
 
@@ -245,7 +245,7 @@ def test_a_nan_in_validation_is_never_the_best():
 def test_only_nan_in_validation_leaves_no_model():
     made = trainer(Options(2, 16))
     made.evaluate = lambda places: (np.nan, 1.0)
-    with pytest.raises(BadInput, match=r"none of 2 epochs .* expected a smaller --lr than 0\.003"):
+    with pytest.raises(BadInput, match=r"none of 2 epochs .* expected a smaller --lr than 0\.01"):
         run(made)
     assert made.best is None
 
