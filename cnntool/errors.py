@@ -10,6 +10,10 @@ class CnntoolError(ValueError):
     kind = "usage"  # the word that lists of failures have for it
 
 
+class NoRoom(CnntoolError):
+    """The disk is full, failing or read-only: the next output cannot be written either."""
+
+
 class BadInput(CnntoolError):
     """An input that exists but cannot be used: a broken image, a volume that does not fit. Exit code 1."""
 

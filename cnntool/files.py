@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -10,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal, overload
 
-from cnntool.errors import CnntoolError
+from cnntool.errors import CnntoolError, NoRoom
 from cnntool.locks import NEW_FILE, NOT_SUPPORTED, Claim, is_device, new_locked_file, remove_abandoned
 
 PathLike = str | os.PathLike[str]
+NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))  # of a disk, not of a file
 
 
 class Output(io.RawIOBase):
@@ -178,7 +180,8 @@ def writing(path: PathLike) -> Iterator[None]:
         if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
             raise CnntoolError(f"{os.fspath(path)}: there is no folder {folder}: make it first") from None
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise CnntoolError(f"{os.fspath(path)}: cannot be written: {reason}") from None
+        kind = NoRoom if isinstance(error, OSError) and error.errno in NO_ROOM else CnntoolError
+        raise kind(f"{os.fspath(path)}: cannot be written: {reason}") from None
 
 
 def removed(path: PathLike) -> None:

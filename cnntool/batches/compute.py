@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cnntool.batches.content import content_of
 from cnntool.engine.threads import prefetch
-from cnntool.errors import BadInput, CnntoolError, Failed, Unfit
+from cnntool.errors import BadInput, CnntoolError, Failed, NoRoom, Unfit
 from cnntool.images.items import Item
 from cnntool.images.preparation import Preparation
 from cnntool.pipeline import Pipeline
@@ -111,6 +111,8 @@ def in_order(
     for (index, item), future in prefetch(guarded, enumerate(items), threads, AHEAD * threads, "image"):
         try:
             result: R | CnntoolError = future.result()
+        except NoRoom:
+            raise
         except CnntoolError as error:
             if not seen_to_fit and isinstance(error, Unfit) and not any_fits(items, preparation, guarded):
                 raise CnntoolError(f"{error} (nor does any other of the {len(items)} inputs fit)") from None
@@ -147,7 +149,7 @@ class naming:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, CnntoolError):
+        if isinstance(error, CnntoolError) and not isinstance(error, NoRoom):
             raise Unfit(f"{self._item.where}: {error}") from None
 
 

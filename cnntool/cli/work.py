@@ -89,8 +89,8 @@ def volumes(
     """Runs all inputs; yields (number, item, result of `result_of(number, volume)`, input's shape) in their order.
 
     Several images: each thread reads and computes one image at a time. One image: all threads share its bands. An input
-    that fails goes to `failed` and the run continues; a single input raises. So does a mistake in the words: neither
-    the first input fits, nor one of any other shape.
+    that fails goes to `failed` and the run continues; a single input raises. So do a full disk, and a mistake in the
+    words: neither the first input fits, nor one of any other shape.
     """
     several = len(source) > 1
     spread = 1 if several else threads

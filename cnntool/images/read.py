@@ -276,11 +276,14 @@ def looked_at(source: Readable, name: str) -> tuple[Readable, bool]:
         with decoding(name):
             source = limits.read_bounded(source.read)
     if isinstance(source, bytes):
-        return source, source.startswith(MAGIC)
-    if formats.suffix_of(source) == formats.VOLUME_SUFFIX:
-        return source, True
-    with decoding(name), open(source, "rb") as file:
-        return source, file.read(len(MAGIC)) == MAGIC
+        start, is_volume = source[: len(MAGIC)], False
+    else:
+        is_volume = formats.suffix_of(source) == formats.VOLUME_SUFFIX
+        with decoding(name), open(source, "rb") as file:
+            start = file.read(len(MAGIC))
+    if not start:
+        raise BadInput(f"{name}: an empty file: {EXPECTED}")
+    return source, is_volume or start == MAGIC
 
 
 def name_of(source: Readable) -> str:

@@ -118,7 +118,8 @@ def identity(trainer: Trainer) -> dict[str, Any]:
     options = dataclasses.asdict(trainer.options) | {"augment": ",".join(trainer.options.augment)}
     return options | {
         "rate": trainer.rate, "weight_decay": trainer.decay, "layers": " ".join(words),
-        "classes": list(trainer.classes), "images": len(trainer.images), "shape": list(trainer.images.shape), **trainer.contents,
+        "classes": list(trainer.classes), "images": len(trainer.images), "shape": list(trainer.images.shape),
+        **trainer.contents,
     }  # fmt: skip
 
 

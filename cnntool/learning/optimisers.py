@@ -53,6 +53,8 @@ class Optimiser:
 
     def decayed(self, value: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
         """The gradient of a weight, with weight decay as L2: as a part of the gradient."""
+        import numpy as np
+
         return gradient + np.float32(self.weight_decay) * value if self.weight_decay else gradient
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
@@ -97,6 +99,8 @@ class Adam(Optimiser):
 
     def decayed(self, value: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
         """Shrinks the weight itself: Adam would divide a decay in the gradient by the gradient's size."""
+        import numpy as np
+
         value *= np.float32(1 - rate * self.weight_decay)
         return gradient
 

@@ -33,7 +33,7 @@ EVALUATED = 256  # images of a batch in evaluation
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to train. `rate` or `weight_decay` None is the optimiser's default; `early_stop` 0 never stops before the last epoch.
+    """How to train. None for `rate` or `weight_decay` is the optimiser's default; `early_stop` 0 never stops early.
 
     `class_weights`: `balanced`, or `NAME=WEIGHT,...` with 1 for classes that are not named; empty for none.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
+import os
 import re
 import struct
 import tarfile
@@ -18,6 +20,7 @@ from PIL import Image
 
 from cnntool import Pipeline, read_image
 from cnntool.algorithms import ALGORITHMS
+from cnntool.files import writing
 from cnntool.images.preparation import Preparation
 from tests.cli.conftest import Tool, files, pixels, save
 
@@ -476,3 +479,59 @@ def test_the_plan_is_told_on_stderr_where_it_is_asked_for(cnntool: Tool, here: P
     assert {chosen[0], *costs} <= set(ALGORITHMS)
     assert "direct" in {chosen[0], *costs}
     assert all(float(cost) >= 1 for cost in costs.values())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_ends_the_run_at_once(
+    cnntool: Tool, here: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    for index in range(40):
+        save(f"photos/{index:02}.png")
+    written: list[str] = []
+
+    def write(path: Path, *_: object, **__: object) -> None:
+        with writing(path):
+            if len(written) == 2:
+                raise OSError(number, os.strerror(number))
+            written.append(path.name)
+
+    monkeypatch.setattr("cnntool.images.write.write_volume", write)
+    result = cnntool("run", "photos", "maps/", "--threads", 1, "relu")
+    assert result.code == 2
+    (line,) = result.err.splitlines()
+    assert line == f"cnntool: maps/02.npy: cannot be written: {os.strerror(number)}"
+    assert written == ["00.npy", "01.npy"]
+
+
+def test_an_output_that_alone_cannot_be_written_is_one_failure(
+    cnntool: Tool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        save(f"photos/{name}.png")
+
+    def write(path: Path, *_: object, **__: object) -> None:
+        with writing(path):
+            if path.name == "b.npy":
+                raise OSError(errno.ENAMETOOLONG, "name too long")
+
+    monkeypatch.setattr("cnntool.images.write.write_volume", write)
+    result = cnntool("run", "photos", "maps/", "--threads", 1, "relu")
+    assert result.code == 1
+    assert "1 of 3 images failed" in result.err
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.npy", "a.tif"])
+def test_an_empty_file_is_told_to_be_empty(cnntool: Tool, here: Path, name: str) -> None:
+    save("photos/b.png")
+    Path("photos", name).write_bytes(b"")
+    for line in (["run", f"photos/{name}", "o.npy", "relu"], ["shape", f"photos/{name}", "relu"]):
+        result = cnntool(*line)
+        assert (result.code, len(result.err.splitlines())) == (1, 1)
+        assert f"photos/{name}: an empty file: expected a whole PNG" in result.err
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.write(f"photos/{name}")
+        archive.write("photos/b.png")
+    for source in ("photos", "photos.zip"):
+        result = cnntool("run", source, f"{source}.maps/", "relu")
+        assert result.code == 1
+        assert "an empty file: expected a whole PNG" in result.err
