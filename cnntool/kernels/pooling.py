@@ -9,6 +9,7 @@ from cnntool.kernels import kernels_of
 WIDE_PIXELS, VECTORS, PIXELS = 2, 4, 4
 SLICE = 64  # pixels summed in float32 before they are added to a float64 total, to bound rounding errors
 MULTIPLY, MAXIMUM, SCALED_SUM, ROOT_OF_SQUARES = range(4)  # what a tile of channels does
+SMALLEST_SQUARES = 1e-30  # a sum of squares from which on those that float32 has lost do not matter
 
 
 __getattr__ = kernels_of(__name__)

@@ -281,7 +281,10 @@ def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # of both infinities
             total = joined.sum(axis=1)
         power = 1 if how == "avg" else 2
-        for image, channel in zip(*np.nonzero(~np.isfinite(total)), strict=True):  # float32 may have overflowed
+        lost = ~np.isfinite(total)  # more than float32 holds, at times
+        if how == "l2":
+            lost |= total <= pooling.SMALLEST_SQUARES * height * width
+        for image, channel in zip(*np.nonzero(lost), strict=True):
             total[image, channel] = (batch[image, :, :, channel].astype(np.float64) ** power).sum()
         result = total / (height * width) if how == "avg" else np.sqrt(total)
     return result.astype(np.float32).reshape(images, 1, 1, channels)

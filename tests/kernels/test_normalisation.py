@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnntool import Pipeline
 from cnntool.kernels import normalisation
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, written
 from tests.naive import twins
@@ -78,3 +79,25 @@ def test_lrn_of_large_numbers(size, beta):
         expected[:, :, c] = wide[:, :, c] / (1 + np.float64(np.float32(0.1)) / size * (window**2).sum(axis=2)) ** beta
     assert np.isfinite(v).all()
     np.testing.assert_allclose(v, expected, rtol=2e-5, atol=1e-30)
+
+
+@pytest.mark.parametrize(
+    ("words", "scale"),
+    [
+        ("lrn --size 701", 1e17), ("lrn --alpha 500", 3e17), ("lrn --size 300 --beta 0.5", 6e17),
+        ("lrn --k 0", 1e-21), ("lrn --k 0 --alpha 1", 1e-30), ("lrn --k 0 --beta 0.5 --size 3", 1e-22),
+        ("lrn --k 1e-30 --alpha 1", 1e-16), ("lrn", 1e30),
+    ],
+)  # fmt: skip
+def test_squares_that_float32_does_not_hold(words, scale):
+    x = np.clip(np.abs(noise(3, 4, 720)), 0.1, 1) * np.float32(scale)
+    x[0] = 1
+    options = dict(zip(words.replace("--", "").split()[1::2], map(float, words.split()[2::2]), strict=True))
+    options["size"] = int(options.get("size", 5))
+    pipeline = Pipeline.parse(words)
+    found = pipeline.run(x, 1)
+    np.testing.assert_allclose(found, twins.lrn(x.astype(np.float64), **options), rtol=1e-5)
+    for threads in (1, 2):
+        for _ in range(3):
+            assert pipeline.run(x, threads).tobytes() == found.tobytes()
+        assert pipeline.run(np.stack([x, x]), threads)[1].tobytes() == found.tobytes()

@@ -8,6 +8,7 @@ from cnntool.kernels import pooling
 from cnntool.kernels.vectors import LANES
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
 from tests.naive import twins
+from tests.naive.pooling import l2pool
 
 POOLS = {"maxpool": twins.maxpool, "avgpool": twins.avgpool, "l2pool": twins.l2pool}
 
@@ -128,3 +129,29 @@ def test_sums_that_overflow_where_the_result_does_not(words, scale, shape):
     assert np.isinf(Pipeline.parse(words).run(x)[0, 0, 0])
     x[0, 0, 0] = np.nan
     assert np.isnan(Pipeline.parse(words).run(x)[0, 0, 0])
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e-22, 1e-30, 1e-42])
+@pytest.mark.parametrize("words", ["l2pool 2", "l2pool 3 --stride 2", "globalpool l2"])
+@pytest.mark.parametrize("shape", [(6, 8, 5), (70, 60, 3), (4, 4, 70)])
+def test_squares_that_underflow_where_the_root_does_not(words, scale, shape):
+    x = np.clip(noise(*shape), 0.1, 1) * np.float32(scale)
+    x[:, :, 1], x[-1] = 0, 1
+    pipeline = Pipeline.parse(words)
+    found = pipeline.run(x, 1)
+    expected = roots(words, x)
+    np.testing.assert_allclose(found, expected, rtol=3e-6, atol=1e-45)
+    for threads in (1, 2):
+        for _ in range(3):
+            assert pipeline.run(x, threads).tobytes() == found.tobytes()
+        for image in pipeline.run(np.stack([np.ones_like(x), x]), threads)[1:]:
+            assert image.tobytes() == found.tobytes()
+
+
+def roots(words: str, x: np.ndarray) -> np.ndarray:
+    """In float64."""
+    x = x.astype(np.float64)
+    if words.startswith("globalpool"):
+        return np.sqrt(np.square(x).sum(axis=(0, 1), keepdims=True))
+    size, stride = (2, 2) if words == "l2pool 2" else (3, 2)
+    return l2pool(x, (size, size), (stride, stride))

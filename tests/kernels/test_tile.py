@@ -72,7 +72,7 @@ def maximum(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, cha
 @numba.njit
 def total(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, channels):
     channel_tile(
-        address_of(x), 0, address_of(FACTORS), address_of(y), KH, KW, x_row, x_column, x_pixel, 0,
+        address_of(x), address_of(w), address_of(FACTORS), address_of(y), KH, KW, x_row, x_column, x_pixel, 0,
         y_pixel, count, channels, SCALED_SUM, SMALL_PIXELS, SMALL_VECTORS,
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ def total(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, chann
 @numba.njit
 def squares(x, w, bias, y, x_row, x_column, x_pixel, w_step, y_pixel, count, channels):
     channel_tile(
-        address_of(x), 0, 0, address_of(y), KH, KW, x_row, x_column, x_pixel, 0,
+        address_of(x), address_of(w), 0, address_of(y), KH, KW, x_row, x_column, x_pixel, 0,
         y_pixel, count, channels, ROOT_OF_SQUARES, SMALL_PIXELS, SMALL_VECTORS,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -11,8 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.pooling import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_SUM
-from cnntool.kernels.sources.emitter import MASK, VECTOR, Emitter
+from cnntool.kernels.pooling import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_SUM, SMALLEST_SQUARES
+from cnntool.kernels.sources.emitter import LANE_NUMBERS, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 
 _START = {MAXIMUM: float("-inf"), SCALED_SUM: 0.0, ROOT_OF_SQUARES: 0.0}
@@ -26,8 +27,10 @@ def channel_tile(
     """y[p, c] = the `operation` over ky, kx of x[ky * x_row + kx * x_column + p * x_pixel + c], each channel alone.
 
     MULTIPLY starts from `bias[c]` and adds w[(ky * kernel_width + kx) * w_step + c] * x. SCALED_SUM is the sum times
-    `bias[p]`, for as many p as the tile has pixels. MAXIMUM and ROOT_OF_SQUARES, the root of the sum of squares, read
-    neither `w` nor `bias`. Channels from `channels` on are neither read nor stored.
+    `bias[p]`, for as many p as the tile has pixels. MAXIMUM and ROOT_OF_SQUARES, the root of the sum of squares, do not
+    read `bias`. Channels from `channels` on are neither read nor stored.
+
+    For sums, `w` holds a vector that stays zero as long as float32 holds all of them, and all squares that matter.
     """
     arguments = (
         x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
@@ -39,6 +42,7 @@ def channel_tile(
         how = operation.literal_value
         t = Emitter(b, pixels.literal_value, vectors.literal_value)
         full = b.icmp_signed("==", c, t.integer(LANES * t.vectors))
+        seen = [[cgutils.alloca_once(b, VECTOR) for _ in line] for line in t.acc] if how == ROOT_OF_SQUARES else []
 
         def walk(lanes: list[ir.Value | None]) -> None:
             if how == MULTIPLY:
@@ -46,6 +50,8 @@ def channel_tile(
                 t.start([t.load(t.at(bias_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)])
             else:
                 t.start([ir.Constant(VECTOR, [_START[how]] * LANES)] * t.vectors)
+            for place in itertools.chain(*seen):
+                b.store(ir.Constant(VECTOR, [0.0] * LANES), place)
             filters = cgutils.alloca_once_value(b, t.address(w0))
             b.store(t.address(w0), filters)
             with cgutils.for_range(b, height) as ky:
@@ -57,14 +63,19 @@ def channel_tile(
                     for v in range(t.vectors):
                         w_value = t.load(t.at(here, t.integer(LANES * v)), lanes[v]) if how == MULTIPLY else None
                         for p in range(t.pixels):
-                            pointer = t.at(window, b.mul(pixel, t.integer(p)), t.integer(LANES * v))
-                            _combine(t, how, p, v, t.load(pointer, lanes[v]), w_value)
+                            place = t.at(window, b.mul(pixel, t.integer(p)), t.integer(LANES * v))
+                            value = t.load(place, lanes[v])
+                            _combine(t, how, p, v, value, w_value)
+                            if seen:
+                                _join_bits(b, seen[p][v], value)
 
         with b.if_else(full) as (then, otherwise):
             with then:
                 walk([None] * t.vectors)
             with otherwise:
                 walk(list(t.masks(c)))
+        if how in (SCALED_SUM, ROOT_OF_SQUARES):
+            _look_for_trouble(t, t.address(w0), seen)
         _conclude(t, how, t.address(bias0))
         t.store_sums(t.address(y0), out_pixel, n, c)
         return context.get_dummy_value()
@@ -165,6 +176,34 @@ def _combine(t: Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | No
             b.module, ir.FunctionType(VECTOR, [VECTOR, VECTOR]), f"llvm.maximum.v{LANES}f32"
         )
         b.store(b.call(maximum, [x, b.load(acc)], fastmath=("nsz",)), acc)
+
+
+def _join_bits(b: ir.IRBuilder, place: ir.Value, value: ir.Value) -> None:
+    """Not zero in the lanes where any of the values was not, their signs aside."""
+    both = b.or_(b.bitcast(b.load(place), LANE_NUMBERS), b.bitcast(value, LANE_NUMBERS))
+    b.store(b.bitcast(both, VECTOR), place)
+
+
+def _look_for_trouble(t: Emitter, trouble: ir.Value, seen: list[list[ir.Value]]) -> None:
+    """Adds to a vector what is not zero where a sum is not finite, or so small that squares have been lost."""
+    b = t.b
+    sums = [b.load(acc) for line in t.acc for acc in line]
+    found = b.call(t.fma, [_joined(b.fadd, sums), ir.Constant(VECTOR, [0.0] * LANES), t.load(trouble)])
+    if seen:
+        lost = []
+        for total, place in zip(sums, itertools.chain(*seen), strict=True):
+            size = b.and_(b.bitcast(b.load(place), LANE_NUMBERS), ir.Constant(LANE_NUMBERS, [0x7FFFFFFF] * LANES))
+            small = b.fcmp_ordered("<", total, ir.Constant(VECTOR, [SMALLEST_SQUARES] * LANES))
+            lost.append(b.and_(small, b.icmp_unsigned("!=", size, ir.Constant(LANE_NUMBERS, [0] * LANES))))
+        found = b.select(_joined(b.or_, lost), ir.Constant(VECTOR, [1.0] * LANES), found)
+    t.store(found, trouble)
+
+
+def _joined(join: Callable[[ir.Value, ir.Value], ir.Value], values: list[ir.Value]) -> ir.Value:
+    """Two by two, so that none waits for all before it."""
+    while len(values) > 1:
+        values = [*(join(*pair) for pair in zip(values[::2], values[1::2], strict=False)), *values[len(values) & ~1 :]]
+    return values[0]
 
 
 def _conclude(t: Emitter, how: int, factors: ir.Value) -> None:

@@ -84,3 +84,17 @@ def swapped(typingctx, vector, distance):
         return b.shuffle_vector(values[0], values[0], ir.Constant(INTEGERS, order))
 
     return VECTOR(vector, distance), codegen
+
+
+@intrinsic
+def all_less(typingctx, vector, bound):
+    """Whether all lanes are less than a float32; not if one is NaN."""
+
+    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        undefined = ir.Constant(IR_VECTOR, ir.Undefined)
+        first = b.insert_element(undefined, values[1], ir.Constant(ir.IntType(32), 0))
+        bounds = b.shuffle_vector(first, undefined, ir.Constant(INTEGERS, [0] * LANES))
+        others = b.bitcast(b.fcmp_unordered(">=", values[0], bounds), ir.IntType(LANES))
+        return b.icmp_unsigned("==", others, ir.Constant(ir.IntType(LANES), 0))
+
+    return types.boolean(vector, bound), codegen

@@ -6,40 +6,16 @@ import numpy as np
 
 from cnntool.kernels.sources.elementary import exp
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.simd import (
-    absolute,
-    load,
-    load_first,
-    splat,
-    square_root,
-    store,
-    store_first,
-    where_less,
-)
+from cnntool.kernels.sources.lanes import all_less
+from cnntool.kernels.sources.simd import load, load_first, square_root, store, store_first
 from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES
 
 F = np.float32
 
 
-LARGE = F(1e18)  # from here on the sum of a few squares may overflow float32
-
-
-@inlined
-def _has_large(at, count, room_at, room):
-    """Whether the magnitude of any of `count` numbers is at least LARGE; `room`: LANES numbers at `room_at`."""
-    largest, full = splat(F(0)), count // LANES * LANES
-    for j in range(0, full, LANES):
-        size = absolute(load(at + 4 * j))
-        largest = where_less(size, largest, largest, size)
-    if full < count:
-        size = absolute(load_first(at + 4 * full, count - full))
-        largest = where_less(size, largest, largest, size)
-    store(room_at, largest)
-    found = False
-    for lane in range(LANES):
-        found |= room[lane] >= LARGE
-    return found
+LARGE = F(1e37)  # a few times this is what float32 holds
+FAINT = F(1e-20)  # beside less than this, squares that float32 loses would matter
 
 
 @inlined
@@ -59,8 +35,8 @@ def _pixel_in_float64(pixel, copy, size, alpha, beta, k):
 def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
     """v[c] = v[c] / (k + alpha / size * sum of v[i]^2 for |i - c| within size) ^ beta   (Krizhevsky et al. 2012)
 
-    The window of `size` channels begins size // 2 before c and is clipped at the first and last channel. Rows with
-    large numbers, whose squares overflow float32, are computed in float64.
+    The window of `size` channels begins size // 2 before c, and is cut off at the first and last channel. Pixels with
+    numbers whose squares, or their weighted sum, float32 does not hold, are computed in float64.
     """
     channels = v.shape[2]
     vectors = -(-channels // LANES)
@@ -68,17 +44,18 @@ def lrn_forward(v, row, column, rows, columns, size, alpha, beta, k):
     bases = np.empty(vectors * LANES, np.float32)
     windows_at, bases_at = address_of(squares), address_of(bases)
     squares_at = windows_at + 4 * (size // 2)
+    limit = LARGE / (F(size) * max(F(1), abs(alpha))) if abs(k) >= FAINT else F(0)  # of a square
     for i in range(row, row + rows):
-        row_at = address_of(v) + 4 * (i * v.shape[1] + column) * channels
-        if _has_large(row_at, columns * channels, bases_at, bases):
-            for j in range(column, column + columns):
-                _pixel_in_float64(v[i, j], bases, size, alpha, beta, k)
-            continue
         for j in range(column, column + columns):
             pixel_at = address_of(v) + 4 * (i * v.shape[1] + j) * channels
+            ordinary = True
             for c in range(0, channels, LANES):
                 x = load_first(pixel_at + 4 * c, min(LANES, channels - c))
+                ordinary &= all_less(x * x, limit)
                 store(squares_at + 4 * c, x * x)
+            if not ordinary:
+                _pixel_in_float64(v[i, j], bases, size, alpha, beta, k)
+                continue
             for c in range(0, channels, LANES):
                 total = load(windows_at + 4 * c)
                 for n in range(1, size):

@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.pooling import MAXIMUM, PIXELS, ROOT_OF_SQUARES, SCALED_SUM, SLICE, VECTORS, WIDE_PIXELS
+from cnntool.kernels.pooling import (
+    MAXIMUM,
+    PIXELS,
+    ROOT_OF_SQUARES,
+    SCALED_SUM,
+    SLICE,
+    SMALLEST_SQUARES,
+    VECTORS,
+    WIDE_PIXELS,
+)
 from cnntool.kernels.sources.channel_tile import channel_tile
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.simd import load, load_first, splat, store
+from cnntool.kernels.sources.lanes import sum_of_lanes
+from cnntool.kernels.sources.simd import load, splat, store
 from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES
 
+F = np.float32
 WIDE = VECTORS * LANES
 
 
 @inlined
 def _window_row(
-    x, x_row, factors_at, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, operation
+    x, x_row, trouble_at, factors_at, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x,
+    operation,
 ):  # fmt: skip
     channels = x.shape[2]
     x_line, out_line = x.shape[1] * channels, out.shape[1] * channels
@@ -27,21 +39,21 @@ def _window_row(
     y_at = address_of(out) + 4 * (out_row * out_line + out_column * channels)
     window = kh, kw, dilation_y * x_line, dilation_x * channels, stride_x * channels
     wide = min(channels, (channels + WIDE // 2 - 1) // WIDE * WIDE)
-    _tiles(x_at, factors_at, y_at, columns, channels, 0, wide, window, operation, WIDE_PIXELS, VECTORS)
-    _tiles(x_at, factors_at, y_at, columns, channels, wide, channels, window, operation, PIXELS, 1)
+    _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, 0, wide, window, operation, WIDE_PIXELS, VECTORS)
+    _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, wide, channels, window, operation, PIXELS, 1)
 
 
 @inlined
-def _tiles(x_at, factors_at, y_at, columns, channels, first, last, window, operation, pixels, vectors):
-    """Channels `first` to `last` of a row that starts at `x_at` and `y_at`."""
+def _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, first, last, window, operation, pixels, vectors):
+    """Channels `first` to `last` of a row, of which `x_at` and `y_at` are the start."""
     kh, kw, x_row, x_column, x_pixel = window
     for ox in range(0, columns, pixels):
         start = max(0, min(ox, columns - pixels))
         for c in range(first, last, vectors * LANES):
             channel_tile(
-                x_at + 4 * (start * x_pixel + c), 0, factors_at + 4 * start, y_at + 4 * (start * channels + c), kh, kw,
-                x_row, x_column, x_pixel, 0, channels, min(pixels, columns - start), min(vectors * LANES, last - c),
-                operation, pixels, vectors,
+                x_at + 4 * (start * x_pixel + c), trouble_at, factors_at + 4 * start, y_at + 4 * (start * channels + c),
+                kh, kw, x_row, x_column, x_pixel, 0, channels, min(pixels, columns - start),
+                min(vectors * LANES, last - c), operation, pixels, vectors,
             )  # fmt: skip
 
 
@@ -56,67 +68,61 @@ def _window_in_float64(x, top, left, c, kh, kw, dilation_y, dilation_x, operatio
     return np.sqrt(total) if operation == ROOT_OF_SQUARES else total
 
 
-@inlined
-def _is_finite(at, count, room):
-    """Whether `count` numbers are finite; `room`: LANES numbers."""
-    trouble, full = splat(np.float32(0)), count // LANES * LANES
-    for j in range(0, full, LANES):
-        trouble = trouble + load(at + 4 * j) * splat(np.float32(0))
-    if full < count:
-        trouble = trouble + load_first(at + 4 * full, count - full) * splat(np.float32(0))
-    store(address_of(room), trouble)
-    total = np.float32(0)
-    for lane in range(LANES):
-        total += room[lane]
-    return total == np.float32(0)
-
-
 @kernel
 def _mend_row(
-    x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, factors, operation, room
+    x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, factors, operation
 ):  # fmt: skip
-    """Recomputes non-finite outputs of a row in float64: large values may have a finite mean."""
-    channels = out.shape[2]
-    if _is_finite(address_of(out) + 4 * (out_row * out.shape[1] + out_column) * channels, columns * channels, room):
-        return
+    """Computes again in float64 what float32 does not hold on the way: sums that overflow, squares that are lost."""
     for ox in range(columns):
-        for c in range(channels):
-            if not np.isfinite(out[out_row, out_column + ox, c]):
+        for c in range(out.shape[2]):
+            value = out[out_row, out_column + ox, c]
+            if not np.isfinite(value) or (operation == ROOT_OF_SQUARES and value * value <= F(SMALLEST_SQUARES)):
                 total = _window_in_float64(x, x_row, stride_x * ox, c, kh, kw, dilation_y, dilation_x, operation)
                 out[out_row, out_column + ox, c] = total if operation == ROOT_OF_SQUARES else total * factors[ox]
+
+
+@inlined
+def _is_in_trouble(trouble_at):
+    """Whether a row of sums must be mended; what tells of it is zero again."""
+    found = sum_of_lanes(load(trouble_at)) != F(0)
+    store(trouble_at, splat(F(0)))
+    return found
 
 
 @kernel
 def maxpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
     """out[oy, ox, c] = max over ky, kx of x[sy oy + dy ky, sx ox + dx kx, c]"""
     for oy in range(rows):
-        _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, MAXIMUM)
+        _window_row(x, x_row + sy * oy, 0, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, MAXIMUM)
 
 
 @kernel
 def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, height, width):
     """out[oy, ox, c] = (sum over the window of x[.., c]) / (height[oy] * width[ox]), the counted sizes of the window"""
-    factors, room = np.zeros(columns + PIXELS, np.float32), np.empty(LANES, np.float32)
+    factors, trouble = np.zeros(columns + PIXELS, np.float32), np.zeros(LANES, np.float32)
+    at, trouble_at = address_of(factors), address_of(trouble)
     for oy in range(rows):
         for ox in range(columns):
             factors[ox] = np.float32(1) / (height[oy] * width[ox])
-        at = address_of(factors)
-        _window_row(x, x_row + sy * oy, at, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
-        _mend_row(
-            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, factors, SCALED_SUM, room
-        )  # fmt: skip
+        row, to = x_row + sy * oy, out_row + oy
+        _window_row(x, row, trouble_at, at, out, to, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
+        if _is_in_trouble(trouble_at):
+            _mend_row(x, row, out, to, out_column, columns, kh, kw, sx, dy, dx, factors, SCALED_SUM)
     keep_alive(factors)
+    keep_alive(trouble)
 
 
 @kernel
 def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
     """out[oy, ox, c] = sqrt(sum over the window of x[.., c]^2)"""
-    room = np.empty(LANES, np.float32)
+    trouble = np.zeros(LANES, np.float32)
+    trouble_at = address_of(trouble)
     for oy in range(rows):
-        _window_row(x, x_row + sy * oy, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, ROOT_OF_SQUARES)
-        _mend_row(
-            x, x_row + sy * oy, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, room, ROOT_OF_SQUARES, room
-        )  # fmt: skip
+        row, to = x_row + sy * oy, out_row + oy
+        _window_row(x, row, trouble_at, 0, out, to, out_column, columns, kh, kw, sx, dy, dx, ROOT_OF_SQUARES)
+        if _is_in_trouble(trouble_at):
+            _mend_row(x, row, out, to, out_column, columns, kh, kw, sx, dy, dx, trouble, ROOT_OF_SQUARES)
+    keep_alive(trouble)
 
 
 @kernel
@@ -126,23 +132,25 @@ def globalpool_forward(x, x_row, rows, out, out_row, out_column, factor, operati
     line = x.shape[1] * channels
     x_at = address_of(x) + 4 * x_row * line
     y_at = address_of(out) + 4 * (out_row * out.shape[1] + out_column) * channels
+    trouble = np.zeros(LANES, np.float32)
+    trouble_at, factor_at = address_of(trouble), address_of(factor)
     for c in range(0, channels, WIDE):
         here, to, count = x_at + 4 * c, y_at + 4 * c, min(WIDE, channels - c)
         if operation == MAXIMUM:
-            _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, MAXIMUM)
+            _pixels_together(here, trouble_at, factor_at, to, rows, x.shape[1], line, channels, count, MAXIMUM)
         elif operation == SCALED_SUM:
-            _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, SCALED_SUM)
+            _pixels_together(here, trouble_at, factor_at, to, rows, x.shape[1], line, channels, count, SCALED_SUM)
         else:
-            _pixels_together(here, address_of(factor), to, rows, x.shape[1], line, channels, count, ROOT_OF_SQUARES)
-    if operation != MAXIMUM:
-        room = np.empty(LANES, np.float32)
-        _mend_row(x, x_row, out, out_row, out_column, 1, rows, x.shape[1], 1, 1, 1, factor, operation, room)
+            _pixels_together(here, trouble_at, factor_at, to, rows, x.shape[1], line, channels, count, ROOT_OF_SQUARES)
+    if operation != MAXIMUM and _is_in_trouble(trouble_at):
+        _mend_row(x, x_row, out, out_row, out_column, 1, rows, x.shape[1], 1, 1, 1, factor, operation)
+    keep_alive(trouble)
 
 
 @inlined
-def _pixels_together(x_at, factor_at, y_at, rows, columns, line, pixel, channels, operation):
+def _pixels_together(x_at, trouble_at, factor_at, y_at, rows, columns, line, pixel, channels, operation):
     channel_tile(
-        x_at, 0, factor_at, y_at, rows, columns, line, pixel, 0, 0, 0, 1, channels, operation, 1, VECTORS
+        x_at, trouble_at, factor_at, y_at, rows, columns, line, pixel, 0, 0, 0, 1, channels, operation, 1, VECTORS
     )  # fmt: skip
 
 
