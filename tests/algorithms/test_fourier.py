@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnntool import Pipeline
+from cnntool import Pipeline, kernels
 from cnntool.algorithms.fourier import tile_rows
 from cnntool.engine.stream import stream
 from cnntool.steps.bands import row_group
@@ -69,3 +69,25 @@ def test_a_stream_gives_what_the_plan_gives(height: int) -> None:
         parts: list[np.ndarray] = []
         stream(plan, x, parts.append, threads)
         np.testing.assert_array_equal(np.concatenate(parts), plan.run(x[None], threads)[0])
+
+
+@pytest.mark.parametrize("bad", [0, np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "first", "count", "block"),
+    [
+        (20, 37, 1, 0, 1, (4, 5)),
+        (20, 37, 4, 2, 2, (4, 5)),
+        (21, 37, 4, 0, 4, (4, 8)),
+        (9, 50, 40, 0, 40, (3, 2)),
+        (9, 50, 40, 20, 20, (3, 2)),
+        (16, 16, 1, 0, 1, (16, 16)),
+    ],
+)
+def test_the_largest_of_blocks(height, width, channels, first, count, block, bad):
+    x = noise(height, width, channels)
+    x[5, 7, first] = bad
+    out = np.empty((-(-height // block[0]), -(-width // block[1])), np.float32)
+    kernels.fourier.largest_of_blocks(x, first, count, *block, out)
+    for i, j in np.ndindex(out.shape):
+        piece = x[i * block[0] : (i + 1) * block[0], j * block[1] : (j + 1) * block[1], first : first + count]
+        np.testing.assert_array_equal(out[i, j], np.abs(piece).max())

@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.simd import load, load_splat, splat, store, store_first
+from cnntool.kernels.sources.lanes import larger_size, largest_size_of_lanes
+from cnntool.kernels.sources.simd import load, load_first, load_splat, splat, store, store_first
 from cnntool.kernels.sources.tile import address_of
 from cnntool.kernels.vectors import LANES
 
@@ -154,14 +155,23 @@ def largest_of_channels(x, first, channels, out):
             out[y, i] = largest
 
 
+@inlined
+def _largest_of_pixels(x, y, left, right, first, channels):
+    """Of |x[y, i, c]| for left <= i < right and `channels` channels from `first` on; NaN where one is"""
+    sizes, together = splat(F(0)), channels == x.shape[2]
+    for i in range(left, left + 1 if together else right):
+        at = address_of(x) + 4 * ((y * x.shape[1] + i) * x.shape[2] + first)
+        length = (right - left) * channels if together else channels
+        for c in range(0, length, LANES):
+            sizes = larger_size(sizes, load_first(at + 4 * c, min(LANES, length - c)))
+    return largest_size_of_lanes(sizes)
+
+
 @kernel
 def largest_of_blocks(x, first, channels, height, width, out):
     """out[i, j] = max of |x| in the block of `height` x `width` pixels at (i height, j width); NaN where one is"""
     for y in range(x.shape[0]):
         for j in range(out.shape[1]):
-            largest = out[y // height, j] if y % height else F(0)
-            for i in range(j * width, min(x.shape[1], (j + 1) * width)):
-                for c in range(first, first + channels):
-                    value = abs(x[y, i, c])
-                    largest = value if value > largest or value != value else largest
-            out[y // height, j] = largest
+            value = _largest_of_pixels(x, y, j * width, min(x.shape[1], (j + 1) * width), first, channels)
+            before = out[y // height, j] if y % height else F(0)
+            out[y // height, j] = value if value > before or value != value else before
