@@ -465,7 +465,7 @@ def test_the_plan_is_told_on_stderr_where_it_is_asked_for(cnntool: Tool, here: P
     save("a.png")
     chain = "conv 16 3 --padding 1 relu whiten conv 4 5 --padding 2 globalpool avg"
     assert cnntool(command, "a.png", output, *chain.split()).err == ""
-    result = cnntool(command, "a.png", output, "--overwrite", "--explain-plan", "--threads", "2", *chain.split())
+    result = cnntool(command, "a.png", f"plan.{output}", "--explain-plan", "--threads", "2", *chain.split())
     assert (result.code, result.out) == (0, b"")
     head, _, *lines = [line.strip() for line in result.err.splitlines() if line.strip()]
     assert re.split(r"\s{2,}", head) == ["layers", "output", "algorithm (others cost)", "computed as"]
