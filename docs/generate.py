@@ -49,6 +49,7 @@ assert BANKS is not None
 NOTICE = "<!-- Written by docs/generate.py from the declarations: change those, not this page. -->"
 TOLERANCE = 4  # mean difference, of 255: what other versions of the encoders and other processors may change
 LONGEST_SIDE = 1300
+GALLERY_COLOURS = 256
 LONGEST_FIGURE = 2000  # of the gallery, where letters must be read
 LARGEST_SHEET = 640
 
@@ -343,12 +344,12 @@ def smaller(image: Image.Image, side: int) -> Image.Image:
     return image if factor == 1 else image.reduce(factor)
 
 
-def encoded(image: Image.Image, suffix: str) -> bytes:
+def encoded(image: Image.Image, suffix: str, colours: int = 64) -> bytes:
     stream = io.BytesIO()
     if suffix == ".jpg":
         image.save(stream, "JPEG", quality=75, optimize=True)
     else:
-        image.quantize(64).save(stream, "PNG", optimize=True)
+        image.quantize(colours).save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
@@ -373,7 +374,8 @@ def stale_pictures() -> Iterator[tuple[Path, bytes | None]]:
     """The pictures that are missing or out of date, with what should stand there; None where no page shows one."""
     shown = {PICTURES / name for name in referenced()} | {GALLERY / name for name in gallery()}
     for path in sorted(shown | set(PICTURES.glob("*")) | set(GALLERY.glob("*"))):
-        content = encoded(picture(path.name), path.suffix) if path in shown else None
+        colours = GALLERY_COLOURS if path.parent == GALLERY else 64
+        content = encoded(picture(path.name), path.suffix, colours) if path in shown else None
         if content is None or not path.exists() or not alike(path.read_bytes(), content):
             yield path, content
 

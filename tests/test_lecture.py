@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import GALLERY, LONGEST_FIGURE, ROOT, Slide, alike, encoded, is_file_of, slides, smaller
+from docs.generate import (
+    GALLERY,
+    GALLERY_COLOURS,
+    LONGEST_FIGURE,
+    ROOT,
+    Slide,
+    alike,
+    encoded,
+    is_file_of,
+    slides,
+    smaller,
+)
 from tests.documents import desk
 
 ROWS = slides()
@@ -50,7 +61,7 @@ def test_a_slides_command_shows_it(slide: Slide, tmp_path: Path) -> None:
 
         assert any(is_file_of(name, Path(picture[1]).stem) for name in written)
         with Image.open(tmp_path / Path(picture[1]).with_suffix(".png").name) as image:
-            made = encoded(smaller(image.convert("RGB"), LONGEST_FIGURE), Path(picture[1]).suffix)
+            made = encoded(smaller(image.convert("RGB"), LONGEST_FIGURE), Path(picture[1]).suffix, GALLERY_COLOURS)
         assert alike((GALLERY / picture[1]).read_bytes(), made), "run `python docs/generate.py`"
 
 

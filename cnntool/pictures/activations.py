@@ -56,7 +56,7 @@ class Curve(NamedTuple):
     def remark(self) -> str:
         """What the lecture says of an activation, with the numbers over this range."""
         mean, share = float(self.y.mean()), float(self.saturated.mean())
-        flat = f"flat over {share:.0%} of it" if share else "a gradient everywhere"
+        flat = f"flat over {share:.0%} of it" if share else "never flat"
         return f"{self.y.min():.2f} to {self.y.max():.2f}, mean {mean:.2f}; {flat}"
 
 
