@@ -74,7 +74,8 @@ def test_pictures_are_small() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "section"), cases("docs/guide.md", "docs/design.md", "docs/banks.md", "docs/learning.md")
+    ("page", "section"),
+    cases("docs/guide.md", "docs/design.md", "docs/banks.md", "docs/learning.md", "docs/tables.md", "docs/nightly.md"),
 )
 def test_what_a_section_shows_is_what_comes_out(page: str, section: str, tmp_path: Path) -> None:
     run_section(sections(ROOT / page)[section], tmp_path)

@@ -59,23 +59,24 @@ def run(table: str) -> tuple[int, float]:
     return computed() - before, time.monotonic() - start
 
 
-def killed(table: str, moment: float) -> bool:
-    """A run that is killed after so many seconds, unless it ends before."""
+def killed(table: str, images: int) -> bool:
+    """A run that is killed when it has computed so many images, unless it ends before."""
+    target = computed() + images
     process = subprocess.Popen(command(table))
-    try:
-        process.wait(moment)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
+    while process.poll() is None:
+        if computed() >= target:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.002)
     return False
 
 
-def with_kills(table: str, kills: int, seconds: float, rng: random.Random) -> tuple[int, int]:
+def with_kills(table: str, kills: int, images: int, rng: random.Random) -> tuple[int, int]:
     """Runs that are killed, and one that is not; how many kills there were, and all images computed."""
     before, count = computed(), 0
     while count < kills and not os.path.exists(table):
-        count += killed(table, rng.uniform(0.05, max(1.5, 2 * seconds / kills)))
+        count += killed(table, rng.randrange(max(2, 2 * images // kills)))
     run(table)
     return count, computed() - before
 
@@ -120,7 +121,7 @@ def main() -> int:
     kinds = options.kinds.split(",")
     for kind in kinds:
         _, seconds = run(f"fresh.{kind}")
-        kills, total = with_kills(f"killed.{kind}", options.kills, seconds, rng)
+        kills, total = with_kills(f"killed.{kind}", options.kills, options.images, rng)
         again = total - options.images
         good = same(f"fresh.{kind}", f"killed.{kind}") and again <= kills * (ROWS + IN_FLIGHT)
         well &= good
