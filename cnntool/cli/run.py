@@ -119,7 +119,7 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                 progress.complain(str(error))
                 if errors is not None:
                     errors.add(item.name, error)
-                progress.advance()
+                progress.advance(failed=True)
 
             kin = Kin(pipeline)
             if (streamed := large_into_file(pipeline, source, preparation, targets, form)) is not None:

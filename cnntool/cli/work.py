@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from cnntool.images.items import Inputs, Item
     from cnntool.images.preparation import Preparation
     from cnntool.images.printed import Failures
+
+
+SECONDS_OF_SILENCE = 60  # between two lines on the progress in a log
 
 
 class Notices:
@@ -133,24 +137,41 @@ class Display:
 
 
 class Progress(Display):
-    """A progress bar on stderr for several images, if that is a terminal."""
+    """How far the work on several images is: a bar if stderr is a terminal, else a line every so often, for logs."""
 
     def __init__(self, total: int, notices: Notices, doing: str) -> None:
+        self._notices, self._total, self._doing = notices, total, doing
+        self._done = self._failures = 0
+        self._began = self._told = time.monotonic()
         if total > 1 and sys.stderr.isatty() and not notices.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                console=Console(file=sys.stderr), transient=True,
+                TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"),
+                TimeRemainingColumn(), console=Console(file=sys.stderr), transient=True,
             )  # fmt: skip
-            self._task = self._bar.add_task("", total=total)
+            self._task = self._bar.add_task("", total=total, pace="")
 
     def advance(self, failed: bool = False) -> None:
+        self._done += 1
+        self._failures += failed
         if self._bar:
             with telling():
-                self._bar.advance(self._task)
+                self._bar.update(self._task, advance=1, pace=self._pace())
+        elif self._done < self._total and time.monotonic() - self._told > SECONDS_OF_SILENCE:
+            self._told = time.monotonic()
+            left = (self._told - self._began) / self._done * (self._total - self._done)
+            self._notices.say(
+                f"{self._doing}: {self._done} of {self._total} images, {self._pace()}, about {left / 60:.0f} min left"
+            )
+
+    def _pace(self) -> str:
+        """Images a second since the beginning, and how many failed."""
+        rate = self._done / max(1e-9, time.monotonic() - self._began)
+        failures = f", {self._failures} failed" if self._failures else ""
+        return f"{rate:.{0 if rate >= 10 else 1}f}/s{failures}"
 
     def complain(self, text: str) -> None:
         """An error, on a line above the bar."""

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
+from cnntool.batches.compute import AHEAD
 from cnntool.cli import work
 from cnntool.errors import CnntoolError
 from cnntool.images.preparation import Preparation
@@ -66,7 +67,7 @@ def test_images_are_read_ahead_but_not_all(here: Path) -> None:
             lambda number, volume: finished.append(number), lambda item, error: None,
         )  # fmt: skip
         next(results)
-        assert len(finished) <= 2 * work.AHEAD + 1
+        assert len(finished) <= 2 * AHEAD + 1
         results.close()  # type: ignore[attr-defined]
     assert len(finished) < 30
 
@@ -182,3 +183,17 @@ def test_stdout_stays_clean_beside_a_terminal(here: Path) -> None:
     assert out.startswith(b"\x93NUMPY")
     assert len(out) > 20 * 24 * 3 * 4
     assert "20x24x3" in seen
+
+
+def test_a_log_gets_a_line_every_so_often(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "SECONDS_OF_SILENCE", -1)
+    with work.Progress(3, work.Notices(quiet=False, verbose=False), "extract") as progress:
+        progress.advance()
+        progress.advance(failed=True)
+        progress.advance()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("cnntool: extract: 1 of 3 images, ")
+    assert "/s, 1 failed, about 0 min left" in second
+    with work.Progress(3, work.Notices(quiet=True, verbose=False), "extract") as progress:
+        progress.advance()
+    assert capsys.readouterr().err == ""
