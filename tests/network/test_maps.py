@@ -18,7 +18,7 @@ def test_of_a_bank_through_what_keeps_its_channels() -> None:
     found = maps(
         "whiten bank gabor --scales 2 --orientations 3 relu standardize maxpool 2 lrn dropout 0.1 globalpool avg"
     )
-    assert found.names == [f"gabor s{s} o{o}" for s in (0, 1) for o in (0, 1, 2)]
+    assert found.names == [f"gabor {scale} {degrees}deg" for scale in (0, 1) for degrees in (0, 60, 120)]
     assert found.places == [(s, o) for s in (0, 1) for o in (0, 1, 2)]
 
 
@@ -30,7 +30,7 @@ def test_of_a_bank_through_what_keeps_its_channels() -> None:
         ("bank sobel conv 2 3", ["conv 0", "conv 1"]),
         ("bank sobel --magnitude", ["sobel"]),
         ("bank sobel --per-channel", [f"sobel {axis} of {c}" for c in range(3) for axis in "xy"]),
-        ("bank gabor --scales 1 --orientations 2 --energy", ["gabor s0 o0", "gabor s0 o1"]),
+        ("bank gabor --scales 1 --orientations 2 --energy", ["gabor 0 0deg", "gabor 0 90deg"]),
         ("bank laws --size 3 --pairs --no-level", ["L3E3/E3L3", "L3S3/S3L3", "E3E3", "E3S3/S3E3", "S3S3"]),
         ("mark a conv 2 3 --padding 1 concat a", ["conv 0", "conv 1", "channel 0", "channel 1", "channel 2"]),
         ("bank sobel mark x relu concat x", ["sobel x", "sobel y", "sobel x (x)", "sobel y (x)"]),
