@@ -166,9 +166,9 @@ def metadata(kind: str, command: str) -> dict[str, object]:
     if kind in ("JPEG", "GIF"):
         return {"comment": text.encode()[:COMMENT]}
     if kind == "TIFF":
-        return {"description": text}
+        return {"tiffinfo": {IMAGE_DESCRIPTION: text.encode()}}  # of a str, Pillow writes `?` for what is not ASCII
     if kind == "WEBP":
         exif = Image.Exif()
-        exif[IMAGE_DESCRIPTION] = text
+        exif[IMAGE_DESCRIPTION] = text.encode()
         return {"exif": exif}
     return {}

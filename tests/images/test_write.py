@@ -116,3 +116,26 @@ def test_a_format_that_does_not_fit(value, format):
     with pytest.raises(CnntoolError, match="expected"):
         encode(value, format, stream)
     assert not stream.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".tif", ".webp", ".bmp", ".ppm"])
+def test_pictures_carry_their_command_where_there_is_a_place(tmp_path, suffix):
+    path, command = tmp_path / f"a{suffix}", "cnntool run 'o poză.png' out.png relu"
+    write_picture(path, Image.new("RGB", (9, 7)), command=command)
+    with Image.open(path) as image:
+        found = {
+            ".png": lambda: image.info["Description"],
+            ".jpg": lambda: image.info["comment"].decode(),
+            ".gif": lambda: image.info["comment"].decode(),
+            ".tif": lambda: image.getexif()[270].encode("latin-1").decode(),  # as Pillow reads it
+            ".webp": lambda: image.getexif()[270].encode("latin-1").decode(),
+        }
+        if suffix in found:
+            assert found[suffix]() == command
+        assert image.size == (9, 7)
+
+
+def test_a_command_that_is_no_text_spoils_no_picture(tmp_path):
+    write_picture(tmp_path / "a.png", Image.new("RGB", (2, 2)), command="cnntool run \udcff.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.info["Description"] == "cnntool run \\udcff.png"
