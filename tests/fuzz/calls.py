@@ -13,7 +13,7 @@ from cnntool import limits
 from cnntool.cli.main import main
 
 MEMORY, MORE = 2**30, 2**32  # bytes that a pretended machine has, and that the process may take beyond its own
-SECONDS = 20  # of one call
+SECONDS, WAIT = 20, 300  # of one call: of the processor's time, which a busy machine does not change, and by the clock
 LONGEST_LINE = 1000
 
 
@@ -48,18 +48,21 @@ def call(words: Sequence[str]) -> tuple[int, str]:
         raise _Late
 
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-    former = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    former = {number: signal.signal(number, late) for number in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, WAIT)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(list(words))
     except _Late:
-        raise Wrong(f"{shown(words)}: over {SECONDS} s") from None
+        raise Wrong(f"{shown(words)}: over {SECONDS} s of the processor, or {WAIT} s") from None
     except BaseException as error:
         raise Wrong(f"{shown(words)}: {type(error).__name__}: {error!s:.300}") from error
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
+        for number, handler in former.items():
+            signal.signal(number, handler)
     said = err.getvalue()
     if code not in (0, 1, 2):
         raise Wrong(f"{shown(words)}: exit code {code}")
