@@ -18,9 +18,9 @@ def command(output: str, overwrite: bool, quiet: bool) -> int:
     """One table from the shards that `cnntool extract --shard I/N` computed.
 
     \b
-    cnntool extract photos/ features.npz --shard 1/2 bank gabor relu globalpool avg
-    cnntool extract photos/ features.npz --shard 2/2 bank gabor relu globalpool avg
-    cnntool merge features.npz
+    cnntool extract photos/ t.npz --shard 1/2 bank gabor abs globalpool avg
+    cnntool extract photos/ t.npz --shard 2/2 bank gabor abs globalpool avg
+    cnntool merge t.npz
 
     The table is byte for byte what one run over all images writes. A shard that is missing, still at work, or that saw
     other images is named. OUTPUT.errors.jsonl lists what failed in any shard; the exit code is then 1.
