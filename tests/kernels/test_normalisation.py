@@ -84,7 +84,7 @@ def test_lrn_of_large_numbers(size, beta):
 @pytest.mark.parametrize(
     ("words", "scale"),
     [
-        ("lrn --size 701", 1e17), ("lrn --alpha 500", 3e17), ("lrn --size 300 --beta 0.5", 6e17),
+        ("lrn --size 701", 2e18), ("lrn --alpha 500", 2e18), ("lrn --size 300 --beta 0.5", 2e18),
         ("lrn --k 0", 1e-21), ("lrn --k 0 --alpha 1", 1e-30), ("lrn --k 0 --beta 0.5 --size 3", 1e-22),
         ("lrn --k 1e-30 --alpha 1", 1e-16), ("lrn", 1e30),
     ],
