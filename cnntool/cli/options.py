@@ -247,8 +247,9 @@ def outputs_beside(output: str | None, *others: str | None) -> list[str]:
     if output == "-" or not path:
         return found
     stem = os.path.splitext(path)[0]
-    beside = (f"{path}.parts", f"{path}.errors.jsonl", f"{path}.index.npz", f"{stem}.paths.txt", f"{stem}.labels.txt",
-              f"{stem}.history.csv", f"{stem}.checkpoint.npz")  # fmt: skip
+    named = (".parts", ".errors.jsonl", ".index.npz", ".index.jsonl")
+    beside = [f"{name}{suffix}" for name in dict.fromkeys((path, output)) for suffix in named]
+    beside += [f"{stem}{suffix}" for suffix in (".paths.txt", ".labels.txt", ".history.csv", ".checkpoint.npz")]
     return [path, *beside, *found]
 
 

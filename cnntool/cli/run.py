@@ -34,6 +34,7 @@ from cnntool.locks import Claim
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.batches.journal import Journal
     from cnntool.cli.work import Notices
     from cnntool.images.clipping import Clipped
     from cnntool.images.items import Inputs
@@ -80,17 +81,22 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
     named, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
     """
     refuse_layer_as_output(output)
+    values["model_file"] = values["model"]
     pipeline = pipeline_of(**{name: values.pop(name) for name in CHAIN})
     return run(pipeline, input, output, as_image, form, **values)
 
 
 def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str | None, **values: Any) -> int:
     """Runs a pipeline over INPUT into OUTPUT, with the values of the image and work options; returns the exit code."""
+    from cnntool.batches.identity import identity_of
+    from cnntool.batches.journal import Journal, Kept
     from cnntool.cli.work import Notices, Progress, volumes
     from cnntool.engine.threads import available_threads
     from cnntool.images.clipping import Clipped
     from cnntool.images.failures import ErrorsFile
+    from cnntool.images.names import is_for_many
     from cnntool.images.sources import open_source
+    from cnntool.images.write import NPY
 
     notices = Notices(values["quiet"], values["verbose"])
     preparation = preparation_of(values, pipeline)
@@ -101,12 +107,18 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
         source = stack.enter_context(
             open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(output))
         )
-        targets = targets_of(source, output, form, values["overwrite"])
+        look = look_of(values)
+        journal = None
+        if is_for_many(output):
+            decided: dict[str, Any] = {"form": form or NPY, "as_image": as_image, "look": repr(look)}
+            identity = identity_of(pipeline, preparation, model=values.get("model_file"), **decided)
+            journal = Journal(output.rstrip(f"/{os.sep}"), identity)
+        targets = targets_of(source, output, form, values["overwrite"], journal)
         clipped = Clipped()
-        sheet = sheets_of(pipeline, look_of(values), notices, clipped)
+        sheet = sheets_of(pipeline, look, notices, clipped)
         write = writer_of(targets, as_image, form, sheet, clipped)
         if isinstance(targets, list):
-            stack.enter_context(claimed(output, targets, values["overwrite"]))
+            stack.enter_context(claimed(output, targets, values["overwrite"], journal))
         failures = 0
         shape = None
         many = not source.single and output != "-"
@@ -125,7 +137,16 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
             if (streamed := large_into_file(pipeline, source, preparation, targets, form)) is not None:
                 shape = run_large(pipeline, *streamed, preparation, threads, notices)
             else:
-                for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed):
+                if journal is not None and isinstance(targets, list):
+                    stack.enter_context(journal)
+                    journal.begin(targets)
+                    kept = Kept(journal, targets)
+                else:
+                    kept = None
+                for *_, found in volumes(source, pipeline, preparation, threads, notices, write, failed, kept):
+                    if found is None:
+                        progress.advance()
+                        continue
                     shape = shape or found
                     if not kin.has_weights_of_first(found):
                         notices.say(OTHER_WEIGHTS)
@@ -180,7 +201,9 @@ def run_large(
         return rows.shape
 
 
-def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -> list[Path] | IO[bytes]:
+def targets_of(
+    source: Inputs, output: str, form: str | None, overwrite: bool, journal: Journal | None = None
+) -> list[Path] | IO[bytes]:
     """Where each result goes; checks all that can be checked before any work."""
     from cnntool.images.names import is_for_many, output_paths
     from cnntool.images.write import FLOAT_TIFF, FORMATS, NPY, output_format, suffix_for
@@ -207,12 +230,13 @@ def targets_of(source: Inputs, output: str, form: str | None, overwrite: bool) -
         if path.is_dir():
             raise CnntoolError(f"{path} is a folder: expected a file name, or {path}/ to write into it")
         output_format(path, form)
-        check_free(path, overwrite, with_folder=not is_for_many(output))
+        own = journal is not None and journal.is_own(path)
+        check_free(path, overwrite or own, with_folder=not is_for_many(output))
     return paths
 
 
 @contextlib.contextmanager
-def claimed(output: str, targets: list[Path], overwrite: bool) -> Iterator[None]:
+def claimed(output: str, targets: list[Path], overwrite: bool, journal: Journal | None = None) -> Iterator[None]:
     """Within the block this process alone may write OUTPUT, a file or a folder; its parent folders are created."""
     from cnntool.images.names import PLACEHOLDER, is_for_many
 
@@ -224,7 +248,8 @@ def claimed(output: str, targets: list[Path], overwrite: bool) -> Iterator[None]
             stack.callback(remove_empty, folder)
         stack.callback(Claim(target).release)
         for path in targets:  # again, since another process may just have finished
-            check_free(path, overwrite, with_folder=not is_for_many(output))
+            own = journal is not None and journal.is_own(path)
+            check_free(path, overwrite or own, with_folder=not is_for_many(output))
         stack = stack.pop_all()
     with stack:
         yield

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cnntool.batches.compute import in_order, naming, resizer_of_kernel
+from cnntool.batches.content import content_of
 from cnntool.cli.streams import printable, tell, telling
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.pipeline import Pipeline
@@ -16,6 +17,7 @@ from cnntool.pipeline import Pipeline
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnntool.batches.journal import Kept
     from cnntool.images.failures import ErrorsFile
     from cnntool.images.items import Inputs, Item
     from cnntool.images.preparation import Preparation
@@ -89,21 +91,29 @@ def volumes(
     notices: Notices,
     result_of: Callable[[int, np.ndarray], Any],
     failed: Callable[[Item, CnntoolError], None],
-) -> Iterator[tuple[int, Item, Any, tuple[int, ...]]]:
+    kept: Kept | None = None,
+) -> Iterator[tuple[int, Item, Any, Any]]:
     """Runs all inputs; yields (number, item, result of `result_of(number, volume)`, input's shape) in their order.
 
     Several images: each thread reads and computes one image at a time. One image: all threads share its bands. An input
     that fails goes to `failed` and the run continues; a single input raises. So do a full disk, and a mistake in the
-    words: neither the first input fits, nor one of any other shape.
+    words: neither the first input fits, nor one of any other shape. With `kept`,
+    an input whose result is there already gives (number, item, None, None).
     """
     several = len(source) > 1
     spread = 1 if several else threads
     resizer = resizer_of_kernel() if several and preparation.resize is not None else None
 
-    def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...]]:
-        volume = item.read(preparation, notices.say, resizer)
+    def compute(number: int, item: Item) -> tuple[Any, tuple[int, ...] | None]:
+        content, data = content_of(item) if kept is not None else (b"", None)
+        if kept is not None and kept.has(number, content):
+            return None, None
+        volume = item.read(preparation, notices.say, resizer, data)
         with naming(item) if several else nullcontext():
-            return result_of(number, pipeline.run(volume, threads=spread)), volume.shape
+            result = result_of(number, pipeline.run(volume, threads=spread))
+        if kept is not None:
+            kept.record(number, content)
+        return result, volume.shape
 
     for number, item, result in in_order(source, compute, preparation, threads):
         if not isinstance(result, CnntoolError):
