@@ -7,7 +7,8 @@ import pytest
 
 LONGER = (
     "cases/", "cli/", "algorithms/", "engine/test_program.py", "engine/test_team.py",
-    "engine/test_threads.py", "faults/", "fuzz/", "images/test_combinations.py", "kernels/test_cache.py",
+    "engine/test_threads.py", "explaining/test_templates.py", "faults/", "fuzz/",
+    "images/test_combinations.py", "kernels/test_cache.py",
     "kernels/test_code.py", "kernels/test_lifetimes.py", "kernels/test_processors.py", "kernels/test_show.py",
     "kernels/test_vectors.py", "layers/test_base.py", "layers/test_training.py", "learning/", "models/",
     "samples/", "steps/test_bands.py", "steps/test_guarded.py", "test_arrays.py", "test_configurations.py",

@@ -40,11 +40,12 @@ COMMANDS = {
     "merge": "One table from the shards of a run on many machines.",
     "similar": "The nearest images of a table, or its near-duplicates.",
     "shape": "Shapes, parameters, cost and receptive fields, without touching a pixel.",
+    "explain": "The arithmetic of one output of each layer, step by step.",
     "fit": "Learn whitening and filter banks from images without labels.",
     "train": "Train a classifier of images, one sub-folder a class.",
     "predict": "The most likely classes of images.",
     "evaluate": "Accuracy, precision, recall and confusion matrix of a classifier.",
-    "show": "Pictures of filters, activations, pooling, whitening, networks.",
+    "show": "Pictures of filters, activations, pooling, whitening, networks, reports.",
     "layers": "The layer words, and what each of them takes.",
     "doctor": "What this machine is, and how fast it convolves.",
 }
