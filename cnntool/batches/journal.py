@@ -1,4 +1,5 @@
-"""Which outputs of `run` into a folder were made by which pipeline from which content: `OUTPUT.index.jsonl`.
+"""Which outputs of `run` into a folder were made by which pipeline from which content: the hidden file
+`.OUTPUT.index.jsonl` beside OUTPUT.
 
 The first line names the pipeline, and the outputs that a run set out to write: after a kill these are known as its own.
 Then a line an output that is whole, with its size and time, by which one that somebody changed is known.
@@ -25,7 +26,8 @@ class Journal:
 
     def __init__(self, base: str, identity: Identity) -> None:
         """`base` is OUTPUT without a slash at its end."""
-        self.path, self._identity = Path(f"{base}.index.jsonl"), identity
+        output = Path(base)
+        self.path, self._identity = output.with_name(f".{output.name}.index.jsonl"), identity
         self._lock = threading.Lock()
         self._done: dict[str, list[Any]] = {}
         self._pending: set[str] = set()

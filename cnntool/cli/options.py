@@ -247,7 +247,7 @@ def outputs_beside(output: str | None, *others: str | None) -> list[str]:
     if output == "-" or not path:
         return found
     stem = os.path.splitext(path)[0]
-    named = (".parts", ".errors.jsonl", ".index.npz", ".index.jsonl")
+    named = (".parts", ".errors.jsonl", ".index.npz")
     beside = [f"{name}{suffix}" for name in dict.fromkeys((path, output)) for suffix in named]
     beside += [f"{stem}{suffix}" for suffix in (".paths.txt", ".labels.txt", ".history.csv", ".checkpoint.npz")]
     return [path, *beside, *found]

@@ -59,7 +59,7 @@ def test_other_pipelines_and_files_of_others_are_refused(cnntool: Tool, runs: li
     Path("m/0/2.npy").write_bytes(b"mine")
     assert "m/0/2.npy is there already" in cnntool("run", "f", "m/", *CHAIN).refused()
     assert Path("m/0/2.npy").read_bytes() == b"mine"
-    Path("m.index.jsonl").write_text("damaged")
+    Path(".m.index.jsonl").write_text("damaged")
     assert "is there already" in cnntool("run", "f", "m/", *CHAIN).refused()
     assert cnntool("run", "f", "m/", "--overwrite", "relu").code == 0
     assert cnntool("run", "f", "m/", "relu").code == 0

@@ -158,7 +158,7 @@ def test_volumes_as_tiff(cnntool: Tool, here: Path) -> None:
         assert cnntool("run", source, output, *option, *CHAIN) == (0, b"", ""), output
     streamed = cnntool("run", "f/a.png", "-", *option, *CHAIN)
     assert files(Path("m")) == {"a.tif", "sub/b.tif"}
-    assert files(Path("t")) == {"a-maps.tiff", "sub/b-maps.tiff", "%s-maps.tiff.index.jsonl"}
+    assert files(Path("t")) == {"a-maps.tiff", "sub/b-maps.tiff", ".%s-maps.tiff.index.jsonl"}
     written = [Path(name).read_bytes() for name in ("a.tif", "a.TIFF", "t/a-maps.tiff", "m/a.tif", "t/sub/b-maps.tiff")]
     for content in (*written, streamed.out):
         assert np.array_equal(read_image(content, name="a.tif"), right)
@@ -248,7 +248,7 @@ def test_a_template(cnntool: Tool, here: Path) -> None:
     for name in ("a.png", "sub/b.png"):
         save(f"f/{name}")
     assert cnntool("run", "f", "m/%s_maps.npy", *CHAIN).code == 0
-    assert files(Path("m")) == {"a_maps.npy", "sub/b_maps.npy", "%s_maps.npy.index.jsonl"}
+    assert files(Path("m")) == {"a_maps.npy", "sub/b_maps.npy", ".%s_maps.npy.index.jsonl"}
     assert cnntool("run", "f/a.png", "%s.webp", *CHAIN).code == 0
     assert Path("a.webp").is_file()
 
@@ -409,7 +409,7 @@ def test_a_run_without_failures_takes_their_list_away(cnntool: Tool, here: Path)
     assert Path("m.errors.jsonl").is_file()
     bad.unlink()
     assert cnntool("run", "f", "m/", "--overwrite", "relu").code == 0
-    assert files(here) == {"f/good.png", "m/good.npy", "m.index.jsonl"}
+    assert files(here) == {"f/good.png", "m/good.npy", ".m.index.jsonl"}
 
 
 def test_images_that_the_chain_does_not_fit(cnntool: Tool, here: Path) -> None:
@@ -433,7 +433,7 @@ def test_absolute_names_in_a_list_stay_in_the_output_folder(cnntool: Tool, here:
     Path("list.txt").write_text(f"{image}\n../{here.name}/f/a.png\n")
     result = cnntool("run", "@list.txt", "m/", "relu")
     assert result.code == 0, result.err
-    assert all(path.startswith(("f/", "m/", "m.index.jsonl", "list")) for path in files(here))
+    assert all(path.startswith(("f/", "m/", ".m.index.jsonl", "list")) for path in files(here))
     assert len(files(Path("m"))) == 2
 
 
