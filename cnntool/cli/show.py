@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import click
 
 from cnntool.cli.groups import LateGroup
@@ -21,8 +19,6 @@ SHOWS = {
     "patches": "The patches of images that excite a unit most.",
     "report": "A page of all layers of a network on an image, to be read in a browser.",
 }
-if importlib.util.find_spec("cnntool.cli.show_report") is None:
-    del SHOWS["report"]
 
 
 @click.group(
