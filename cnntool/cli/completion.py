@@ -52,16 +52,16 @@ def completions(root: click.Group, words: Sequence[str], incomplete: str) -> lis
 def offers(root: click.Group, words: Sequence[str], incomplete: str) -> list[CompletionItem]:
     """All that may stand where `incomplete` stands, after `words`; the beginnings are not compared yet."""
     command: click.Command = root
+    ctx = click.Context(root, info_name=root.name, **root.context_settings)
     words = list(words)
     while isinstance(command, click.Group):
-        ctx = click.Context(command, info_name=command.name)
         if not words:
             return _options(command.get_params(ctx)) if incomplete.startswith("-") else _commands(command, ctx)
         found = command.get_command(ctx, words.pop(0))
         if found is None:
             return []
         command = found
-    ctx = click.Context(command, info_name=command.name)
+        ctx = click.Context(command, parent=ctx, info_name=command.name, **command.context_settings)
     ctx.args = words  # for parameters whose values depend on words before
     piece = scan(command.get_params(ctx), words, 0)
     if not isinstance(command, ChainCommand):

@@ -156,14 +156,14 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_keep_what_was_computed(here: Path, number: int) -> None:
     for seed in range(300):
-        save(f"f/{seed:03}.png", pixels(64, 64, seed=seed))
+        save(f"f/{seed:03}.png", pixels(256, 256, seed=seed))
     command = [sys.executable, "-m", "cnntool", "extract", "f", "t.npz", "--threads", "1", "bank", "lm", *CHAIN]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     )
     while process.poll() is None and not list(here.glob(".cnntool-*.lock")):
         time.sleep(0.01)
-    time.sleep(1.5)
+    time.sleep(0.7)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err

@@ -29,7 +29,7 @@ def offered(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("ex", ["extract"]),
+        ("ex", ["extract", "explain"]),
         ("--v", ["--version"]),
         ("run a.png", ["FILES"]),
         ("run a.png o", ["FILES"]),

@@ -37,5 +37,5 @@ def test_a_table_of_shapes(encoding: str) -> None:
     words = [sys.executable, "-m", "cnntool", "shape", "8x8x3", "conv", "4", "3"]
     found = subprocess.run(words, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
     assert (found.returncode, found.stderr) == (0, b"")
-    rule = found.stdout.splitlines()[2].decode(encoding.partition(":")[0]).strip()
+    rule = found.stdout.splitlines()[1].decode(encoding.partition(":")[0]).strip()
     assert set(rule) == ({"\u2500"} if encoding.startswith("utf") else {"-"})
