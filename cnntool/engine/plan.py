@@ -83,11 +83,12 @@ class Plan:
         if guarded.enabled():
             batch = guarded.read_only(batch)
         kind = len(batch), min(threads, MOST_THREADS)
-        if kind not in self._seen or not can_record(self.runs, len(batch)):  # recording takes longer than a run
-            values = self._compute(batch, kind[1])
-            self._seen.add(kind)
-        else:
+        if kind in self._seen:
             values = self._recorded(kind, batch)
+        else:  # recording takes longer than a run
+            values = self._compute(batch, kind[1])
+            if can_record(self.runs, len(batch)):
+                self._seen.add(kind)
         if guarded.enabled():
             guarded.check_all()
         result = values[self.output]

@@ -14,10 +14,11 @@ import functools
 import math
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+
+from cnntool.steps import guarded
 
 T = TypeVar("T")
 
@@ -37,10 +38,6 @@ def aligned(*shape: int, spare: int = 0) -> np.ndarray:
     than page alignment for NumPy inputs, because of 4K aliasing between loads and recent stores: 3x3 depthwise
     convolution of 112x112x128 took 0.38 ms instead of 0.35.
     """
-    import numpy as np
-
-    from cnntool.steps import guarded
-
     if guarded.enabled():
         return guarded.array(shape, spare)
     memory = np.empty(4 * (math.prod(shape) + spare) + PAGE, np.uint8)
@@ -58,8 +55,6 @@ class Lender:
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """An uninitialised array. It is in use as long as it or a view of it is alive."""
-        import numpy as np
-
         size = 4 * math.prod(shape)
         if size > LARGEST:
             return aligned(*shape)
@@ -74,7 +69,6 @@ class Lender:
     def _memory(self, size: int) -> Any:
         """Memory as an object that is not an array, which NumPy would make the base of views, so that the lent array
         could die before them."""
-        from cnntool.steps import guarded
 
         while (memory := taken(self._free)) is not None:
             if len(memory) == size:
@@ -138,7 +132,6 @@ class Scratch:
 
     def array(self, *shape: int, spare: int = 0) -> np.ndarray:
         """An uninitialised float32 array; `spare` more float32 beyond its end may be read."""
-        from cnntool.steps import guarded
 
         size = math.prod(shape)
         if guarded.enabled():
