@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-import tifffile
 
 from cnntool.images.read import read_image
+
+tifffile = pytest.importorskip("tifffile")
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
