@@ -17,6 +17,7 @@ CODE = [block.text for block in blocks((DOCS / "tables.md").read_text()) if bloc
 
 @pytest.fixture
 def tables(cnntool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
     for suffix in ("npz", "csv", "parquet", "npy"):
         assert cnntool("extract", ROOT / "samples/images", f"features.{suffix}", *CHAIN).code == 0

@@ -18,9 +18,10 @@ import pytest
 from cnntool.batches import parts
 from cnntool.batches.compute import Work
 from tests.cli.conftest import Tool, files, pixels, save
+from tests.suffixes import tables
 
 CHAIN = ("conv", "4", "3", "relu", "globalpool", "avg")
-SUFFIXES = ["npz", "csv", "jsonl", "parquet", "npy", "safetensors"]
+SUFFIXES = tables("npz", "csv", "jsonl", "parquet", "npy", "safetensors")
 COUNT = 12
 
 
@@ -110,7 +111,7 @@ def test_an_interrupted_run_goes_on(cnntool: Tool, folder: Path, computed: Compu
     assert outputs("t") == outputs("u")
 
 
-@pytest.mark.parametrize("suffix", ["npz", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", tables("npz", "csv", "parquet"))
 def test_kills_cost_a_part_at_most(here: Path, suffix: str) -> None:
     for number in range(40):
         save(f"f/{number:02}.png", pixels(90, 90, seed=number))

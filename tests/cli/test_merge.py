@@ -10,6 +10,7 @@ import pytest
 
 from cnntool.batches.shards import Shard
 from tests.cli.conftest import Tool, files, pixels, save
+from tests.suffixes import tables
 
 CHAIN = ("conv", "4", "3", "relu", "globalpool", "avg")
 
@@ -22,7 +23,7 @@ def folder(here: Path) -> Path:
     return Path("f")
 
 
-@pytest.mark.parametrize("suffix", ["npz", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", tables("npz", "csv", "parquet"))
 def test_shards_make_the_table_of_one_run(cnntool: Tool, folder: Path, suffix: str) -> None:
     whole = cnntool("extract", folder, f"u.{suffix}", "--labels", *CHAIN)
     assert whole.code == 1

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Tool, pixels, save
+from tests.suffixes import tables
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 CHAIN = ("bank", "gabor", "--scales", 2, "relu", "globalpool", "avg")
@@ -36,7 +37,7 @@ def test_rows_by_path_end_and_number(cnntool: Tool, table: Path) -> None:
     assert len(found["nearest"]) == 5
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "npy", "safetensors", "npz"])
+@pytest.mark.parametrize("suffix", tables("csv", "jsonl", "parquet", "npy", "safetensors", "npz"))
 def test_an_image_goes_through_the_pipeline_of_the_table(cnntool: Tool, table: Path, suffix: str) -> None:
     assert cnntool("extract", "f", f"u.{suffix}", "--gray", *CHAIN).code == 0
     save("elsewhere.png", pixels(seed=5))
