@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntool.errors import CnntoolError
-from cnntool.files import flush_and_close
+from cnntool.files import PathLike, flush_and_close
 from cnntool.images.origins import DIGEST
 from cnntool.images.tables import Table
 
@@ -17,7 +17,7 @@ GROUP_BYTES, GROUP_ROWS = 2**25, 2**14  # of a row group, which is held in memor
 NEEDED = "needs the package pyarrow: pip install 'cnntool[parquet]'"
 
 
-def pyarrow_of(path: Path) -> Any:
+def pyarrow_of(path: PathLike) -> Any:
     """The package, or a CnntoolError that says how to get it."""
     try:
         import pyarrow
@@ -38,12 +38,17 @@ class ParquetTable(Table):
     The schema's metadata hold `cnntool.pipeline` and `cnntool.columns`. No time and no name of a machine is written.
     """
 
+    _writer: Any = None
+
+    @classmethod
+    def check_package(cls, path: PathLike) -> None:
+        pyarrow_of(path)
+
     def _part_names(self) -> tuple[str, ...]:
         return ("table.parquet",)
 
     def _start(self) -> None:
         self._pyarrow = pyarrow_of(self.path)
-        self._writer: Any = None
         self._written = 0  # rows
         self._file = self._open("table.parquet")
         self._clear()

@@ -73,6 +73,10 @@ class Table(abc.ABC):
             self.abort()
             raise
 
+    @classmethod
+    def check_package(cls, path: PathLike) -> None:  # noqa: B027  # most kinds need none
+        """Raises CnntoolError where the package that the kind needs is missing."""
+
     def append(self, name: str, label: str | None, vector: np.ndarray, origin: Origin | None = None) -> None:
         """Adds a row of float32 numbers; `vector` of any shape is flattened in C order.
 
@@ -274,7 +278,7 @@ KINDS = {
 
 
 def kind_of(path: PathLike) -> type[Table]:
-    """The kind of table that a name's suffix stands for; a CnntoolError for any other, and for a folder."""
+    """The kind of table that a name's suffix means; a CnntoolError for any other, for a folder, and if its package is missing."""
     suffix = Path(path).suffix.lower()
     if suffix not in KINDS:
         given = f"suffix {suffix} is not known" if suffix else "no suffix"
@@ -282,7 +286,9 @@ def kind_of(path: PathLike) -> type[Table]:
     if Path(path).is_dir():
         raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
     module, name = KINDS[suffix]
-    return getattr(importlib.import_module(module), name)
+    kind = getattr(importlib.import_module(module), name)
+    kind.check_package(path)
+    return kind
 
 
 def open_table(path: PathLike, labels: bool = False, overwrite: bool = False) -> Table:
