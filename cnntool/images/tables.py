@@ -73,8 +73,8 @@ class Table(abc.ABC):
             self.abort()
             raise
 
-    @classmethod
-    def check_package(cls, path: PathLike) -> None:  # noqa: B027  # most kinds need none
+    @classmethod  # noqa: B027  # most kinds need none
+    def check_package(cls, path: PathLike) -> None:
         """Raises CnntoolError where the package that the kind needs is missing."""
 
     def append(self, name: str, label: str | None, vector: np.ndarray, origin: Origin | None = None) -> None:
@@ -278,7 +278,7 @@ KINDS = {
 
 
 def kind_of(path: PathLike) -> type[Table]:
-    """The kind of table that a name's suffix means; a CnntoolError for any other, for a folder, and if its package is missing."""
+    """The kind of table that a name's suffix means; a CnntoolError for any other, a folder, or a missing package."""
     suffix = Path(path).suffix.lower()
     if suffix not in KINDS:
         given = f"suffix {suffix} is not known" if suffix else "no suffix"
