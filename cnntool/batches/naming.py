@@ -13,12 +13,6 @@ from cnntool.network.graph import Node
 from cnntool.pipeline import Pipeline
 from cnntool.steps.geometry import Shape
 
-# Layers whose output channel k comes from the input's channel k alone.
-CHANNEL_BY_CHANNEL = {
-    "relu", "leaky-relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus", "hard-sigmoid", "hard-swish",
-    "abs", "maxpool", "avgpool", "l2pool", "globalpool", "gridpool", "batchnorm", "dropout", "center", "standardize",
-    "triangle",
-}  # fmt: skip
 MOST_NAMES = 2**16  # of longer rows the columns are numbers, as the head would be longer than many a table
 
 
@@ -58,7 +52,7 @@ def names_of(node: Node, inputs: list[list[str]], shapes: list[Shape]) -> list[s
         return [*inputs[0], *inputs[1]] if all(inputs) else []
     if layer.word == "flatten":
         return by_position(inputs[0], *shapes[0][:2]) if inputs[0] else []
-    return inputs[0] if layer.word in CHANNEL_BY_CHANNEL else []
+    return inputs[0] if layer.keeps_channels else []
 
 
 def names_of_maps(bank: FilterBank) -> list[str]:

@@ -31,6 +31,7 @@ POSITIONS = [f"sobel_{d}_y{y}_x{x}" for y in (0, 1) for x in (0, 1) for d in "xy
         ("mark a bank sobel mark b from a bank laplacian concat b globalpool avg", ["laplacian", "sobel_x", "sobel_y"]),
         ("mark a bank sobel mark b from a bank sobel concat b globalpool avg",
          ["sobel_x", "sobel_y", "sobel_x_2", "sobel_y_2"]),
+        ("bank sobel lrn globalpool avg", ["sobel_x", "sobel_y"]),
         ("bank sobel conv 2 3 globalpool avg", []),
         ("bank sobel whiten globalpool avg", []),
         ("relu globalpool avg", []),
