@@ -25,6 +25,11 @@ CHAINS = {
     "decorrelate",
 }
 SHOWN = 32
+# A map that is drawn gets a line of text, which may move what stands below it: no click before that.
+ALL_NEAR_DRAWN = (
+    "[...document.querySelectorAll('.map:not([data-drawn])')].every(map => {"
+    " const box = map.getBoundingClientRect(); return box.bottom < -300 || box.top > innerHeight + 300; })"
+)
 
 
 def picture(folder: Path) -> Path:
@@ -66,7 +71,7 @@ def choose(browser: Browser, place: int, channel: int, y: int, x: int) -> dict[s
         "button.scrollIntoView({block: 'center', behavior: 'instant'}); return button.querySelector('canvas');",
         place, channel,
     )  # fmt: skip
-    browser.wait("document.querySelectorAll('.map[data-drawn]').length")
+    browser.wait(ALL_NEAR_DRAWN)
     size = browser.run("const c = arguments[0]; return [c.height, c.width, c.clientHeight, c.clientWidth]", canvas)
     down, across = (
         (at + 0.5) / count * pixels - pixels / 2 for at, count, pixels in zip((y, x), size[:2], size[2:], strict=True)
