@@ -16,6 +16,9 @@ from cnntool.kernels.pooling import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_S
 from cnntool.kernels.sources.emitter import LANE_NUMBERS, MASK, VECTOR, Emitter
 from cnntool.kernels.vectors import LANES
 
+# float32 ahead that a sum of squares prefetches, which hides the bits it joins: `l2pool 2` of 224x224x64 takes 0.588
+# instead of 0.617 ms; 2048 takes as long, 4096 0.66. A maximum or a sum gains nothing.
+SQUARES_AHEAD = 1024
 _START = {MAXIMUM: float("-inf"), SCALED_SUM: 0.0, ROOT_OF_SQUARES: 0.0}
 
 
@@ -68,6 +71,7 @@ def channel_tile(
                             _combine(t, how, p, v, value, w_value)
                             if seen:
                                 _join_bits(b, seen[p][v], value)
+                                t.fetch_line(t.at(place, t.integer(SQUARES_AHEAD)))
 
         with b.if_else(full) as (then, otherwise):
             with then:

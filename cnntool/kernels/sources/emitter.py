@@ -97,11 +97,14 @@ class Emitter:
 
     def _fetch(self, pointer: ir.Value, to_write: int, caches: int) -> None:
         """Prefetches the cache lines of a pixel's channels."""
+        for lane in range(0, self.vectors * LANES, LINE):
+            self.fetch_line(self.at(pointer, self.integer(lane)), to_write, caches)
+
+    def fetch_line(self, pointer: ir.Value, to_write: int = 0, caches: int = 3) -> None:
+        """Prefetches one cache line: into L1 (3) or L2 (2)."""
         kind = ir.FunctionType(ir.VoidType(), (FLOAT.as_pointer(), INT32, INT32, INT32))
         function = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
-        how = [ir.Constant(INT32, number) for number in (to_write, caches, 1)]
-        for lane in range(0, self.vectors * LANES, LINE):
-            self.b.call(function, [self.at(pointer, self.integer(lane)), *how])
+        self.b.call(function, [pointer, *(ir.Constant(INT32, number) for number in (to_write, caches, 1))])
 
     def clamp(self, low: ir.Value) -> None:
         """Clamps all accumulators to at least `low`; NaN stays."""
