@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.kernels import normalisation
+from cnntool.kernels import normalisation, normalisation_backward
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, written
 from tests.naive import twins
 
@@ -101,3 +101,19 @@ def test_squares_that_float32_does_not_hold(words, scale):
         for _ in range(3):
             assert pipeline.run(x, threads).tobytes() == found.tobytes()
         assert pipeline.run(np.stack([x, x]), threads)[1].tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize(("scale", "k"), [(1.0, 1.0), (1e25, 1.0), (3e37, 2.0), (1e-25, 0.0), (1e-30, 1e-30)])
+def test_the_gradient_of_lrn_where_float32_does_not_hold_squares(scale, k):
+    size, alpha, beta = 5, np.float32(0.1), 0.75
+    x = (noise(4, 3, 21).reshape(12, 21) - 0.5) * F(scale)
+    d = noise(12, 21)
+    found = np.empty_like(x)
+    normalisation_backward.lrn_backward(x, d, found, size, alpha, F(beta), F(k))
+    wide, share = x.astype(np.float64), np.float64(alpha) / size
+    near = np.array([[int(c - size // 2 <= i < c - size // 2 + size) for i in range(21)] for c in range(21)])
+    base = np.float64(F(k)) + share * wide**2 @ near.T
+    expected = d * base**-beta - 2 * share * beta * wide * ((d * wide * base ** (-beta - 1)) @ near)
+    with np.errstate(over="ignore"):
+        held = expected.astype(F)  # some of these gradients are infinite, or zero
+    np.testing.assert_allclose(found, held, rtol=1e-4, atol=max(1e-4 * np.abs(held[np.isfinite(held)]).max(), 1e-44))

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.kernels import pooling
+from cnntool.kernels import pooling, pooling_backward
 from cnntool.kernels.vectors import LANES
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
 from tests.naive import twins
 from tests.naive.pooling import l2pool
 
+F = np.float32
 POOLS = {"maxpool": twins.maxpool, "avgpool": twins.avgpool, "l2pool": twins.l2pool}
 
 
@@ -155,3 +156,16 @@ def roots(words: str, x: np.ndarray) -> np.ndarray:
         return np.sqrt(np.square(x).sum(axis=(0, 1), keepdims=True))
     size, stride = (2, 2) if words == "l2pool 2" else (3, 2)
     return l2pool(x, (size, size), (stride, stride))
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1.0, 1e30])
+def test_the_gradient_of_l2pool_holds_whatever_the_scale(scale):
+    """d x / length, of which neither 1 / length nor d x needs to be a float32."""
+    x = (np.abs(noise(1, 6, 8, 5)) + F(0.5)) * F(scale)
+    wide = x.reshape(1, 3, 2, 4, 2, 5).astype(np.float64)
+    length = np.sqrt((wide**2).sum(axis=(2, 4)))
+    d = noise(1, 3, 4, 5) * F(1e20)
+    found = np.empty_like(x)
+    pooling_backward.l2pool_backward(d, x, length.astype(F), 0, 1, found, 2, 2, 2, 2, 1, 1, 0, 0)
+    expected = (d[:, :, None, :, None] * wide / length[:, :, None, :, None]).reshape(x.shape)
+    np.testing.assert_allclose(found, expected, rtol=2e-3 if scale < 1e-40 else 1e-6)

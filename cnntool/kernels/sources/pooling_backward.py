@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.sources.jit import kernel
+from cnntool.kernels.sources.jit import inlined, kernel
 
 F = np.float32
 
@@ -128,25 +128,40 @@ def avgpool_backward(d_output, heights, widths, first, last, d_input, kh, kw, sy
                                 pixel[c] += share[c]
 
 
+@inlined
+def _spread(share, x, d_input, n, top, left, kh, kw, dy, dx):
+    """d_input += share * x over the window at `top` and `left`."""
+    for ky in range(kh):
+        iy = top + dy * ky
+        if not 0 <= iy < d_input.shape[1]:
+            continue
+        for kx in range(kw):
+            ix = left + dx * kx
+            if 0 <= ix < d_input.shape[2]:
+                pixel, value = d_input[n, iy, ix], x[n, iy, ix]
+                for c in range(d_input.shape[3]):
+                    pixel[c] += F(share[c] * value[c])
+
+
 @kernel
 def l2pool_backward(d_output, x, out, first, last, d_input, kh, kw, sy, sx, dy, dx, top, left):
     """d_input += d_output * x / out at each element of the window; 0 where the window's length `out` is 0"""
-    _, height, width, channels = d_input.shape
+    channels = d_input.shape[3]
     share = np.empty(channels, np.float32)
+    wide = np.empty(channels, np.float64)  # where float32 holds the products, but not d_output / out
     for n in range(first, last):
         d_input[n] = F(0)
         for oy in range(d_output.shape[1]):
             for ox in range(d_output.shape[2]):
+                d, length = d_output[n, oy, ox], out[n, oy, ox]
+                large = 0
                 for c in range(channels):
-                    length = out[n, oy, ox, c]
-                    share[c] = d_output[n, oy, ox, c] / length if length != F(0) else F(0)
-                for ky in range(kh):
-                    iy = sy * oy + dy * ky - top
-                    if not 0 <= iy < height:
-                        continue
-                    for kx in range(kw):
-                        ix = sx * ox + dx * kx - left
-                        if 0 <= ix < width:
-                            pixel, value = d_input[n, iy, ix], x[n, iy, ix]
-                            for c in range(channels):
-                                pixel[c] += share[c] * value[c]
+                    share[c] = d[c] / length[c] if length[c] != F(0) else F(0)
+                    large += not abs(share[c]) < F(1e38)
+                row, column = sy * oy - top, sx * ox - left
+                if not large:
+                    _spread(share, x, d_input, n, row, column, kh, kw, dy, dx)
+                    continue
+                for c in range(channels):
+                    wide[c] = np.float64(d[c]) / length[c] if length[c] != F(0) else 0.0
+                _spread(wide, x, d_input, n, row, column, kh, kw, dy, dx)
