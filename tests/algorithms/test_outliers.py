@@ -124,6 +124,58 @@ def test_an_output_errs_by_a_share_of_what_its_window_sees(
             assert pipeline.run(x, 2).tobytes() == found.tobytes()
 
 
+def strip(x: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+    """x with a faint part."""
+    x = x.copy()
+    x[rows, columns] *= np.float32(1e-7)
+    return x
+
+
+def impulses(x: np.ndarray, apart: int) -> np.ndarray:
+    """Single numbers of x, of changing channels, in zeros."""
+    kept = np.zeros_like(x)
+    for number, (i, j) in enumerate(np.ndindex(-(-x.shape[0] // apart), -(-x.shape[1] // apart))):
+        place = i * apart, j * apart, number % x.shape[2]
+        kept[place] = x[place]
+    return kept
+
+
+EVERYWHERE = slice(None)
+FAINT = {
+    "left": lambda x, size: strip(x, EVERYWHERE, slice(1)),
+    "right": lambda x, size: strip(x, EVERYWHERE, slice(-1, None)),
+    "top": lambda x, size: strip(x, slice(1), EVERYWHERE),
+    "bottom": lambda x, size: strip(x, slice(-1, None), EVERYWHERE),
+    "columns": lambda x, size: strip(x, EVERYWHERE, slice(11, 11 + size)),
+    "rows": lambda x, size: strip(x, slice(9, 9 + size), EVERYWHERE),
+    "impulses": impulses,
+    "rarer impulses": lambda x, size: impulses(x, size + 1),
+}
+
+
+@pytest.mark.parametrize("where", FAINT)
+@pytest.mark.parametrize(
+    ("size", "stride", "padding", "channels"),
+    [
+        (3, 1, (1, 1), 1), (3, 1, (2, 2), 3), (3, 1, (2, 1), 16), (5, 1, (3, 3), 2), (5, 1, (4, 2), 2),
+        (7, 2, (4, 4), 3), (7, 2, (6, 3), 3),
+    ],
+)  # fmt: skip
+def test_windows_that_see_little_beside_bright_ones(
+    size: int, stride: int, padding: tuple[int, int], channels: int, where: str
+) -> None:
+    """With wide padding some windows see a single row or column of the image."""
+    weight, bias = noise(size, size, channels, 16), np.zeros(16, np.float32)
+    pipeline = pipeline_of(f"conv 16 {size} --stride {stride} --padding {padding[0]}x{padding[1]}", "winograd")
+    pipeline.set_weights([{"weight": weight, "bias": bias}])
+    window = (stride, stride), padding * 2
+    largest = np.broadcast_to(np.abs(weight).max(axis=(0, 1)), weight.shape)
+    for width in (35, 36, 37, 38):
+        x = FAINT[where](np.abs(noise(29, width, channels)) + np.float32(0.5), size)
+        allowed = 1e-4 * conv(np.abs(x), largest, None, *window)
+        assert (np.abs(pipeline.run(x) - conv(x, weight, bias, *window)) <= allowed).all()
+
+
 @pytest.mark.parametrize(("channels", "size", "stride"), [(16, 3, 1), (2, 3, 1), (3, 7, 2)])
 @pytest.mark.parametrize("scale", [1, 1e-30])
 def test_windows_that_see_nothing_give_the_bias(channels, size, stride, scale) -> None:
