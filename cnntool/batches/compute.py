@@ -108,9 +108,9 @@ def in_order(
             yield 0, items[0], error
         return
     seen_to_fit = False
-    for (index, item), future in prefetch(guarded, enumerate(items), threads, AHEAD * threads, "image"):
+    for (index, item), call in prefetch(guarded, enumerate(items), threads, AHEAD * threads):
         try:
-            result: R | CnntoolError = future.result()
+            result: R | CnntoolError = call.result()
         except NoRoom:
             raise
         except CnntoolError as error:

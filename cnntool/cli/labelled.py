@@ -72,8 +72,8 @@ def decoded(source: Inputs, preparation: Preparation, threads: int, notices: Not
         except CnntoolError as error:
             return error
 
-    for item, future in prefetch(read, source, threads, 8 * AHEAD * threads, "image"):
-        yield item, future.result()
+    for item, call in prefetch(read, source, threads, 8 * AHEAD * threads):
+        yield item, call.result()
 
 
 def check_memory_for(count: int, shape: tuple[int, int, int]) -> None:

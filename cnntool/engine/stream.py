@@ -38,5 +38,5 @@ def stream(plan: Plan, source: RowSource, append: Callable[[np.ndarray], None], 
         free.append(scratch)
         return out
 
-    for _, future in prefetch(band, range(0, height, rows), threads, threads + 1, "cnntool-stream"):
-        append(future.result())
+    for _, call in prefetch(band, range(0, height, rows), threads, threads + 1):
+        append(call.result())

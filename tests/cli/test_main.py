@@ -333,7 +333,9 @@ def test_ctrl_c_while_an_image_is_awaited(here: Path) -> None:
     assert files(here) == {"image"}
 
 
-def test_ctrl_c_in_the_middle_of_a_table(here: Path) -> None:
+@pytest.mark.parametrize("pauses", [(), (0.0,), (0.001, 0.02)])
+def test_ctrl_c_in_the_middle_of_a_table(here: Path, pauses: tuple[float, ...]) -> None:
+    """Once, twice, three times."""
     save("a.png", pixels(100, 100))
     Path("list.txt").write_text("a.png\n" * 100_000)
     command = [*PROGRAM, "extract", "@list.txt", "t.csv", "conv", "16", "5", "globalpool", "avg"]
@@ -345,6 +347,9 @@ def test_ctrl_c_in_the_middle_of_a_table(here: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
+    for pause in pauses:
+        time.sleep(pause)
+        process.send_signal(signal.SIGINT)
     _, message = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGINT
     assert message.endswith(b"cnntool: interrupted\n")

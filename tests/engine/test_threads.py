@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from cnntool import Pipeline, kernels
-from cnntool.engine.threads import available_threads, parallel, prefetch
+from cnntool import Pipeline, interrupts, kernels
+from cnntool.engine.threads import Call, _pool, available_threads, parallel, prefetch
 from tests.kernels.volumes import noise
 
 
@@ -167,7 +167,7 @@ def test_looking_ahead_keeps_the_order_and_the_bound():
         return -item
 
     seen = []
-    for item, future in prefetch(slow, range(40), 4, 6, "test"):
+    for item, future in prefetch(slow, range(40), 4, 6):
         assert future.result() == -item
         seen.append(item)
         assert len(begun) <= len(seen) + 6
@@ -182,7 +182,7 @@ def test_what_looked_ahead_ends_with_its_reader():
         time.sleep(0.01)
 
     def reader():
-        for _, future in prefetch(function, range(1000), 2, 50, "test"):
+        for _, future in prefetch(function, range(1000), 2, 50):
             future.result()
             raise KeyError
 
@@ -192,3 +192,91 @@ def test_what_looked_ahead_ends_with_its_reader():
     assert count < 50
     time.sleep(0.05)
     assert len(begun) == count, "a thread went on"
+
+
+AT_ANY_INSTRUCTION = """
+import faulthandler, sys, time
+from cnntool.engine.threads import parallel, prefetch
+
+def prefetched():
+    for item, call in prefetch(work, range(4), 2, 3):
+        assert call.result() == item
+
+def shared():
+    assert parallel(3, work, range(4)) == [0, 1, 2, 3]
+
+def work(item):
+    time.sleep(0.0003)
+    return item
+
+def interrupted(job, left):
+    def watch(frame, event, _):
+        nonlocal left
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if event == "opcode" and left == 0:
+            raise KeyboardInterrupt
+        return watch
+    sys.settrace(watch)
+    try:
+        job()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+for job in (prefetched, shared):
+    job()
+    number = 1
+    while interrupted(job, number):
+        number += 1
+        faulthandler.dump_traceback_later(20, exit=True)
+    assert number > 200, number
+    job()
+"""
+
+
+def test_no_interrupt_leaves_a_thread_waiting() -> None:
+    """At each instruction of the calling thread, also within what it calls of Python's library, it ends the work."""
+    done = subprocess.run([sys.executable, "-c", AT_ANY_INSTRUCTION], capture_output=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda: parallel(1, str, range(3)),
+        lambda: parallel(3, str, range(3)),
+        lambda: next(prefetch(str, range(3), 1, 2)),
+    ],
+)
+def test_work_ends_where_an_interrupt_got_lost(begin) -> None:
+    interrupts.receive(KeyboardInterrupt())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+    finally:
+        interrupts.forget()
+    begin()
+
+
+def test_without_threads_the_caller_does_the_work(monkeypatch) -> None:
+    def none(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", none)
+    _pool.cache_clear()
+    try:
+        assert parallel(3, str, range(5)) == list("01234")
+        assert [call.result() for _, call in prefetch(str, range(5), 2, 3)] == list("01234")
+    finally:
+        _pool.cache_clear()
+
+
+def test_a_cancelled_call_is_never_made() -> None:
+    made: list[int] = []
+    call = Call(made.append, 1)
+    assert call.end() is None
+    call.make()
+    assert not made
