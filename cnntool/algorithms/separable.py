@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ RESIDUE = 1e-6  # of a filter's norm that the terms may neglect
 # cache.
 FAIR_TILES, FAIR_BYTES = 8, kernels.vectors.HOST.beyond_caches
 LARGEST_EXACT, MOST_TERMS = 128, 128  # a side up to which all terms are found; terms searched for beyond it
+# Seconds that it takes to look for the terms of a filter and of each of its elements, and that a product takes otherwise.
+FOR_FILTER, FOR_ELEMENT, FOR_PRODUCT = 6e-4, 2e-7, 5e-11
+SOON = 1.0  # seconds of looking that are always worth their while
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
 
 
@@ -243,7 +247,15 @@ def separable_fits(convolution: Convolution) -> bool:
     one_channel = convolution.groups == 1 and convolution.input_shape[2] == 1
     large = min(kh // sy, kw) >= kernels.separable.ROWS and kh * kw >= SMALLEST_KERNEL
     fits = one_channel and dilation == (1, 1) and large and bool(np.isfinite(convolution.weight).all())
-    return fits and factors_of(convolution) is not None
+    return fits and worth_looking(convolution) and factors_of(convolution) is not None
+
+
+def worth_looking(convolution: Convolution) -> bool:
+    """Whether the terms of many or large filters are found before the filters would have been applied plainly."""
+    height, width, filters = convolution.output_shape
+    elements = math.prod(convolution.window.kernel_size)
+    seconds = filters * (FOR_FILTER + FOR_ELEMENT * elements)
+    return seconds < SOON or seconds < FOR_PRODUCT * height * width * filters * elements
 
 
 def separable_cost(convolution: Convolution) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.algorithms import choose
-from cnntool.algorithms.separable import LARGEST_EXACT, factors_of, separable_cost, separable_fits, terms_of
+from cnntool.algorithms.separable import LARGEST_EXACT, factors_of, separable_cost, separable_fits, terms_of, worth_looking
 from cnntool.kernels.separable import ROWS
 from cnntool.steps.geometry import Window
 from cnntool.steps.memory import Scratch
@@ -131,3 +131,20 @@ def test_large_filters_of_full_rank_are_left_to_other_algorithms():
     assert factors_of(step_of(noise(LARGEST_EXACT + 40, 200, 1, 1), (300, 300))) is None
     assert not separable_fits(step_of(noise(LARGEST_EXACT + 40, 200, 1, 1), (300, 300)))
     assert factors_of(step_of(noise(LARGEST_EXACT, 200, 1, 1), (300, 300))) is not None
+
+
+@pytest.mark.parametrize(
+    ("kernel", "filters", "image", "worth"),
+    [
+        ((5, 5), 65536, (6, 6), False),
+        ((1023, 1023), 40, (1030, 1030), False),
+        ((1023, 1023), 40, (1400, 1400), True),
+        ((49, 49), 48, (50, 50), True),
+    ],
+)
+def test_terms_are_not_looked_for_longer_than_the_work_takes(kernel, filters, image, worth):
+    weight = np.broadcast_to(np.float32(1), (*kernel, 1, filters))
+    window = Window(kernel, (1, 1), (1, 1), (0, 0, 0, 0))
+    assert worth_looking(Convolution((*image, 1), window, weight, None)) is worth
+    if not worth:
+        assert not separable_fits(Convolution((*image, 1), window, weight, None))
