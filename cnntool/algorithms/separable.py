@@ -26,7 +26,7 @@ RESIDUE = 1e-6  # of a filter's norm that the terms may neglect
 # cache.
 FAIR_TILES, FAIR_BYTES = 8, kernels.vectors.HOST.beyond_caches
 LARGEST_EXACT, MOST_TERMS = 128, 128  # a side up to which all terms are found; terms searched for beyond it
-# Seconds that it takes to look for the terms of a filter and of each of its elements, and that a product takes otherwise.
+# Seconds to look for the terms of a filter, and of each of its elements, and seconds of a product without them.
 FOR_FILTER, FOR_ELEMENT, FOR_PRODUCT = 6e-4, 2e-7, 5e-11
 SOON = 1.0  # seconds of looking that are always worth their while
 SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from cnntool.banks.table import LEARNED
 from cnntool.chain.commands import command_of, group_of
 from cnntool.declare import did_you_mean, fields_of
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import load
+
+
+def options_of_bank(name: str) -> list[click.Option]:
+    """The options of a bank itself, without those of the layer."""
+    group = group_of(load("bank"))
+    assert group is not None
+    own = {field.name for field in fields_of(group.load(name))}
+    return [p for p in command_of("bank", name).params if p.name in own and isinstance(p, click.Option)]
 
 
 class BankCommand(click.Command):
@@ -19,6 +29,16 @@ class BankCommand(click.Command):
     """
 
     others = False
+
+    def offered(self, words: Sequence[str]) -> tuple[list[str], list[click.Option]]:
+        """For completion after `words`: the names of banks, if none stands there yet, else the options of that one."""
+        group = group_of(load("bank"))
+        assert group is not None
+        name = next((word for word in words if word in group.table), None)
+        if name is not None:
+            return [], options_of_bank(name)
+        fixed = [name for name in group.table if name not in LEARNED]
+        return ([], []) if any(not word.startswith("-") for word in words) else (fixed, [])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         group = group_of(load("bank"))
@@ -33,8 +53,7 @@ class BankCommand(click.Command):
             return super().parse_args(ctx, args)
         declared = group.load(name or group.fallback)
         own = {field.name: field for field in fields_of(declared)}
-        command = command_of("bank", name or group.fallback)
-        extra = [p for p in command.params if p.name in own and isinstance(p, click.Option)]
+        extra = options_of_bank(name or group.fallback)
         plain = self.params
         self.params = [*plain, *extra]
         try:

@@ -15,6 +15,7 @@ from click.shell_completion import BashComplete, CompletionItem, FishComplete, Z
 
 from cnntool.chain.commands import command_of, group_of
 from cnntool.chain.grammar import Piece, scan
+from cnntool.cli.banks import BankCommand
 from cnntool.cli.options import ChainCommand
 from cnntool.declare import help_of
 from cnntool.layers.table import LAYERS, load
@@ -63,6 +64,11 @@ def offers(root: click.Group, words: Sequence[str], incomplete: str) -> list[Com
         command = found
         ctx = click.Context(command, parent=ctx, info_name=command.name, **command.context_settings)
     ctx.args = words  # for parameters whose values depend on words before
+    if isinstance(command, BankCommand):
+        names, options = command.offered(words)
+        piece = scan([*command.get_params(ctx), *options], words, 0)
+        banks = [] if piece.pending or incomplete.startswith("-") else [CompletionItem(name) for name in names]
+        return banks + _of_piece(ctx, piece, incomplete)
     piece = scan(command.get_params(ctx), words, 0)
     if not isinstance(command, ChainCommand):
         return _of_piece(ctx, piece, incomplete)

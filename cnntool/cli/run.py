@@ -153,8 +153,8 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
                     progress.advance()
     notices.source(source)
     if line := clipped.line():
-        scale = "--as-image draws 0 to 1" if as_image else "the colours of a map end at its 99th percentile"
-        notices.say(f"{line}: {scale}; .npy and --format tiff-float keep all numbers")
+        long = ": --as-image draws 0 to 1; .npy and --format tiff-float keep all numbers"
+        notices.say(line + (long if as_image else "; .npy keeps all"))
     if shape is not None:
         notices.table(pipeline, shape)
         if values["explain_plan"]:

@@ -5,7 +5,14 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.algorithms import choose
-from cnntool.algorithms.separable import LARGEST_EXACT, factors_of, separable_cost, separable_fits, terms_of, worth_looking
+from cnntool.algorithms.separable import (
+    LARGEST_EXACT,
+    factors_of,
+    separable_cost,
+    separable_fits,
+    terms_of,
+    worth_looking,
+)
 from cnntool.kernels.separable import ROWS
 from cnntool.steps.geometry import Window
 from cnntool.steps.memory import Scratch

@@ -72,6 +72,14 @@ def offered(line: str) -> list[str]:
         ("layers glob", ["globalpool"]),
         ("layers bank gab", ["gabor"]),
         ("layers relu ", []),
+        ("show bank gab", ["gabor"]),
+        ("show bank filters/", ["FILES"]),
+        ("show bank kme", ["FILES"]),
+        ("show bank gabor --orient", ["--orientations"]),
+        ("show bank gabor --over", ["--overwrite"]),
+        ("show bank gabor ", ["FILES"]),
+        ("show bank --", ["--overwrite", "--help"]),
+        ("show filters lm", ["lm"]),
     ],
 )
 def test_words_at_the_cursor(line: str, expected: list[str]) -> None:

@@ -131,10 +131,7 @@ def test_numbers_that_a_picture_clips_are_told_once(cnntool: Tool, here: Path) -
         result = cnntool("run", "f", f"o{threads}/", "--format", "png", "--as-image", "--threads", threads, *identity)
         assert (result.code, result.err) == (0, told)
     sheet = cnntool("run", "f/0.npy", "s.png", *identity)
-    assert sheet.err == (
-        "cnntool: 1 of 6 numbers, from 3 to 3, are clipped, 1 is NaN: the colours of a map end at its 99th percentile; "
-        ".npy and --format tiff-float keep all numbers\n"
-    )
+    assert sheet.err == "cnntool: 1 of 6 numbers, from 3 to 3, are clipped, 1 is NaN; .npy keeps all\n"
     assert cnntool("run", "f/0.npy", "q.png", "--quiet", *identity).err == ""
     assert cnntool("run", "f/0.npy", "-", "--format", "png", "--as-image", *identity).err.startswith("cnntool: 2 of 6")
 
