@@ -6,9 +6,6 @@ an entry that `code` can call and is passed to LLVM directly, so each kernel is 
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import Iterator
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -17,7 +14,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import compiler
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
@@ -32,7 +28,7 @@ from cnntool.kernels.convention import (
     Kind,
     Kinds,
 )
-from cnntool.kernels.processors import target
+from cnntool.kernels.libraries import Whole, of_kernels
 from cnntool.kernels.sources.jit import compiling_enabled
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
@@ -74,42 +70,6 @@ C_LIBRARY = {"malloc", "free", "memset", "memcpy", "memmove"}
 C_LIBRARY |= {name + kind for name in ("sqrt", "exp", "log", "pow", "cos", "sin", "atan2") for kind in ("", "f")}
 
 
-class _Library(JITCodeLibrary):
-    """Functions that are optimised but not loaded into this process."""
-
-    def _finalize_final_module(self) -> None:
-        self._finalized = True
-
-    @property
-    def module(self) -> Any:
-        return self._final_module
-
-
-class _Codegen(JITCPUCodegen):
-    """Generates code for `processors.target`; Numba's own uses all features of the host whatever the name."""
-
-    def _get_host_cpu_name(self) -> str:
-        return target()[0]
-
-    def _get_host_cpu_features(self) -> str:
-        return target()[1]
-
-
-_codegen = functools.cache(_Codegen)
-
-
-@contextlib.contextmanager
-def _for_the_target(context: Any) -> Iterator[Any]:
-    """Within the block, Numba generates code for `processors.target`, also of helpers."""
-    own = context._internal_codegen
-    if own.magic_tuple()[1:] != target():
-        context._internal_codegen = _codegen("cnntool")
-    try:
-        yield context.codegen()
-    finally:
-        context._internal_codegen = own
-
-
 def kind_as_type(kind: Kind) -> Any:
     """The Numba type of a kind of argument."""
     if isinstance(kind, str):
@@ -139,8 +99,8 @@ def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, bytes]:
     kernel.targetdescr.options.parse_as_flags(flags, kernel.targetoptions)
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
     arguments = tuple(kind_as_type(kind) for kind in kinds)
-    with compiling_enabled(), _for_the_target(context) as codegen:
-        library = _Library(codegen, entry)
+    with compiling_enabled(), of_kernels(context) as codegen:
+        library = Whole(codegen, entry)
         result = compiler.compile_extra(
             typing, context, kernel.py_func, arguments, None, flags, {}, library=library
         )  # fmt: skip

@@ -7,12 +7,14 @@ addresses are integers (bytes), as returned by `tile.address_of`.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from cnntool.kernels.vectors import LANES
 
@@ -262,41 +264,28 @@ def where_less(typingctx, a, b, x, y):
     return _result(a, b, x, y)(a, b, x, y), codegen
 
 
-def _binary(name: str) -> Any:
-    @intrinsic
-    def operation(typingctx, a, b):
-        def codegen(context: Any, builder: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-            return getattr(builder, name)(*_lifted(builder, signature, values), flags=FLAGS)
-
-        return _result(a, b)(a, b), codegen
-
-    return operation
-
-
-_add, _subtract, _multiply, _divide = (_binary(name) for name in ("fadd", "fsub", "fmul", "fdiv"))
-
-
 def _is_vectors(a: Any, b: Any) -> bool:
     """One of the two is a vector, the other a vector or a float32."""
     vectors = [isinstance(kind, VectorType) for kind in (a, b)]
     return any(vectors) and all(v or kind == types.float32 for v, kind in zip(vectors, (a, b), strict=True))
 
 
-@overload(operator.add)
-def _overload_add(a, b):
-    return (lambda a, b: _add(a, b)) if _is_vectors(a, b) else None
+def _operator(function: Callable, name: str) -> None:
+    """Makes an operator of Python an instruction. (With `overload` it would be a function, compiled like any other.)"""
+
+    @infer_global(function)
+    class _Template(AbstractTemplate):
+        def generic(self, args: tuple, kws: dict) -> Any:
+            return signature(VECTOR, *args) if _is_vectors(*args) else None
+
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
+        return getattr(builder, name)(*_lifted(builder, signature, values), flags=FLAGS)
+
+    for kinds in ((VECTOR, VECTOR), (VECTOR, types.float32), (types.float32, VECTOR)):
+        lower_builtin(function, *kinds)(codegen)
 
 
-@overload(operator.sub)
-def _overload_subtract(a, b):
-    return (lambda a, b: _subtract(a, b)) if _is_vectors(a, b) else None
-
-
-@overload(operator.mul)
-def _overload_multiply(a, b):
-    return (lambda a, b: _multiply(a, b)) if _is_vectors(a, b) else None
-
-
-@overload(operator.truediv)
-def _overload_divide(a, b):
-    return (lambda a, b: _divide(a, b)) if _is_vectors(a, b) else None
+_operator(operator.add, "fadd")
+_operator(operator.sub, "fsub")
+_operator(operator.mul, "fmul")
+_operator(operator.truediv, "fdiv")
