@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from cnntool import kernels
 from cnntool.algorithms.direct import blocks_of, epilogue, lower_bound, reading_cost
@@ -54,6 +55,17 @@ def patch_of(convolution: Convolution, tile: int) -> int:
     return convolution.window.stride[0] * (tile - 1) + convolution.window.kernel_size[0]
 
 
+def kernel_of(tile: int, patch: int) -> Callable[..., int]:
+    """The kernel for tiles of this side that see such patches."""
+    of = kernels.winograd
+    if tile == of.TILE:
+        return of.conv_winograd_forward
+    strided = of.conv_winograd_strided_forward
+    return {of.PATCH: of.conv_winograd_5x5_forward, of.STRIDED_PATCH: strided}.get(
+        patch, of.conv_winograd_small_forward
+    )  # fmt: skip
+
+
 def tiles_together(columns: int) -> int:
     """How many tiles are computed together: whole rows of them."""
     return columns * max(1, -(-kernels.winograd.TILES_AT_ONCE // columns))
@@ -85,7 +97,7 @@ def winograd_step(convolution: Convolution) -> Windowed:
     # Elements of a patch a multiple of a cache way apart conflict in the L1 cache: the transforms of 28x28x128 took
     # 0.09 ms, and 0.06 with an odd number of tiles between them.
     apart = together | 1
-    forward, low = winograd.conv_winograd_forward, lower_bound(convolution)
+    forward, low = kernel_of(tile, patch), lower_bound(convolution)
     lanes = kernels.vectors.LANES
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
@@ -95,7 +107,7 @@ def winograd_step(convolution: Convolution) -> Windowed:
         m = scratch.array(elements, apart, block)
         half, edge = scratch.array(winograd.ELEMENTS, lanes), scratch.array(elements * in_channels + lanes)
         where = *source, filters, bias, *target, band.rows, width
-        call = forward, (*where, v, m, half, edge, low, packed, start, stop, tile, patch)
+        call = forward, (*where, v, m, half, edge, low, packed, start, stop)
         return [call, *epilogue(convolution, target, band, clamps=True)]
 
     return Windowed(

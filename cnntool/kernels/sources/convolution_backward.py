@@ -15,7 +15,7 @@ import numpy as np
 from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.sources.convolution import conv_depthwise_forward, conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
-from cnntool.kernels.sources.simd import load, store
+from cnntool.kernels.sources.simd import copy_floats, load, store
 from cnntool.kernels.sources.tile import address_of, keep_alive, outer_tile
 from cnntool.kernels.vectors import HOST, LANES, PIXELS, VECTORS
 
@@ -31,7 +31,8 @@ def place(image, canvas, row, column, spread_y, spread_x):
         r = row + spread_y * i
         if 0 <= r < canvas.shape[0]:
             if spread_x == 1 and column >= 0 and column + width <= canvas.shape[1]:
-                canvas[r, column : column + width] = image[i]
+                to_at = address_of(canvas) + 4 * (r * canvas.shape[1] + column) * channels
+                copy_floats(to_at, address_of(image) + 4 * i * width * channels, width * channels)
             else:
                 for j in range(width):
                     s = column + spread_x * j

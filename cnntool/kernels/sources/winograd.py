@@ -17,15 +17,16 @@ from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
 from cnntool.kernels.sources.winograd_outliers import direct_rows, mend_tiles
-from cnntool.kernels.sources.winograd_tiles import (
-    winograd_input_forward,
-    winograd_output_forward,
+from cnntool.kernels.sources.winograd_small_tiles import (
+    winograd_5x5_output_forward,
     winograd_small_input_forward,
     winograd_small_output_forward,
     winograd_strided_input_forward,
+    winograd_strided_output_forward,
 )
+from cnntool.kernels.sources.winograd_tiles import winograd_input_forward, winograd_output_forward
 from cnntool.kernels.vectors import LANES, PIXELS, VECTORS
-from cnntool.kernels.winograd import PATCH, SHORT, STRIDED_PATCH, TILE
+from cnntool.kernels.winograd import PATCH, SHORT, SMALL_PATCH, SMALL_TILE, STRIDED_PATCH, TILE
 
 F = np.float32
 
@@ -73,50 +74,62 @@ def products(u, v, m, zeros, tiles, channel, last):
             w_at += 4 * in_channels * LANES
 
 
-@kernel
-def conv_winograd_forward(
-    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
-    first, last, tile, patch,
-):  # fmt: skip
-    """x: H, W, C, first window at (x_row, x_column), zero beyond; u: `transform_filters`; bias: packed; out: >= low.
+@inlined
+def _plain_input(x, y0, x0, tiles, v, first, half, edge, states, rows, columns):
+    return winograd_input_forward(x, y0, x0, TILE, tiles, v, first, half, edge, states, rows, columns)
 
-    v: P, T, C and m: P, T, BLOCK are scratch for P elements and T tiles, half: 36, LANES, edge: a patch and LANES more.
-    Computes output channels from `first`, a multiple of BLOCK, to `last`. A row of tiles with a
-    result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
-    """
-    tiles, lines, stride = -(-columns // tile), -(-rows // tile), 2 if patch == STRIDED_PATCH else 1
+
+@inlined
+def _five_input(x, y0, x0, tiles, v, first, half, edge, states, rows, columns):
+    return winograd_input_forward(x, y0, x0, SMALL_TILE, tiles, v, first, half, edge, states, rows, columns)
+
+
+@inlined
+def _small_input(x, y0, x0, tiles, v, first, half, edge, states, rows, columns):
+    winograd_small_input_forward(x, y0, x0, tiles, v, first, half, edge)
+    return False
+
+
+@inlined
+def _strided_input(x, y0, x0, tiles, v, first, half, edge, states, rows, columns):
+    winograd_strided_input_forward(x, y0, x0, tiles, v, first, half, edge)
+    return False
+
+
+@inlined
+def _nothing(
+    states, done, tiles, x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, low
+):  # fmt: skip
+    """Instead of `mend_tiles`: small tiles need none."""
+
+
+@inlined
+def convolution(
+    transform, conclude, mend, tile, patch, stride,
+    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last,
+):  # fmt: skip
+    """What all kernels do, by the functions of one kind of tiles. Each is compiled only if it is called."""
+    tiles, lines = -(-columns // tile), -(-rows // tile)
     together = max(1, v.shape[1] // tiles)
     zeros, states = np.zeros(BLOCK, np.float32), np.zeros(v.shape[1], np.int64)
     for line in range(0, lines, together):
         count, mends = min(together, lines - line), False
         for i in range(count):
             y0 = x_row + stride * tile * (line + i)
-            if patch == PATCH:
-                left = rows - tile * (line + i)
-                mends |= winograd_input_forward(
-                    x, y0, x_column, tile, tiles, v, i * tiles, half, edge, states, left, columns
-                )
-            elif patch == STRIDED_PATCH:
-                winograd_strided_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
-            else:
-                winograd_small_input_forward(x, y0, x_column, tiles, v, i * tiles, half, edge)
+            left = rows - tile * (line + i)
+            mends |= transform(x, y0, x_column, tiles, v, i * tiles, half, edge, states, left, columns)
         for channel in range(first, last, BLOCK):
             end = min(last, channel + BLOCK)
             products(u, v, m, zeros, count * tiles, channel, end)
             for i in range(count):
                 left = min(tile, rows - tile * (line + i))
                 to, done = out_row + tile * (line + i), i * tiles
-                if tile == TILE:
-                    trouble = winograd_output_forward(
-                        m, done, tiles, bias, out, to, out_column, channel, end, left, columns, half, low
-                    )
-                else:
-                    trouble = winograd_small_output_forward(
-                        m, patch, done, tiles, bias, out, to, out_column, channel, end, left, columns, half, low
-                    )
+                trouble = conclude(
+                    m, done, tiles, bias, out, to, out_column, channel, end, left, columns, half, low
+                )  # fmt: skip
                 y0 = x_row + stride * tile * (line + i)
                 if mends:
-                    mend_tiles(
+                    mend(
                         states, done, tiles, x, y0, x_column, weight, bias, out, to, out_column, left, columns, channel,
                         end, low,
                     )  # fmt: skip
@@ -127,3 +140,57 @@ def conv_winograd_forward(
                         low,
                     )  # fmt: skip
     keep_alive(zeros)
+
+
+@kernel
+def conv_winograd_forward(
+    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
+):  # fmt: skip
+    """3x3 filters, tiles of 4x4 outputs.
+
+    x: H, W, C, first window at (x_row, x_column), zero beyond; u: `transform_filters`; bias: packed; out: >= low.
+    v: P, T, C and m: P, T, BLOCK are scratch for P elements and T tiles, half: 36, LANES, edge: a patch and LANES more.
+    Computes output channels from `first`, a multiple of BLOCK, to `last`. A row of tiles with a
+    result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
+    """
+    convolution(
+        _plain_input, winograd_output_forward, mend_tiles, TILE, PATCH, 1,
+        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
+        first, last,
+    )  # fmt: skip
+
+
+@kernel
+def conv_winograd_small_forward(
+    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
+):  # fmt: skip
+    """As `conv_winograd_forward`, tiles of 2x2 outputs."""
+    convolution(
+        _small_input, winograd_small_output_forward, _nothing, SMALL_TILE, SMALL_PATCH, 1,
+        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
+        first, last,
+    )  # fmt: skip
+
+
+@kernel
+def conv_winograd_strided_forward(
+    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
+):  # fmt: skip
+    """As `conv_winograd_small_forward`, with stride 2."""
+    convolution(
+        _strided_input, winograd_strided_output_forward, _nothing, SMALL_TILE, STRIDED_PATCH, 2,
+        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
+        first, last,
+    )  # fmt: skip
+
+
+@kernel
+def conv_winograd_5x5_forward(
+    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
+):  # fmt: skip
+    """As `conv_winograd_small_forward`, of 5x5 filters."""
+    convolution(
+        _five_input, winograd_5x5_output_forward, _nothing, SMALL_TILE, PATCH, 1,
+        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
+        first, last,
+    )  # fmt: skip

@@ -18,7 +18,8 @@ from cnntool.kernels.convolution import BLOCK, NONE
 from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.lanes import largest_of_lanes, sum_of_lanes
-from cnntool.kernels.sources.simd import absolute, load, load_first, splat, where_less
+from cnntool.kernels.sources.simd import absolute, copy_floats, load, load_first, splat, where_less
+from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES, PIXELS
 from cnntool.kernels.winograd import DIRECT, TILE
 
@@ -118,14 +119,17 @@ def direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns
     height, width, channels = x.shape
     wide = stride * (max(columns, PIXELS) - 1) + size
     canvas = np.zeros((stride * (rows - 1) + size, wide, channels), np.float32)
+    left, right = max(0, -x0), min(wide, width - x0)
     for i in range(max(0, -y0), min(len(canvas), height - y0)):
-        for j in range(max(0, -x0), min(wide, width - x0)):
-            canvas[i, j] = x[y0 + i, x0 + j]
+        to_at = address_of(canvas) + 4 * (i * wide + left) * channels
+        from_at = address_of(x) + 4 * ((y0 + i) * width + x0 + left) * channels
+        copy_floats(to_at, from_at, max(0, right - left) * channels)
     conv_direct_forward(
         canvas, 0, weight, bias, out, out_row, out_column, rows, columns, size, size, stride, stride, 1, 1, 1,
         channels,
         out.shape[2], low, first // BLOCK, -(-last // BLOCK), out, NONE,
     )  # fmt: skip
+    keep_alive(canvas)
 
 
 @inlined

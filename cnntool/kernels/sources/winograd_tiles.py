@@ -1,8 +1,6 @@
 """The transforms of Winograd's minimal filtering, of one tile after the other.
 
-F(4x4, 3x3), F(2x2, 3x3), F(2x2, 5x5), which sees the same patch as the first, and F(2x2, 3x3) with stride 2: along one
-axis two outputs are a and c of the filter times three even inputs, by F(2, 2), and b times two odd ones, 5 products
-instead of 6.
+F(4x4, 3x3), and the inputs of F(2x2, 5x5), which sees the same patch; the rest is in `winograd_small_tiles`.
 
     y = A^T [(G g G^T) * (B^T d B)] A      A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2016
 
@@ -19,7 +17,7 @@ from cnntool.kernels.sources.simd import copy_floats, load, load_first, splat, s
 from cnntool.kernels.sources.tile import address_of
 from cnntool.kernels.sources.winograd_outliers import are_plain, state_of
 from cnntool.kernels.vectors import LANES
-from cnntool.kernels.winograd import PATCH, SMALL_PATCH, SMALL_TILE, STRIDED_PATCH, TILE
+from cnntool.kernels.winograd import PATCH, TILE
 
 F = np.float32
 BYTES = 4 * LANES
@@ -42,7 +40,8 @@ def _output_line(m0, m1, m2, m3, m4, m5):
 
 
 @inlined
-def _load_six(at, step, count):
+def load_six(at, step, count):
+    """Six vectors from `at` on, `step` bytes apart, of which the first `count` lanes are there."""
     if count == LANES:
         return (
             load(at), load(at + step), load(at + 2 * step), load(at + 3 * step), load(at + 4 * step),
@@ -55,7 +54,7 @@ def _load_six(at, step, count):
 
 
 @inlined
-def _store_one(at, value, count):
+def store_one(at, value, count):
     if count == LANES:
         store(at, value)
     else:
@@ -63,12 +62,12 @@ def _store_one(at, value, count):
 
 
 @inlined
-def _load_one(at, count):
+def load_one(at, count):
     return load(at) if count == LANES else load_first(at, count)
 
 
 @inlined
-def _at_least(bound, value):
+def at_least(bound, value):
     return where_less(value, bound, bound, value)
 
 
@@ -114,7 +113,7 @@ def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge, states,
             x_at = patch_from + 4 * c
             v_at = address_of(v) + (first + t) * pixel + 4 * c
             for j in range(PATCH):
-                d0, d1, d2, d3, d4, d5 = _load_six(x_at + j * pixel, line, count)
+                d0, d1, d2, d3, d4, d5 = load_six(x_at + j * pixel, line, count)
                 a = a + d0 * d0 + d1 * d1 + d2 * d2
                 b = b + d3 * d3 + d4 * d4 + d5 * d5
                 h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
@@ -126,15 +125,15 @@ def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge, states,
                 store(at + 4 * row, h4)
                 store(at + 5 * row, h5)
             for i in range(PATCH):
-                d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
+                d0, d1, d2, d3, d4, d5 = load_six(half_at + i * row, BYTES, LANES)
                 h0, h1, h2, h3, h4, h5 = _input_line(d0, d1, d2, d3, d4, d5)
                 at = v_at + i * PATCH * element
-                _store_one(at, h0, count)
-                _store_one(at + element, h1, count)
-                _store_one(at + 2 * element, h2, count)
-                _store_one(at + 3 * element, h3, count)
-                _store_one(at + 4 * element, h4, count)
-                _store_one(at + 5 * element, h5, count)
+                store_one(at, h0, count)
+                store_one(at + element, h1, count)
+                store_one(at + 2 * element, h2, count)
+                store_one(at + 3 * element, h3, count)
+                store_one(at + 4 * element, h4, count)
+                store_one(at + 5 * element, h5, count)
         if tile == TILE:
             wide, state = min(TILE, columns - TILE * t), 0
             if not are_plain(a + b, patch_from, line, channels, rows, wide):
@@ -161,180 +160,26 @@ def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, cha
             m_at = address_of(m) + 4 * ((first + t) * channels + o)
             y_at = address_of(out) + out_row * line + (out_column + TILE * t) * pixel + 4 * (channel + o)
             for j in range(PATCH):
-                d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * element, PATCH * element, count)
+                d0, d1, d2, d3, d4, d5 = load_six(m_at + j * element, PATCH * element, count)
                 h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
                 at = half_at + j * BYTES
                 store(at, h0)
                 store(at + row, h1)
                 store(at + 2 * row, h2)
                 store(at + 3 * row, h3)
-            offset = _load_one(address_of(bias) + 4 * (channel + o), count)
+            offset = load_one(address_of(bias) + 4 * (channel + o), count)
             for i in range(min(TILE, rows)):
-                d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
+                d0, d1, d2, d3, d4, d5 = load_six(half_at + i * row, BYTES, LANES)
                 h0, h1, h2, h3 = _output_line(d0, d1, d2, d3, d4, d5)
                 trouble = trouble + ((h0 + h1) + (h2 + h3)) * splat(ZERO)
                 at = y_at + i * line
-                _store_one(at, _at_least(bound, h0 + offset), count)
+                store_one(at, at_least(bound, h0 + offset), count)
                 if wide > 1:
-                    _store_one(at + pixel, _at_least(bound, h1 + offset), count)
+                    store_one(at + pixel, at_least(bound, h1 + offset), count)
                 if wide > 2:
-                    _store_one(at + 2 * pixel, _at_least(bound, h2 + offset), count)
+                    store_one(at + 2 * pixel, at_least(bound, h2 + offset), count)
                 if wide > 3:
-                    _store_one(at + 3 * pixel, _at_least(bound, h3 + offset), count)
-    store(half_at, trouble)
-    total = ZERO
-    for lane in range(LANES):
-        total += half[0, lane]
-    return total
-
-
-@inlined
-def _small_input_line(d0, d1, d2, d3):
-    return d0 - d2, d1 + d2, d2 - d1, d1 - d3
-
-
-@inlined
-def _small_output_line(m0, m1, m2, m3):
-    return m0 + (m1 + m2), (m1 - m2) - m3
-
-
-@inlined
-def _five_output_line(m0, m1, m2, m3, m4, m5):
-    return m0 + ((m1 + m2) + (m3 + m4)), (m1 - m2) + splat(TWO) * (m3 - m4) + m5
-
-
-@inlined
-def _strided_input_line(d0, d1, d2, d3, d4):
-    return d0 - d2, d2, d4 - d2, d1, d3
-
-
-@inlined
-def _strided_output_line(m0, m1, m2, m3, m4):
-    return (m0 + m1) + m3, (m1 + m2) + m4
-
-
-@inlined
-def _load_four(at, step, count):
-    if count == LANES:
-        return load(at), load(at + step), load(at + 2 * step), load(at + 3 * step)
-    return (
-        load_first(at, count), load_first(at + step, count), load_first(at + 2 * step, count),
-        load_first(at + 3 * step, count),
-    )  # fmt: skip
-
-
-@inlined
-def _load_five(at, step, count):
-    d0, d1, d2, d3 = _load_four(at, step, count)
-    return d0, d1, d2, d3, _load_one(at + 4 * step, count)
-
-
-@kernel
-def winograd_small_input_forward(x, y0, x0, tiles, v, first, half, edge):
-    """As `winograd_input_forward`, of 4x4 patches at (y0, x0 + 2 t)."""
-    channels = x.shape[2]
-    pixel, element = 4 * channels, 4 * v.shape[1] * channels
-    half_at, row = address_of(half), SMALL_PATCH * BYTES
-    for t in range(tiles):
-        patch_from, line = patch_at(x, y0, x0 + SMALL_TILE * t, SMALL_PATCH, edge)
-        for c in range(0, channels, LANES):
-            count = min(LANES, channels - c)
-            x_at = patch_from + 4 * c
-            v_at = address_of(v) + (first + t) * pixel + 4 * c
-            for j in range(SMALL_PATCH):
-                d0, d1, d2, d3 = _load_four(x_at + j * pixel, line, count)
-                h0, h1, h2, h3 = _small_input_line(d0, d1, d2, d3)
-                at = half_at + j * BYTES
-                store(at, h0)
-                store(at + row, h1)
-                store(at + 2 * row, h2)
-                store(at + 3 * row, h3)
-            for i in range(SMALL_PATCH):
-                d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
-                h0, h1, h2, h3 = _small_input_line(d0, d1, d2, d3)
-                at = v_at + i * SMALL_PATCH * element
-                _store_one(at, h0, count)
-                _store_one(at + element, h1, count)
-                _store_one(at + 2 * element, h2, count)
-                _store_one(at + 3 * element, h3, count)
-
-
-@kernel
-def winograd_strided_input_forward(x, y0, x0, tiles, v, first, half, edge):
-    """As `winograd_input_forward`, of 5x5 patches at (y0, x0 + 4 t) for convolution with stride 2."""
-    channels = x.shape[2]
-    pixel, element = 4 * channels, 4 * v.shape[1] * channels
-    half_at, row = address_of(half), STRIDED_PATCH * BYTES
-    for t in range(tiles):
-        patch_from, line = patch_at(x, y0, x0 + 2 * SMALL_TILE * t, STRIDED_PATCH, edge)
-        for c in range(0, channels, LANES):
-            count = min(LANES, channels - c)
-            v_at = address_of(v) + (first + t) * pixel + 4 * c
-            for j in range(STRIDED_PATCH):
-                d0, d1, d2, d3, d4 = _load_five(patch_from + 4 * c + j * pixel, line, count)
-                h0, h1, h2, h3, h4 = _strided_input_line(d0, d1, d2, d3, d4)
-                at = half_at + j * BYTES
-                store(at, h0)
-                store(at + row, h1)
-                store(at + 2 * row, h2)
-                store(at + 3 * row, h3)
-                store(at + 4 * row, h4)
-            for i in range(STRIDED_PATCH):
-                d0, d1, d2, d3, d4 = _load_five(half_at + i * row, BYTES, LANES)
-                h0, h1, h2, h3, h4 = _strided_input_line(d0, d1, d2, d3, d4)
-                at = v_at + i * STRIDED_PATCH * element
-                _store_one(at, h0, count)
-                _store_one(at + element, h1, count)
-                _store_one(at + 2 * element, h2, count)
-                _store_one(at + 3 * element, h3, count)
-                _store_one(at + 4 * element, h4, count)
-
-
-@kernel
-def winograd_small_output_forward(
-    m, patch, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low
-):
-    """As `winograd_output_forward`, for tiles of 2x2.
-
-    Of 3x3 filters with a patch of 4, or with stride 2 and a patch of 5, and of 5x5 filters with a patch of 6.
-    """
-    channels, pixel = m.shape[2], 4 * out.shape[2]
-    line, element = out.shape[1] * pixel, 4 * m.shape[1] * channels
-    half_at, row = address_of(half), PATCH * BYTES
-    trouble, bound = splat(ZERO), splat(low)
-    for t in range(tiles):
-        wide = min(SMALL_TILE, columns - SMALL_TILE * t)
-        for o in range(0, last - channel, LANES):
-            count = min(LANES, last - channel - o)
-            m_at = address_of(m) + 4 * ((first + t) * channels + o)
-            y_at = address_of(out) + out_row * line + (out_column + SMALL_TILE * t) * pixel + 4 * (channel + o)
-            for j in range(patch):
-                if patch == PATCH:
-                    d0, d1, d2, d3, d4, d5 = _load_six(m_at + j * element, PATCH * element, count)
-                    h0, h1 = _five_output_line(d0, d1, d2, d3, d4, d5)
-                elif patch == STRIDED_PATCH:
-                    d0, d1, d2, d3, d4 = _load_five(m_at + j * element, STRIDED_PATCH * element, count)
-                    h0, h1 = _strided_output_line(d0, d1, d2, d3, d4)
-                else:
-                    d0, d1, d2, d3 = _load_four(m_at + j * element, SMALL_PATCH * element, count)
-                    h0, h1 = _small_output_line(d0, d1, d2, d3)
-                store(half_at + j * BYTES, h0)
-                store(half_at + j * BYTES + row, h1)
-            offset = _load_one(address_of(bias) + 4 * (channel + o), count)
-            for i in range(min(SMALL_TILE, rows)):
-                if patch == PATCH:
-                    d0, d1, d2, d3, d4, d5 = _load_six(half_at + i * row, BYTES, LANES)
-                    h0, h1 = _five_output_line(d0, d1, d2, d3, d4, d5)
-                elif patch == STRIDED_PATCH:
-                    d0, d1, d2, d3, d4 = _load_five(half_at + i * row, BYTES, LANES)
-                    h0, h1 = _strided_output_line(d0, d1, d2, d3, d4)
-                else:
-                    d0, d1, d2, d3 = _load_four(half_at + i * row, BYTES, LANES)
-                    h0, h1 = _small_output_line(d0, d1, d2, d3)
-                trouble = trouble + (h0 + h1) * splat(ZERO)
-                _store_one(y_at + i * line, _at_least(bound, h0 + offset), count)
-                if wide > 1:
-                    _store_one(y_at + i * line + pixel, _at_least(bound, h1 + offset), count)
+                    store_one(at + 3 * pixel, at_least(bound, h3 + offset), count)
     store(half_at, trouble)
     total = ZERO
     for lane in range(LANES):
