@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnntool import Pipeline
+from cnntool.layers.affine import FromData, Moments, one_after_another
+from cnntool.network.graph import INPUT
 from cnntool.steps.geometry import Shape, Window
 from tests.benchmarks.cases import Case
 
@@ -22,7 +24,7 @@ class Node(NamedTuple):
     """
 
     number: int
-    word: str
+    word: str  # ours; what is fitted to data is a conv or a batchnorm
     inputs: tuple[int, ...]
     window: Window
     arrays: dict[str, np.ndarray]
@@ -40,7 +42,7 @@ class Network:
         self.pipeline.use_algorithm(case.algorithm)
         rng = np.random.default_rng(0)
         self.input = rng.standard_normal(shape, np.float32)
-        self.pipeline.set_weights(with_statistics(self.pipeline, shape, rng))
+        self.pipeline.set_weights(with_statistics(self.pipeline, shape, rng, self.input))
         self.shapes = self.pipeline.graph.shapes(shape)
         self.output = self.pipeline.graph.output
 
@@ -68,13 +70,22 @@ class Network:
         return uses
 
 
-def with_statistics(pipeline: Pipeline, shape: Shape, rng: np.random.Generator) -> list[dict[str, np.ndarray]]:
-    """The pipeline's weights, with running statistics for every batch norm as if it had been trained."""
+def with_statistics(
+    pipeline: Pipeline, shape: Shape, rng: np.random.Generator, image: np.ndarray | None = None
+) -> list[dict[str, np.ndarray]]:
+    """The pipeline's weights, with running statistics for every batch norm as if it had been trained.
+
+    What whitens or standardizes the input is fitted to `image`.
+    """
     arrays = [dict(found) for found in pipeline.weights(shape)]
     shapes = pipeline.graph.shapes(shape)
     for number in pipeline.graph.needed():
         found = arrays[number]
-        if pipeline.graph.nodes[number].layer.word == "batchnorm":
+        layer, inputs = pipeline.graph.nodes[number]
+        if isinstance(layer, FromData) and image is not None:
+            assert inputs == (INPUT,), "the input is what such a layer is fitted to here"
+            found |= layer.learn(Moments(image[None], one_after_another))
+        elif layer.word == "batchnorm":
             channels = shapes[number][2]
             found["running_mean"] = rng.normal(0, 0.1, channels).astype(np.float32)
             found["running_var"] = rng.uniform(0.5, 2, channels).astype(np.float32)
@@ -93,14 +104,24 @@ def node_of(
     if word == "conv":
         arrays["weight"] = np.ascontiguousarray(found["weight"].transpose(3, 2, 0, 1))
         options["groups"] = getattr(layer, "groups", 1)
+    elif word == "whiten":
+        word, matrix, options["groups"] = "conv", found["matrix"], 1
+        weight, bias = matrix.T[:, :, None, None], -found["mean"] @ matrix
+        arrays = {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
+    elif word == "standardize":
+        word, options["eps"] = "batchnorm", 0.0
+        mean, scale = (found[name].astype(np.float32) for name in ("mean", "scale"))
+        arrays = {"gamma": scale, "beta": np.zeros_like(scale), "mean": mean, "var": np.ones_like(scale)}
     elif word == "fc":
         matrix = found["weight"].reshape(*shape, -1)
         arrays["weight"] = np.ascontiguousarray(matrix.transpose(3, 2, 0, 1)).reshape(matrix.shape[-1], -1)
     elif word == "batchnorm":
         arrays["mean"], arrays["var"] = arrays.pop("running_mean"), arrays.pop("running_var")
         options["eps"] = layer.eps
-    elif word == "globalpool":
-        assert layer.how == "avg"
+    elif word.endswith("pool"):
+        options = {name: getattr(layer, name) for name in ("how", "ceil", "count_padding") if hasattr(layer, name)}
+    elif word == "leaky-relu":
+        options["slope"] = layer.slope
     return Node(number, word, inputs, layer.window(shape), arrays, options)
 
 

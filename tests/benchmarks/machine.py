@@ -6,7 +6,9 @@ import importlib.metadata
 import platform
 import sys
 
-PACKAGES = ("numba", "numpy", "torch", "onnxruntime", "openvino", "opencv-python-headless", "opencv-python", "scipy")
+PACKAGES = (
+    "numba", "numpy", "torch", "onnxruntime", "openvino", "ncnn", "opencv-python-headless", "opencv-python", "scipy",
+)  # fmt: skip
 
 
 def describe() -> dict[str, str]:

@@ -11,7 +11,8 @@ from cnntool.network.graph import INPUT
 from tests.benchmarks.graph import IDENTITIES, Network, Node
 
 OPSET = 20
-SIMPLE = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "globalpool": "GlobalAveragePool", "add": "Add"}
+SIMPLE = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "abs": "Abs", "add": "Add"}
+GLOBAL_POOLS = {"avg": "GlobalAveragePool", "max": "GlobalMaxPool"}
 POOLS = {"maxpool": "MaxPool", "avgpool": "AveragePool", "l2pool": "LpPool"}
 
 
@@ -59,7 +60,17 @@ def add_node(node: Node, inputs: list[str], output: str, nodes: list[Any], initi
         arrays = ["gamma", "beta", "mean", "var"]
         operator("BatchNormalization", inputs, arrays, output, epsilon=node.options["eps"])
     elif node.word in POOLS:
-        operator(POOLS[node.word], inputs, [], output, **place)
+        more = {"ceil_mode": int(node.options["ceil"])} if node.word != "l2pool" else {}
+        if node.word == "avgpool":
+            more["count_include_pad"] = int(node.options["count_padding"])
+        operator(POOLS[node.word], inputs, [], output, **place, **more)
+    elif node.word == "globalpool":
+        operator(GLOBAL_POOLS[node.options["how"]], inputs, [], output)
+    elif node.word == "leaky-relu":
+        operator("LeakyRelu", inputs, [], output, alpha=node.options["slope"])
+    elif node.word == "prelu":
+        node.arrays["alpha"] = node.arrays["alpha"].reshape(-1, 1, 1)
+        operator("PRelu", inputs, ["alpha"], output)
     elif node.word == "concat":
         operator("Concat", inputs, [], output, axis=1)
     else:

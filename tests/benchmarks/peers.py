@@ -15,6 +15,10 @@ import numpy as np
 from tests.benchmarks.graph import Network, hwc, nchw
 
 
+class CannotRun(Exception):
+    """A peer has no layer that a network needs."""
+
+
 class Contender(NamedTuple):
     """A call to measure, and how its result becomes a volume H x W x C."""
 
@@ -100,6 +104,36 @@ def openvino_peer(layout: str) -> Callable[[Network, int], Contender]:
     return prepare
 
 
+def ncnn_peer(network: Network, threads: int) -> Contender:
+    """float32 as the others; the threads sleep between calls, for they would slow all others."""
+    import ncnn
+
+    from tests.benchmarks.ncnn_network import files_of
+
+    net = ncnn.Net()
+    options = net.opt
+    options.num_threads, options.openmp_blocktime, options.use_vulkan_compute = threads, 0, False
+    for name in dir(options):
+        if "fp16" in name or "bf16" in name:
+            setattr(options, name, False)
+    param, weights = files_of(network)
+    if net.load_param(str(param)) or net.load_model(str(weights)):
+        raise CannotRun("it has no such layer")
+    array = nchw(network.input)[0]
+    x = ncnn.Mat(array).clone()  # a Mat of an array does not keep the array alive
+
+    def call() -> Any:
+        with net.create_extractor() as extractor:
+            extractor.input("in0", x)
+            return extractor.extract("out0")[1]
+
+    def volume(output: Any) -> np.ndarray:
+        array = np.array(output)
+        return array.transpose(1, 2, 0) if array.ndim == 3 else array.reshape(1, 1, -1)
+
+    return Contender(call, volume)
+
+
 def only_bank(network: Network) -> np.ndarray:
     """The filters, number x height x width, of a network that is one bank on one channel."""
     (node,) = network.nodes
@@ -159,18 +193,19 @@ PEERS: dict[str, tuple[str, Callable[[Network, int], Contender]]] = {
     "onnxruntime": ("onnxruntime", onnxruntime_peer),
     "openvino": ("openvino", openvino_peer("nchw")),
     "openvino nhwc": ("openvino", openvino_peer("nhwc")),
+    "ncnn": ("ncnn", ncnn_peer),
     "opencv": ("cv2", opencv_peer),
     "scipy fft": ("scipy", scipy_fft_peer),
     "scipy oaconvolve": ("scipy", scipy_tiles_peer),
 }
-NEEDS_ONNX = ("onnxruntime", "openvino")
+NEEDS = {"onnxruntime": ("onnx",), "openvino": ("onnx",), "ncnn": ("onnx", "pnnx")}
 
 
 def missing() -> dict[str, str]:
     """Peers that cannot take part, and the package that each lacks."""
     found = {}
     for name, (module, _) in PEERS.items():
-        for needed in (module, *(["onnx"] if module in NEEDS_ONNX else [])):
+        for needed in (module, *NEEDS.get(module, ())):
             if importlib.util.find_spec(needed) is None:
                 found[name] = needed
     return found

@@ -39,6 +39,7 @@ class Result:
     held_back: str = ""
     targets: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # peers that cannot run it, and why
 
     @property
     def best(self) -> str | None:
@@ -78,11 +79,14 @@ def race(case: Case, threads: int, rounds: int) -> Result:
         import torch
 
         torch.set_num_threads(threads)
-    contenders = {"ours": peers.ours(network, threads)}
+    contenders, left_out = {"ours": peers.ours(network, threads)}, {}
     absent = peers.missing()
     for name in case.peers:
         if name not in absent:
-            contenders[name] = peers.PEERS[name][1](network, threads)
+            try:
+                contenders[name] = peers.PEERS[name][1](network, threads)
+            except peers.CannotRun as error:
+                left_out[name] = str(error)
     volumes = {name: contender.volume(contender.call()) for name, contender in contenders.items()}
     own = volumes.pop("ours")
     scale = float(np.abs(own).max())
@@ -98,6 +102,7 @@ def race(case: Case, threads: int, rounds: int) -> Result:
     seconds = interleaved(calls, rounds)
     ms = {name: 1e3 * value for name, value in seconds.items() if name != "peak"}
     result = Result(case.name, case.group, threads, ms.pop("ours"), ms, error, differences, held_back=case.held_back)
+    result.left_out = left_out
     if computes:
         peak = 2 * PEAK_STEPS * kernels.peak.FLOATS * threads / seconds["peak"]
         result.gflops = 2e-9 * network.macs / seconds["ours"]

@@ -54,7 +54,8 @@ def others(result: Result) -> str:
     off = max(result.differences.values(), default=0.0)
     agreement = f"; they differ from ours by at most {off:.0e}" if result.differences else ""
     notes = "".join(f"; {note}" for note in result.notes)
-    return f"{', '.join(times)}{agreement}{notes}"
+    absent = "".join(f"; {name} left out: {why}" for name, why in result.left_out.items())
+    return f"{', '.join(times)}{agreement}{notes}{absent}"
 
 
 def print_result(result: Result, width: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 
 from cnntool.network.graph import INPUT
 from tests.benchmarks.graph import IDENTITIES, Network, Node, hwc, nchw
+
+GLOBAL_POOLS = {"avg": F.adaptive_avg_pool2d, "max": F.adaptive_max_pool2d}
 
 
 def prepare(network: Network, layout: torch.memory_format, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
@@ -45,7 +48,11 @@ def function_of(node: Node, layout: torch.memory_format, dtype: torch.dtype, own
     arrays = {name: torch.from_numpy(np.ascontiguousarray(array)).to(dtype) for name, array in node.arrays.items()}
     kernel_size, stride, dilation, (top, left, bottom, right) = node.window
     padding = (top, left)
-    assert padding == (bottom, right), "the peers are given the same padding on both sides"
+    if padding != (bottom, right):  # a layer of its own in torch
+        value = -math.inf if node.word == "maxpool" else 0.0
+        even = node._replace(window=node.window._replace(padding=(0, 0, 0, 0)))
+        function = function_of(even, layout, dtype, own)
+        return lambda x: function(F.pad(x, (left, right, top, bottom), value=value))
     if node.word in IDENTITIES:
         return lambda x: x
     if node.word == "conv":
@@ -61,10 +68,15 @@ def function_of(node: Node, layout: torch.memory_format, dtype: torch.dtype, own
         "relu": F.relu_ if own else F.relu,
         "sigmoid": torch.sigmoid,
         "tanh": torch.tanh,
-        "maxpool": lambda x: F.max_pool2d(x, kernel_size, stride, padding),
-        "avgpool": lambda x: F.avg_pool2d(x, kernel_size, stride, padding),
-        "l2pool": lambda x: F.lp_pool2d(x, 2.0, kernel_size, stride),
-        "globalpool": lambda x: F.adaptive_avg_pool2d(x, 1),
+        "abs": torch.abs,
+        "leaky-relu": lambda x: F.leaky_relu(x, node.options["slope"]),
+        "prelu": lambda x: F.prelu(x, arrays["alpha"]),
+        "maxpool": lambda x: F.max_pool2d(x, kernel_size, stride, padding, dilation, node.options["ceil"]),
+        "avgpool": lambda x: F.avg_pool2d(
+            x, kernel_size, stride, padding, node.options["ceil"], node.options["count_padding"]
+        ),
+        "l2pool": lambda x: F.lp_pool2d(x, 2.0, kernel_size, stride, node.options["ceil"]),
+        "globalpool": lambda x: GLOBAL_POOLS[node.options["how"]](x, 1),
         "add": torch.add,
         "concat": lambda x, y: torch.cat((x, y), 1),
     }[node.word]
