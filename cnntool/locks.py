@@ -49,10 +49,7 @@ class Claim:
         if is_device(target):
             return
         remove_abandoned(target.parent)
-        import hashlib  # slow, and commands that write nothing import this module too
-
-        digest = hashlib.blake2b(os.fsencode(os.path.normcase(target.name)), digest_size=8).hexdigest()
-        self._path = target.parent / f"{PREFIX}{digest}{LOCK}"
+        self._path = lock_path(target)
         self._lock = self._acquired(os.fspath(path))
 
     def _acquired(self, name: str) -> int:
@@ -61,9 +58,7 @@ class Claim:
                 descriptor = os.open(self._path, NEW_FILE, 0o644)
             except FileExistsError:
                 if (holder := self._holder()) is not None:
-                    raise CnntoolError(
-                        f"{name} is being written by another process ({holder}): wait for its end, or give another name"
-                    ) from None
+                    raise CnntoolError(held_by(name, holder)) from None
                 continue
             try:
                 if lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
@@ -95,7 +90,7 @@ class Claim:
                 return None
         finally:
             os.close(descriptor)
-        return f"pid {pid or 'unknown'}{f' on {host}' if host not in ('', HOST) else ''}"
+        return named(pid, host)
 
     def release(self) -> None:
         """Lets others write the output. A lock file that cannot be removed is unlocked and blocks nobody."""
@@ -109,6 +104,51 @@ class Claim:
             with contextlib.suppress(OSError):
                 os.close(self._lock)
         self._lock = None
+
+
+def lock_path(target: Path) -> Path:
+    """The file by which an output is claimed."""
+    import hashlib  # slow, and commands that write nothing import this module too
+
+    digest = hashlib.blake2b(os.fsencode(os.path.normcase(target.name)), digest_size=8).hexdigest()
+    return target.parent / f"{PREFIX}{digest}{LOCK}"
+
+
+def held_by(name: str, holder: str) -> str:
+    return f"{name} is being written by another process ({holder}): wait for its end, or give another name"
+
+
+def named(pid: str, host: str) -> str:
+    return f"pid {pid or 'unknown'}{f' on {host}' if host not in ('', HOST) else ''}"
+
+
+def refuse_claimed(path: str | os.PathLike[str]) -> None:
+    """Raises CnntoolError while another process has the claim on an output; takes none itself."""
+    holder = _holder_of(lock_path(Path(os.path.realpath(path))))
+    if holder is not None:
+        raise CnntoolError(held_by(os.fspath(path), holder))
+
+
+def holder_in(folder: Path) -> str | None:
+    """A process that has a claim on an output in this folder, or None."""
+    found = (_holder_of(path) for path in sorted(folder.glob(f"{PREFIX}*{LOCK}")))
+    return next((holder for holder in found if holder is not None), None)
+
+
+def _holder_of(path: Path) -> str | None:
+    """The process that holds a claim; None for that of a dead one. Several may ask at once."""
+    try:
+        descriptor = os.open(path, OLD_FILE)
+    except OSError:
+        return None
+    try:
+        pid, host = _writer_of(os.fspath(path), descriptor)
+        free = lock(descriptor, shared=True)
+        if free is None:
+            free = host == HOST and not is_running(pid)
+    finally:
+        os.close(descriptor)
+    return None if free else named(pid, host)
 
 
 def new_locked_file(folder: Path) -> tuple[Path, int]:
@@ -188,8 +228,11 @@ def is_running(pid: str) -> bool:
     return True
 
 
-def lock(descriptor: int) -> bool | None:
-    """Locks an open file until it is closed; False if another process holds the lock, None without locks."""
+def lock(descriptor: int, shared: bool = False) -> bool | None:
+    """Locks an open file until it is closed; False if another process holds the lock, None without locks.
+
+    Any number of processes may have a `shared` lock at once.
+    """
     try:
         if os.name == "nt":
             import msvcrt
@@ -204,7 +247,7 @@ def lock(descriptor: int) -> bool | None:
         else:
             import fcntl
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

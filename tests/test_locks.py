@@ -13,7 +13,7 @@ import pytest
 from cnntool import locks
 from cnntool.errors import CnntoolError
 from cnntool.files import atomic
-from cnntool.locks import Claim
+from cnntool.locks import Claim, holder_in, refuse_claimed
 
 WRITER = """
 import sys, time
@@ -32,7 +32,7 @@ def here(request, tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(locks, "_scanned", set())
     if request.param == "no locks":
-        monkeypatch.setattr(locks, "lock", lambda _: None)
+        monkeypatch.setattr(locks, "lock", lambda *_, **__: None)
     return tmp_path
 
 
@@ -143,6 +143,19 @@ def test_a_lock_that_was_released_is_not_taken_for_the_next_ones(tmp_path, monke
     with pytest.raises(CnntoolError, match="being written by another process"):
         Claim(tmp_path / "a")
     others[1].release()
+
+
+def test_a_claim_is_told_without_taking_it(here):
+    process = writer()
+    for _ in range(2):
+        with pytest.raises(CnntoolError, match=rf"a is being written by another process \(pid {process.pid}\)"):
+            refuse_claimed("a")
+        assert holder_in(here) == f"pid {process.pid}"
+    process.kill()
+    process.wait()
+    refuse_claimed("a")
+    assert holder_in(here) is None
+    Claim("a").release()
 
 
 def test_many_at_once_one_has_it(tmp_path):

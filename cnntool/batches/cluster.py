@@ -6,6 +6,7 @@ back are digests. A task is a run of inputs in their order; when its worker dies
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.batches import parts
 from cnntool.batches.compute import Notice, Row, Work, rows_of
-from cnntool.batches.identity import Identity
+from cnntool.batches.identity import Identity, with_absolute_files
 from cnntool.errors import BadInput, CnntoolError, Failed
 from cnntool.files import make_own_folder
 from cnntool.images.items import Inputs, Item
+from cnntool.images.remote import is_url
 
 if TYPE_CHECKING:
     from cnntool.batches.extraction import Extraction, Outcome
@@ -29,11 +31,7 @@ AHEAD = 4  # tasks for each thread of the cluster that wait in the scheduler
 NEEDED = "--engine dask needs the package distributed: pip install 'cnntool[dask]'"
 
 
-class Task(NamedTuple):
-    """What goes to a worker: inputs as files, or the names of members of an archive."""
-
-    items: list[Item] | list[str]
-    archive: str
+Sent = Item | tuple[str, str]  # an input on its way to a worker: a file or URL, or an archive and the name in it
 
 
 class Answer(NamedTuple):
@@ -52,22 +50,23 @@ def rows_of_cluster(
         folder = extraction.parts.folder
         make_own_folder(folder, extraction.output)
         known = extraction.known_contents()
-        common = client.scatter((work, extraction.identity, str(folder), known), broadcast=True)
+        sent = dataclasses.replace(work, pipeline=with_absolute_files(work.pipeline))
+        common = client.scatter((sent, extraction.identity, str(folder), known), broadcast=True)
         ahead = AHEAD * max(1, sum(client.nthreads().values()))
         waiting: deque[tuple[int, list[Item], Any]] = deque()
         tasks = iter(_runs(items))
         while True:
             for first, run in itertools.islice(tasks, ahead - len(waiting)):
-                waiting.append((first, run, client.submit(compute_task, _task(run, items.text), common, pure=False)))
+                waiting.append((first, run, client.submit(compute_task, _task(run), common, pure=False)))
             if not waiting:
                 return
             first, run, future = waiting.popleft()
-            found = _outcomes(client, future, run, items.text, common, extraction)
+            found = _outcomes(client, future, run, common, extraction)
             yield from ((first + place, item, found[place]) for place, item in enumerate(run))
 
 
 def _outcomes(
-    client: Any, future: Any, run: list[Item], archive: str, common: Any, extraction: Extraction
+    client: Any, future: Any, run: list[Item], common: Any, extraction: Extraction
 ) -> list[Row | CnntoolError]:
     """What a task gave. If all of its workers died, its inputs are tried one by one, to find the one that kills."""
     from distributed.scheduler import KilledWorker
@@ -78,12 +77,8 @@ def _outcomes(
         if len(run) == 1:
             text = f"{run[0].where}: the workers that computed it died, maybe for want of memory"
             return [Failed(text)]
-        futures = [(item, client.submit(compute_task, _task([item], archive), common, pure=False)) for item in run]
-        return [
-            outcome
-            for item, alone in futures
-            for outcome in _outcomes(client, alone, [item], archive, common, extraction)
-        ]
+        futures = [(item, client.submit(compute_task, _task([item]), common, pure=False)) for item in run]
+        return [outcome for item, alone in futures for outcome in _outcomes(client, alone, [item], common, extraction)]
     if answer.part and not extraction.parts.has(answer.part):
         path = extraction.parts.folder / answer.part
         if not extraction.parts.adopt(path):
@@ -91,10 +86,10 @@ def _outcomes(
     return [outcome if isinstance(outcome, CnntoolError) else Row(outcome) for outcome in answer.outcomes]
 
 
-def compute_task(task: Task, common: tuple[Work, Identity, str, frozenset[bytes]]) -> Answer:
+def compute_task(task: list[Sent], common: tuple[Work, Identity, str, frozenset[bytes]]) -> Answer:
     """Runs in a worker: computes what is not known, and writes a part of it."""
     work, identity, folder, known = common
-    items = _opened(task)
+    items = [item if isinstance(item, Item) else _members(item[0])[item[1]] for item in task]
     rows: dict[bytes, tuple[Any, Any]] = {}
     outcomes: list[bytes | CnntoolError] = []
     for _, _, row in rows_of(items, work, 1, known, lambda _: None):
@@ -118,21 +113,22 @@ def _runs(items: Sequence[Item]) -> Iterator[tuple[int, list[Item]]]:
         yield first, list(items[first : first + TASK])
 
 
-def _task(run: list[Item], archive: str) -> Task:
+def _task(run: list[Item]) -> list[Sent]:
+    return [_sent(item) for item in run]
+
+
+def _sent(item: Item) -> Sent:
     """With absolute paths: a worker runs in a folder of its own."""
-    if all(item.path is not None for item in run):
-        return Task([Item(item.name, os.path.abspath(str(item.path)), where=item.where) for item in run], "")
-    return Task([item.name for item in run], os.path.abspath(archive))
+    if item.archive is not None:
+        return _absolute(item.archive[0]), item.archive[1]
+    return item if item.path is None else Item(item.name, _absolute(item.path), where=item.where)
 
 
-def _opened(task: Task) -> list[Item]:
-    if not task.archive:
-        return task.items  # type: ignore[return-value]
-    members = _members(task.archive)
-    return [members[name] for name in task.items]  # type: ignore[index]
+def _absolute(path: str) -> str:
+    return path if is_url(path) else os.path.abspath(path)
 
 
-@functools.lru_cache(1)
+@functools.lru_cache(4)
 def _members(archive: str) -> dict[str, Item]:
     """The inputs of an archive, which stays open in the worker."""
     from cnntool.images.sources import open_source

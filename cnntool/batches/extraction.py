@@ -20,7 +20,7 @@ from cnntool.images.origins import BESIDE, INDEX, About, Origin, digests
 from cnntool.images.parquet import plain
 from cnntool.images.stored import Stored, files_of, read_stored
 from cnntool.images.tables import kind_of, other_length
-from cnntool.locks import Claim
+from cnntool.locks import Claim, holder_in
 
 EARLY = 100  # rows; before so many, images of other channels end the work, for little is lost
 
@@ -45,6 +45,18 @@ class Entries:
     computed: int = 0
 
 
+def claim_of_all(output: PathLike) -> Claim:
+    """The right to write OUTPUT, while no shard of it is being computed."""
+    claim = Claim(output)
+    holder = holder_in(Path(f"{os.path.realpath(output)}.parts"))
+    if holder is not None:
+        claim.release()
+        raise CnntoolError(
+            f"{os.fspath(output)}: a shard of it is being computed ({holder}): wait for its end, or give another name"
+        )
+    return claim
+
+
 class Extraction:
     """Work on one table. A context manager: within it no other process writes the table, and parts survive its end.
 
@@ -54,14 +66,14 @@ class Extraction:
 
     def __init__(
         self, output: PathLike, identity: Identity, kin: Kin, *, sides: int = 1, labels: bool = False,
-        overwrite: bool = False, restart: bool = False, claim: Callable[[PathLike], Claim] = Claim,
+        overwrite: bool = False, restart: bool = False, claim: Callable[[PathLike], Claim] | None = None,
     ) -> None:  # fmt: skip
         self.output, self.identity, self.kin, self.sides, self.labels = Path(output), identity, kin, sides, labels
         self._kind = kind_of(output)
         self._overwrite, self._restart = overwrite, restart
         self._find_stored()
         with writing(output):
-            self._claim = claim(output)
+            self._claim = (claim or claim_of_all)(output)
         try:
             self._find_stored()  # once more, for what another process has just finished
             self.parts = Parts(output, identity, sides, discard=restart or (overwrite and self._has_other_parts()))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnntool.chain.grammar import parse_words
 from cnntool.declare import File, Nested, fields_of
 from cnntool.errors import CnntoolError
 from cnntool.images.preparation import Preparation, from_json, to_json
@@ -80,9 +82,7 @@ def pipeline_of_identity(identity: Identity) -> Pipeline:
         pipeline = Pipeline.load(values["model"])
     else:
         pipeline = Pipeline.parse(values["words"], seed=values["seed"])
-    if 1 <= values["until"] != pipeline.graph.output + 1:
-        pipeline = pipeline.until(str(values["until"]))
-    pipeline.use_algorithm(values["algorithm"])
+    pipeline = _stopped_at(pipeline, values["until"], values["algorithm"])
     others = {name: values[name] for name in values.keys() - KNOWN}
     again = identity_of(pipeline, from_json(values["preparation"]), values["mirrored"], values.get("model"), **others)
     if again.digest != identity.digest:
@@ -90,6 +90,23 @@ def pipeline_of_identity(identity: Identity) -> Pipeline:
             f"the pipeline `{identity.words}` would give other numbers now: its files have changed, or the table is of "
             "another version of cnntool"
         )
+    return pipeline
+
+
+def with_absolute_files(pipeline: Pipeline) -> Pipeline:
+    """The same pipeline, whose layers find their files from any folder."""
+    layers = pipeline.layers
+    if pipeline.parameters.saved is not None or not any(True for layer in layers for _ in files_of(layer)):
+        return pipeline
+    words = [word for layer in layers for word in layer.words()]
+    again = Pipeline(parse_words(words, base=os.getcwd()), seed=pipeline.seed)
+    return _stopped_at(again, pipeline.graph.output + 1, pipeline.algorithm)
+
+
+def _stopped_at(pipeline: Pipeline, row: int, algorithm: str) -> Pipeline:
+    if 1 <= row != pipeline.graph.output + 1:
+        pipeline = pipeline.until(str(row))
+    pipeline.use_algorithm(algorithm)
     return pipeline
 
 

@@ -16,7 +16,7 @@ from cnntool.batches.parts import SHARDS
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import PathLike, atomic, make_own_folder
 from cnntool.images.items import Item
-from cnntool.locks import Claim
+from cnntool.locks import Claim, refuse_claimed
 
 if TYPE_CHECKING:
     from cnntool.batches.extraction import Extraction, Outcome
@@ -35,10 +35,16 @@ class Shard(NamedTuple):
         return Path(f"{os.path.realpath(output)}.parts", f"shard-{self.place}-of-{self.of}")
 
     def claim(self, output: PathLike) -> Claim:
-        """The right to compute this shard of OUTPUT; others have that to the other shards."""
+        """The right to compute this shard of OUTPUT; others have that to the other shards, nobody to the whole."""
         target = self.output(output)
         make_own_folder(target.parent, output)
-        return Claim(target)
+        claim = Claim(target)
+        try:
+            refuse_claimed(output)
+        except BaseException:
+            claim.release()
+            raise
+        return claim
 
     def holds(self, name: str) -> bool:
         """Whether an input of this name is in the shard."""
@@ -52,7 +58,7 @@ class Shard(NamedTuple):
     def finish(self, extraction: Extraction, items: Sequence[Item]) -> None:
         """Writes the rest of the rows, and the list that `merge` reads: what is where in the whole table."""
         extraction.parts.flush()
-        places = {item.name: place for place, item in enumerate(items)}
+        places = [place for place, item in enumerate(items) if self.holds(item.name)]
         entries = extraction.entries
         head = {
             "pipeline": extraction.identity.text, "labels": extraction.labels, "sides": extraction.sides,
@@ -63,10 +69,10 @@ class Shard(NamedTuple):
         with atomic(path, text=True, synchronise=True) as file:
             file.write(json.dumps(head) + "\n")
             for row in entries.rows:
-                line = {"place": places[row.name], "name": row.name, "label": row.label, "content": row.content.hex()}
+                line = {"place": places[row.number], "name": row.name, "label": row.label, "content": row.content.hex()}
                 file.write(json.dumps(line) + "\n")
-            for _, name, error in entries.failures:
-                line = {"place": places[name], "name": name, "kind": error.kind, "message": str(error)}
+            for number, name, error in entries.failures:
+                line = {"place": places[number], "name": name, "kind": error.kind, "message": str(error)}
                 file.write(json.dumps(line) + "\n")
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnntool.cli.options import preparation_of
+from cnntool.cli.options import preparation_of, reading_of
 from cnntool.cli.work import Notices, Progress, volumes
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.images.names import composed
@@ -58,8 +57,7 @@ def classified(
     preparation = preparation_of(values, pipeline)
     with open_source(
         input,
-        files_from=values["files_from"],
-        stdin=sys.stdin.buffer,
+        **reading_of(values),
         labels=labels,
         labels_file=values.get("labels_file"),
         outputs=outputs,

@@ -43,10 +43,10 @@ def command(
     cnntool evaluate m.npz test/
     cnntool evaluate m.npz test.zip --json --csv confusion.csv
 
-    FOLDER holds one folder a class, or is an archive of them, or --labels gives the classes, or, for a model of a
-    table, such a table with labels. Precision: of the images that were given a class, the share that has it. Recall: of
-    those that have it, the share that was given it. F1: their harmonic mean. Rows of the confusion matrix are true
-    classes, columns given ones.
+    FOLDER holds one folder a class, or is an archive of them, or a .csv or .parquet with columns of paths and labels,
+    or --labels gives the classes, or, for a model of a table, such a table with labels. Precision: of the images that
+    were given a class, the share that has it. Recall: of those that have it, the share that was given it. F1: their
+    harmonic mean. Rows of the confusion matrix are true classes, columns given ones.
     """
     if picture is not None:
         from cnntool.pictures.figures import check_picture

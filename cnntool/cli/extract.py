@@ -19,6 +19,7 @@ from cnntool.cli.options import (
     outputs_beside,
     pipeline_of,
     preparation_of,
+    reading_of,
     refuse_layer_as_output,
     work_options,
 )
@@ -74,8 +75,8 @@ def command(input: str, output: str, labels: bool, mirrored: bool, form: str | N
     cnntool extract photos/ features.npz conv 64 7 --stride 2 relu globalpool avg
     cnntool extract photos/ table.csv --gray --resize 256 bank lm globalpool avg
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
-    .bz2, .xz, .zst), or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .csv or .parquet with a column of paths, a
+    .zip, a .tar (.gz, .bz2, .xz, .zst) or a quoted 'shard-{000..012}.tar', a URL of any of these, or - for stdin.
 
     OUTPUT is a .npz (`features` float32 N x D, `paths`, and `labels` with --labels), a .csv (path, label, f0, ...), a
     .jsonl, a .parquet, a .npy (with .paths.txt beside it) or a .safetensors, or - for stdout with --format. The last
@@ -88,7 +89,7 @@ def command(input: str, output: str, labels: bool, mirrored: bool, form: str | N
     refuse_layer_as_output(output)
     if form is not None and output != "-":
         raise CnntoolError(f"--format {form}: OUTPUT {output} has its own suffix; --format goes with OUTPUT -")
-    check_batch(output, values)
+    check_batch(input, output, values)
     model = values["model"]
     pipeline = pipeline_of(**{name: values.pop(name) for name in CHAIN})
 
@@ -105,9 +106,7 @@ def command(input: str, output: str, labels: bool, mirrored: bool, form: str | N
     values["threads"] = values["threads"] or available_threads()
     kin = Kin(pipeline)
     failures: ErrorsFile | Failures
-    with open_source(
-        input, files_from=values["files_from"], stdin=sys.stdin.buffer, labels=labels, outputs=outputs_beside(output)
-    ) as source:
+    with open_source(input, **reading_of(values), labels=labels, outputs=outputs_beside(output)) as source:
         if output == "-":
             failures = print_rows(source, work, form, labels, kin, notices, values)
         elif values["dry_run"]:
@@ -124,7 +123,7 @@ def command(input: str, output: str, labels: bool, mirrored: bool, form: str | N
     return 1 if failures.count else 0
 
 
-def check_batch(output: str, values: dict[str, Any]) -> None:
+def check_batch(input: str, output: str, values: dict[str, Any]) -> None:
     """Refuses options that exclude each other."""
     given = [f"--{name.replace('_', '-')}" for name in ("restart", "dry_run", "shard") if values[name]]
     if output == "-" and given:
@@ -133,6 +132,8 @@ def check_batch(output: str, values: dict[str, Any]) -> None:
         raise CnntoolError("--scheduler: expected --engine dask with it")
     if values["engine"] == "dask" and (output == "-" or values["shard"]):
         raise CnntoolError("--engine dask: expected an OUTPUT with a name, and no --shard")
+    if values["engine"] == "dask" and input == "-" and values["files_from"] is None:
+        raise CnntoolError("--engine dask: workers have no standard input: give INPUT a name")
 
 
 def print_rows(

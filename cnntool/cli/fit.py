@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -20,6 +19,7 @@ from cnntool.cli.options import (
     pipeline_of,
     pipeline_option,
     preparation_of,
+    reading_of,
     refuse_layer_as_output,
     seed_option,
 )
@@ -49,8 +49,8 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     cnntool fit photos/ m.npz --resize 128 bank kmeans 400 6 triangle gridpool 2
     cnntool extract -m bank.npz photos/ features.npz
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
-    .bz2, .xz, .zst), or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .csv or .parquet with a column of paths, a
+    .zip, a .tar (.gz, .bz2, .xz, .zst) or a quoted 'shard-{000..012}.tar', a URL of any of these, or - for stdin.
 
     Learned are the statistics of center, standardize, whiten, decorrelate and batchnorm, and the banks kmeans, pca and
     patches; each layer sees what the layers before it, already fitted, make of the images. MODEL is a .npz or
@@ -73,9 +73,7 @@ def command(input: str, model: str, show_filters: str | None, **values: Any) -> 
     threads = values["threads"] or available_threads()
     with (
         outputs(model, show_filters, overwrite=values["overwrite"]),
-        open_source(
-            input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(model, show_filters)
-        ) as source,
+        open_source(input, **reading_of(values), outputs=outputs_beside(model, show_filters)) as source,
     ):
         notices.source(source)
         images = ImageData(source, preparation, threads, notices)

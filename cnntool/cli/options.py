@@ -15,10 +15,11 @@ from cnntool.chain.text import split_text
 from cnntool.declare import Integer, Kind
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import LAYERS
-from cnntool.limits import LARGEST_PIPELINE
+from cnntool.limits import LARGEST_PIPELINE, MAX_PIXELS
 from cnntool.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from cnntool.images.columns import Columns
     from cnntool.images.preparation import Preparation
     from cnntool.images.sheet import Look
 
@@ -123,17 +124,27 @@ image_options = options(
     click.option("--crop", type=Parsed(_late("parse_crop"), "SIZE"), metavar="N|HxW", help="The middle of the image."),
     click.option("--page", type=Parsed(_late("parse_page"), "PAGE"), metavar="N|all",
                  help="Of a TIFF of several pages, or an animation; all: gray pages of one size as channels."),
+    click.option("--max-pixels", type=Parsed(Integer(1, MAX_PIXELS), "N"), metavar="N",
+                 help="An image or volume of more pixels, as it is stored, fails. Default: 2^29."),
     click.option("--normalize", type=Parsed(_late("parse_normalize"), "MEAN/STD"), metavar="imagenet|MEAN/STD",
                  help="Subtract and divide, one number for all channels or R,G,B."),
 )  # fmt: skip
 
 labels_option = click.option(
-    "--labels", "labels_file", metavar="FILE.csv",
-    help="Labels from columns `path` and `label`, relative to FOLDER or to FILE, instead of from folders.",
+    "--labels", "labels_file", metavar="FILE",
+    help="Labels from a .csv or .parquet with columns `path` and `label`, relative to FOLDER or to FILE, instead of "
+    "from folders.",
+)  # fmt: skip
+
+column_options = options(
+    click.option("--path-column", metavar="NAME",
+                 help="Of a table of paths. Default: path, file, file_name, filename, image or name."),
+    click.option("--label-column", metavar="NAME", help="Of a table of paths. Default: label or class."),
 )  # fmt: skip
 
 basic_options = options(
     click.option("--files-from", metavar="FILE|-", help="With INPUT -, a list of paths to read."),
+    column_options,
     click.option("--overwrite", is_flag=True, help="Replace outputs that are there."),
     click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors."),
     click.option("--quiet", is_flag=True, help="Nothing on stderr but errors."),
@@ -159,7 +170,7 @@ work_options = options(
 )  # fmt: skip
 
 
-IMAGE = ("gray", "rgb", "resize", "crop", "normalize", "page")  # those that `preparation_of` takes
+IMAGE = ("gray", "rgb", "resize", "crop", "normalize", "page", "max_pixels")  # those that `preparation_of` takes
 CHAIN = ("words", "pipeline_file", "model", "until", "seed")  # the values of a command that `pipeline_of` takes
 
 
@@ -224,8 +235,22 @@ def preparation_of(values: dict[str, Any], pipeline: Pipeline | None = None) -> 
             # a model saved without channel options; 1x1 is the shape of one trained on a table
             height, width, depth = pipeline.input_shape
             channels = {"gray": depth == 1, "rgb": depth == 3} if (height, width) != (1, 1) else {}
-    others = {name: getattr(saved, name) for name in ("resize", "crop", "normalize", "page") if given[name] is None}
+    others = {name: getattr(saved, name) for name in IMAGE if given[name] is None}
     return Preparation(**given | channels | others)
+
+
+def columns_of(values: dict[str, Any]) -> Columns:
+    """The columns that a table of paths is read by."""
+    from cnntool.images.columns import Columns
+
+    return Columns(values.pop("path_column"), values.pop("label_column"))
+
+
+def reading_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Pops the basic options that say what INPUT means, as `open_source` takes them."""
+    return {
+        "files_from": values.pop("files_from"), "stdin": sys.stdin.buffer, "columns": columns_of(values)
+    }  # fmt: skip
 
 
 def look_of(values: dict[str, Any]) -> Look:
@@ -254,6 +279,8 @@ def outputs_beside(output: str | None, *others: str | None) -> list[str]:
 
 
 def refuse_layer_as_output(output: str) -> None:
-    """Refuses `cnntool run photo.jpg relu`: OUTPUT was forgotten; nobody wants a file called `relu`."""
+    """Refuses `cnntool run photo.jpg relu`: OUTPUT was forgotten; nobody wants a file called `relu`. And URLs."""
     if output in LAYERS:
         raise CnntoolError(f"OUTPUT is the layer word {output!r}: did you forget OUTPUT? (./{output} is a file name)")
+    if "://" in output:
+        raise CnntoolError(f"OUTPUT {output}: expected a file or folder of this machine; URLs are only read")

@@ -38,10 +38,9 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
     cnntool predict m.npz photo.jpg
     cnntool predict m.npz photos/ classes.csv --top 1
 
-    MODEL is what `cnntool train` wrote; the image options it was trained with are taken from it. INPUT is an image, a
-    folder, a quoted glob, @list.txt, an archive, - for stdin, or, for a model of a table, such a table. OUTPUT is a
-    .csv (path, class1, score1, ...) or a .jsonl. Scores are the softmax of the network's outputs: over all classes they
-    sum to 1.
+    MODEL is what `cnntool train` wrote; the image options it was trained with are taken from it. INPUT is what `cnntool
+    run` takes, or, for a model of a table, such a table. OUTPUT is a .csv (path, class1, score1, ...) or a .jsonl.
+    Scores are the softmax of the network's outputs: over all classes they sum to 1.
     """
     pipeline = load_classifier(model)
     form = form or ("table" if output in (None, "-") else Path(str(output)).suffix[1:].lower())

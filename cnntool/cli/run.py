@@ -23,6 +23,7 @@ from cnntool.cli.options import (
     outputs_beside,
     pipeline_of,
     preparation_of,
+    reading_of,
     refuse_layer_as_output,
     sheet_options,
     work_options,
@@ -72,8 +73,8 @@ def command(input: str, output: str, as_image: bool, form: str | None, **values:
     cnntool run photo.jpg maps.npy conv 64 7 --stride 2 relu
     cnntool run photos/ maps/ --format png bank sobel --magnitude
 
-    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .zip, a .tar (.gz,
-    .bz2, .xz, .zst), or - for stdin.
+    INPUT is an image, a .npy volume, a folder, a quoted glob, @list.txt, a .csv or .parquet with a column of paths, a
+    .zip, a .tar (.gz, .bz2, .xz, .zst) or a quoted 'shard-{000..012}.tar', a URL of any of these, or - for stdin.
 
     OUTPUT goes by its suffix: .npy is the exact float32 volume (height x width x channels), an image suffix, .tif too,
     a contact sheet of the channels, in colours. --format tiff-float makes .tif the exact volume. For many inputs OUTPUT
@@ -104,9 +105,7 @@ def run(pipeline: Pipeline, input: str, output: str, as_image: bool, form: str |
     pipeline.use_algorithm(values["algorithm"])
     threads = values["threads"] or available_threads()
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(
-            open_source(input, files_from=values["files_from"], stdin=sys.stdin.buffer, outputs=outputs_beside(output))
-        )
+        source = stack.enter_context(open_source(input, **reading_of(values), outputs=outputs_beside(output)))
         look = look_of(values)
         journal = None
         if is_for_many(output):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -16,6 +15,7 @@ from cnntool.cli.options import (
     image_options,
     outputs_beside,
     preparation_of,
+    reading_of,
     refuse_layer_as_output,
 )
 from cnntool.cli.units import channels_of, unit_options, units_of
@@ -67,7 +67,7 @@ def patches(input: str, out: str, count: int, overwrite: bool, **values: Any) ->
 
     refuse_layer_as_output(out)
     notices = Notices(values.pop("quiet"), False)
-    threads, files_from = values.pop("threads") or available_threads(), values.pop("files_from")
+    threads, reading = values.pop("threads") or available_threads(), reading_of(values)
     pipeline, asked = units_of(values)
     preparation = preparation_of(values, pipeline)
     best: dict[int, list[Found]] = {}
@@ -80,7 +80,7 @@ def patches(input: str, out: str, count: int, overwrite: bool, **values: Any) ->
 
     with (
         outputs(out, overwrite=overwrite),
-        open_source(input, files_from=files_from, stdin=sys.stdin.buffer, outputs=outputs_beside(None, out)) as source,
+        open_source(input, **reading, outputs=outputs_beside(None, out)) as source,
         Progress(len(source), notices, "patches") as progress,
     ):
         results = volumes(source, pipeline, preparation, threads, notices, lambda number, maps: peaks(maps), failed)

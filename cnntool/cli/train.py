@@ -15,6 +15,8 @@ from cnntool.cli.options import (
     ChainCommand,
     Parsed,
     chain_options,
+    column_options,
+    columns_of,
     image_options,
     labels_option,
     options,
@@ -41,8 +43,8 @@ RATE = Parsed(Real(0, open_below=True), "X")
 SHARE = Parsed(Real(0, 1, open_above=True), "X")
 NOT_FOR_TABLES = (
     *("epochs", "batch_size", "optimizer", "rate", "momentum", "weight_decay", "l1", "schedule", "warmup", "augment"),
-    *("class_weights", "labels_file", "early_stop", "resume", "curves", "until"),
-    *("gray", "rgb", "resize", "crop", "normalize"),
+    *("class_weights", "labels_file", "path_column", "label_column", "early_stop", "resume", "curves", "until"),
+    *("gray", "rgb", "resize", "crop", "normalize", "max_pixels"),
 )
 STRENGTH = Parsed(Real(0), "X")
 
@@ -103,6 +105,7 @@ training_options = options(
 @training_options
 @chain_options
 @image_options
+@column_options
 @click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
 @click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors.")
 @click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
@@ -114,11 +117,10 @@ def command(folder: str, target: str, **values: Any) -> int:
     cnntool train photos/ m.npz --augment flip,crop --epochs 30 -p network.cnn
     cnntool train features.npz m.npz --head l2svm --c 100
 
-    FOLDER holds one folder a class, or is a .zip or .tar of them, or --labels names the classes; all images must have
-    one size. The last
-    layer gives one number a class; the loss is cross-entropy after a softmax, and a `softmax` at the end is left out
-    while training. TABLE is a .npz that `extract --labels` wrote: then there are no layers, and a linear classifier is
-    trained on its features.
+    FOLDER holds one folder a class, or is an archive of them, or a .csv or .parquet with columns of paths and labels;
+    --labels names the classes otherwise. All images must have one size. The last layer gives one number a class; the
+    loss is cross-entropy after a softmax, and a `softmax` at the end is left out while training. TABLE is a .npz that
+    `extract --labels` wrote: then there are no layers, and a linear classifier is trained on its features.
 
     MODEL holds the best epoch by the images held back. Beside it lie MODEL.history.csv, a line an epoch, and while it
     trains MODEL.checkpoint.npz. Ctrl-C keeps what there is; the same command with --resume then goes on, and reaches
@@ -183,7 +185,11 @@ def train_images(pipeline: Pipeline, folder: str, model: str, values: dict[str, 
     preparation = preparation_of(values, pipeline)
     chosen = Options(**{name: values[name] for name in Options.__dataclass_fields__})
     with open_source(
-        folder, labels=True, labels_file=values["labels_file"], outputs=outputs_beside(model, values["curves"])
+        folder,
+        labels=True,
+        labels_file=values["labels_file"],
+        columns=columns_of(values),
+        outputs=outputs_beside(model, values["curves"]),
     ) as source:
         notices.source(source, labels=True)
         pipeline.classes = source.labels

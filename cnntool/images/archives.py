@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import posixpath
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from cnntool.errors import BadInput, reason_of
+from cnntool.errors import BadInput, CnntoolError, Missing, reason_of
 from cnntool.images import formats
 from cnntool.images.items import Inputs, Item
 from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOut, is_side_file
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 from cnntool.images.names import clean_name, composed
+from cnntool.images.webdataset import SideLabels
 
 MOST_LINKS = 8  # in a chain of links
 
@@ -20,7 +21,9 @@ MOST_LINKS = 8  # in a chain of links
 class Archive(Protocol):
     """The interface of both kinds of archive. `read` is thread-safe."""
 
-    def members(self) -> list[Member]: ...
+    def members(self, side_labels: SideLabels | None = None) -> list[Member]:
+        """All members. With `side_labels`, labels beside images are taken on the way."""
+
     def expect(self, members: Sequence[Member]) -> None:
         """Announces the members that will be read, in order."""
 
@@ -28,33 +31,76 @@ class Archive(Protocol):
     def close(self) -> None: ...
 
 
-def open_archive(path: str) -> Inputs:
-    """The images and volumes of a `.zip` or `.tar` (also `.gz`, `.bz2`, `.xz`, `.zst`), in the archive's order.
+class Listing(NamedTuple):
+    """An archive with its members by their clean names, and its inputs: names, and the members with their content."""
 
-    Hidden files are skipped; folders, devices, links that leave the archive and other suffixes are counted. A link to a
-    member stands for that member. Among members with the same name the last counts, as in unpacking. Drives, leading
-    slashes and `..` are stripped from names. A member that is encrypted, too large, sparse or broken raises BadInput
-    when it is read; an archive that cannot be listed raises it at once.
+    path: str
+    archive: Archive
+    named: dict[str, Member]
+    wanted: dict[str, Member]
+    side_labels: SideLabels | None
+
+
+def open_archives(paths: Sequence[str], text: str, labels: bool = False) -> Inputs:
+    """The images and volumes of a `.zip` or `.tar` (also `.gz`, `.bz2`, `.xz`, `.zst`), or of several tars, in order.
+
+    Of several, names begin with the archive's. With `labels`, those beside images in a tar are read. Hidden files are
+    skipped; folders, devices, links that leave the archive and other suffixes are counted. A link to a member stands
+    for that member. Among members with the same name the last counts, as in unpacking. Drives, leading slashes and `..`
+    are stripped from names. A member that is encrypted, too large, sparse or broken raises BadInput when it is read; an
+    archive that cannot be listed raises it at once, or, of several, when it is read.
     """
+    left_out = LeftOut()
+    items: list[Item] = []
+    listings: list[Listing] = []
+    places: list[tuple[Listing, str]] = []
+
+    def close() -> None:
+        for listing in listings:
+            listing.archive.close()
+
+    for path, before in zip(paths, _prefixes(paths), strict=True):
+        try:
+            listing = _listed(path, labels, left_out)
+        except BadInput as error:
+            if len(paths) == 1:
+                raise
+            items.append(Item(posixpath.basename(path), content=functools.partial(_raise, error), where=path))
+            continue
+        except BaseException:
+            close()
+            raise
+        listings.append(listing)
+        for name, member in listing.wanted.items():
+            where = f"{path}/{name}"
+            content = functools.partial(_content, listing.archive, member, where)
+            items.append(Item(before + name, content=content, where=where, archive=(path, name)))
+            places.append((listing, name))
+    inputs = [item for item in items if item.archive is not None]
+    folders = _set_labels(list(zip(inputs, places, strict=True)), listings)
+    return Inputs(items, text, close=close, left_out=left_out, folders=folders)
+
+
+def _listed(path: str, labels: bool, left_out: LeftOut) -> Listing:
     archive: Archive | None = None
+    side_labels = SideLabels() if labels else None
     try:
         archive = _opened(path)
-        members = archive.members()
+        members = archive.members(side_labels)
+    except (FileNotFoundError, Missing):
+        raise CnntoolError(f"{path}: no such file: expected a .zip or .tar") from None
     except Exception as error:  # a hostile archive fails in many ways
         if archive is not None:
             archive.close()
+        if isinstance(error, CnntoolError) and not isinstance(error, BadInput):
+            raise
         raise BadInput(
             f"{path}: not an archive that can be read ({reason_of(error)}): expected a whole .tar or .zip"
         ) from None
-    left_out = LeftOut()
     named = _by_name(members, left_out)
-    wanted = _wanted(named, left_out)
+    wanted = _wanted(named, left_out, side_labels)
     archive.expect(list(wanted.values()))
-    items = [
-        Item(name, content=functools.partial(_content, archive, member, f"{path}/{name}"), where=f"{path}/{name}")
-        for name, member in wanted.items()
-    ]
-    return Inputs(items, path, close=archive.close, left_out=left_out, folders=_set_labels(items, named))
+    return Listing(path, archive, named, wanted, side_labels)
 
 
 def _opened(path: str) -> Archive:
@@ -65,6 +111,19 @@ def _opened(path: str) -> Archive:
     from cnntool.images.tars import Tar
 
     return Tar(path)
+
+
+def _prefixes(paths: Sequence[str]) -> list[str]:
+    """What the names of inputs begin with, by which archive they are in: nothing for one archive."""
+    if len(paths) == 1:
+        return [""]
+    names = [path[: -len(formats.archive_suffix(path))] for path in paths]
+    stems = [posixpath.basename(name) for name in names]
+    return [f"{clean_name(name)}/" for name in (stems if len(set(stems)) == len(stems) else names)]
+
+
+def _raise(error: BadInput) -> bytes:
+    raise error
 
 
 def _by_name(members: list[Member], left_out: LeftOut) -> dict[str, Member]:
@@ -82,7 +141,7 @@ def _by_name(members: list[Member], left_out: LeftOut) -> dict[str, Member]:
     return named
 
 
-def _wanted(named: dict[str, Member], left_out: LeftOut) -> dict[str, Member]:
+def _wanted(named: dict[str, Member], left_out: LeftOut, side_labels: SideLabels | None) -> dict[str, Member]:
     """The inputs: names, and the members that hold their content."""
     wanted = {}
     for name, member in named.items():
@@ -91,7 +150,8 @@ def _wanted(named: dict[str, Member], left_out: LeftOut) -> dict[str, Member]:
         if member.kind == DEVICE:
             left_out.other(NO_FILE, name)
         elif not formats.is_input(name):
-            left_out.file(name)
+            if side_labels is None or not side_labels.uses(name):
+                left_out.file(name)
         elif (file := _followed(name, named)) is None:
             left_out.other(LOST_LINK, name)
         else:
@@ -117,23 +177,27 @@ def _followed(name: str, named: dict[str, Member]) -> Member | None:
     return None
 
 
-def _set_labels(items: list[Item], named: dict[str, Member]) -> set[str]:
-    """Labels items by their folder below the folders that all of them share.
+def _set_labels(inputs: list[tuple[Item, tuple[Listing, str]]], listings: list[Listing]) -> set[str]:
+    """Labels inputs by what lies beside them, or by their folder below the folders that all of them share.
 
     Returns the names of all folders at that level, also of those without an input.
     """
-    folders = [item.name.split("/")[:-1] for item in items]
+    folders = [name.split("/")[:-1] for _, (_, name) in inputs]
     around: list[str] = []
     while folders and all(len(parts) > 1 for parts in folders) and len({parts[0] for parts in folders}) == 1:
         around.append(folders[0][0])
         folders = [parts[1:] for parts in folders]
-    for item, parts in zip(items, folders, strict=True):
-        item.label = parts[0] if parts else None
+    for (item, (listing, name)), parts in zip(inputs, folders, strict=True):
+        beside = listing.side_labels.label(name) if listing.side_labels is not None else None
+        item.label = beside if beside is not None else parts[0] if parts else None
+    if any(listing.side_labels is not None and listing.side_labels.label(name) for _, (listing, name) in inputs):
+        return set()
     found = set()
-    for name, member in named.items():
-        parts = name.split("/") if member.kind == FOLDER else name.split("/")[:-1]
-        if parts[: len(around)] == around and len(parts) > len(around) and not _is_hidden(name):
-            found.add(parts[len(around)])
+    for listing in listings:
+        for name, member in listing.named.items():
+            parts = name.split("/") if member.kind == FOLDER else name.split("/")[:-1]
+            if parts[: len(around)] == around and len(parts) > len(around) and not _is_hidden(name):
+                found.add(parts[len(around)])
     return found
 
 

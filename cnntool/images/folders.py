@@ -16,9 +16,11 @@ from cnntool.images.leftout import FOLDER, LINKED_FOLDER, NO_FILE, OUTPUT, LeftO
 class Walk:
     """Walks folders; one that several links lead to is entered once, under its own name if possible."""
 
-    def __init__(self, left_out: LeftOut, outputs: Sequence[str] = ()) -> None:
-        """`outputs`: paths of files and folders that are ignored."""
-        self.left_out = left_out
+    def __init__(
+        self, left_out: LeftOut, outputs: Sequence[str] = (), is_input: Callable[[str], bool] = formats.is_input
+    ) -> None:
+        """`outputs`: paths of files and folders that are ignored; `is_input` tells inputs by their names."""
+        self.left_out, self._is_input = left_out, is_input
         self._outputs = {os.path.realpath(path) for path in outputs}
         self._entered: set[tuple[int, int]] = set()
 
@@ -63,7 +65,7 @@ class Walk:
                     yield from self._below(entry.path, path, name + "/", linked, wanted)
             elif not wanted(name):
                 continue
-            elif not formats.is_input(name):
+            elif not self._is_input(name):
                 self.left_out.file(name)
             elif entry.is_symlink() or entry.is_file():  # a dangling link fails when it is read
                 yield name

@@ -68,9 +68,18 @@ def is_input(name: str) -> bool:
     return suffix in IMAGE_SUFFIXES or suffix == VOLUME_SUFFIX
 
 
+def archive_suffix(name: str) -> str:
+    """The suffix of an archive, such as `.tar.gz`; "" of another file."""
+    return next((suffix for suffix in ARCHIVE_SUFFIXES if name.lower().endswith(suffix)), "")
+
+
 def suffix_of_unread(name: str) -> str:
     """The category of a file that is not read: `.heic`, `.tar.gz`, or no suffix."""
-    return next((s for s in ARCHIVE_SUFFIXES if name.lower().endswith(s)), suffix_of(name)) or "without a suffix"
+    return archive_suffix(name) or suffix_of(name) or "without a suffix"
+
+
+def is_tar(name: str) -> bool:
+    return archive_suffix(name) not in ("", ".zip")
 
 
 def is_archive(name: str) -> bool:

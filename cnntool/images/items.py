@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 class Item:
     """One input: `name` in tables and output names, `label` (a folder's name or None), and how to read it.
 
-    `path` is the file, or None for an archive's member and for standard input. `where` names the input in messages.
+    `path` is the file, or None for an archive's member, a URL and standard input. `archive` is the file of an archive
+    and the member's name in it. `where` names the input in messages.
     """
 
-    __slots__ = ("_content", "label", "name", "path", "where")
+    __slots__ = ("_content", "archive", "label", "name", "path", "where")
 
     def __init__(
         self,
@@ -33,8 +34,9 @@ class Item:
         content: Callable[[], bytes] | None = None,
         label: str | None = None,
         where: str | None = None,
+        archive: tuple[str, str] | None = None,
     ) -> None:
-        self.name, self.path, self.label = name, path, label
+        self.name, self.path, self.label, self.archive = name, path, label, archive
         self.where = where or path or name
         self._content = content
 

@@ -31,6 +31,7 @@ class Preparation:
     rgb: three channels; one channel is repeated. Excludes `gray`.
     normalize: (means, standard deviations), one for all channels or one a channel: (x - mean) / standard deviation.
     page: which page or frame of a file, from 1; `ALL_PAGES` for the gray pages of a TIFF as channels.
+    max_pixels: an input of more, as it is stored, is refused before it is decoded. It decides no number of another.
     """
 
     resize: int | Size | None = None
@@ -39,10 +40,16 @@ class Preparation:
     rgb: bool = False
     normalize: Statistics | None = None
     page: int | str = 1
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         if self.gray and self.rgb:
             raise ValueError("gray and rgb exclude each other: one channel or three")
+
+    def check_pixels(self, height: int, width: int) -> None:
+        """A ValueError for an input with more pixels than `max_pixels`."""
+        if height * width > self.max_pixels:
+            raise ValueError(f"{height} x {width} pixels are too many: at most {self.max_pixels} are read")
 
     def fixed_to(self, channels: int) -> Preparation:
         """With `gray` or `rgb` set so that every image gets this many channels, as a model expects."""
@@ -100,8 +107,8 @@ AS_IT_IS = Preparation()
 
 
 def to_json(preparation: Preparation) -> dict[str, Any]:
-    """The fields that differ from their defaults, as JSON values."""
-    fields = {field.name: field.default for field in dataclasses.fields(Preparation)}
+    """The fields that decide numbers and differ from their defaults, as JSON values."""
+    fields = {field.name: field.default for field in dataclasses.fields(Preparation) if field.name != "max_pixels"}
     return {name: value for name in fields if (value := getattr(preparation, name)) != fields[name]}
 
 

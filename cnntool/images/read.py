@@ -65,6 +65,7 @@ def read_image(
     with decoding(name):
         content = source if isinstance(source, str | bytes | os.PathLike) else limits.read_bounded(source.read)
         with inspected(content, name, preparation.page) as found:
+            check_pixels(found, preparation, name)
             tell(found, name, notice)
             volume = volume_of(found, preparation, name, resizer)
     return finished(volume, preparation, name)
@@ -83,6 +84,13 @@ def volume_of(found: Found, preparation: Preparation, name: str, resizer: Resize
             return shaped(turned_array(found.deep.volume(), orientation), preparation, name)
         pixels = prepared(image, preparation, name, resizer)
         return pixels if isinstance(pixels, np.ndarray) else decode.to_array(pixels)
+
+
+def check_pixels(found: Found, preparation: Preparation, name: str) -> None:
+    """Refuses an image with more pixels than `preparation` allows, by its header."""
+    if preparation.max_pixels < MAX_PIXELS:  # which is checked for every image, wherever its header is read
+        with refusing(name):
+            preparation.check_pixels(*shape_of(found, name)[:2])
 
 
 def shape_of(found: Found, name: str) -> tuple[int, int, int]:
@@ -128,6 +136,8 @@ def read_volume(
     if not is_volume:
         return read_image(content, preparation, name=name, resizer=resizer, notice=notice)
     height, width, channels = volumes.volume_shape(content, name)
+    with refusing(name):
+        preparation.check_pixels(height, width)
     with naming(name):
         rows, columns = volume_size(preparation, height, width)
         top, left = preparation.corner(height, width)
@@ -144,10 +154,14 @@ def image_shape(
     content, is_volume = looked_at(source, name)
     if is_volume:
         height, width, channels = volumes.volume_shape(content, name)
+        with refusing(name):
+            preparation.check_pixels(height, width)
         with naming(name):
             return *volume_size(preparation, height, width), preparation.channels(channels)
     with decoding(name), inspected(content, name, preparation.page) as found:
         height, width, channels = shape_of(found, name)
+        with refusing(name):
+            preparation.check_pixels(height, width)
     with naming(name):
         return *preparation.size(height, width), preparation.channels(channels)
 
@@ -302,6 +316,15 @@ def naming(name: str) -> Iterator[None]:
         raise
     except ValueError as error:
         raise Unfit(f"{name}: {error}") from None
+
+
+@contextlib.contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Turns a ValueError into BadInput, with the input's name: other inputs may be smaller."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(f"{name}: {error}") from None
 
 
 @contextlib.contextmanager

@@ -8,16 +8,17 @@ import gzip
 import importlib
 import io
 import lzma
-import os
 import tarfile
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import IO, Any, NamedTuple
 
 from cnntool.errors import BadInput
 from cnntool.images import limits
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
+from cnntool.images.remote import open_binary, read_piece, size_of
+from cnntool.images.webdataset import SideLabels
 
 # Members of a compressed tar kept after being passed over, for threads that read slightly out of order.
 KEPT_BYTES = 2**28
@@ -25,43 +26,60 @@ KEPT_MEMBERS = 64
 BLOCK = tarfile.BLOCKSIZE
 
 
+class Place(NamedTuple):
+    """Where a member's content lies in the decompressed tar."""
+
+    offset: int
+    size: int
+    is_sparse: bool
+
+
 class Tar:
-    """Reads members in order. A compressed tar cannot seek back without starting over, so passed members are kept."""
+    """A tar, plain or compressed, whose members are read in any order, best in that of the archive.
+
+    A compressed tar cannot seek back without starting over, so passed members are kept. Of many archives few are open:
+    a plain one is opened for each member, a compressed one until its last member was read.
+    """
 
     def __init__(self, path: str) -> None:
-        self._size = os.path.getsize(path)
-        file, self._keeps = decompressed(path)
-        self._stream = _Watched(file)
-        self._lock = threading.Lock()
-        try:
-            self._file = tarfile.open(fileobj=self._stream, mode="r:", encoding="utf-8")  # type: ignore[call-overload]  # noqa: SIM115
-        except BaseException:
-            self._stream.close()
-            raise
-        self._wanted: list[tarfile.TarInfo] = []
+        self._path, self._lock = path, threading.Lock()
+        self._stream: Any = None
+        with open_binary(path) as file:
+            self._is_packed = _packing(file.read(6)) is not None
+            self._size = size_of(file)
+        self._wanted: list[Place] = []
         self._shared: set[int] = set()  # offsets of members with several names
         self._next = 0
         self._kept: OrderedDict[int, bytes] = OrderedDict()
 
-    def members(self) -> list[Member]:
-        found = []
-        while True:
-            self._stream.left = limits.HEADER_BYTES
-            raw = self._file.next()
-            if raw is None:
-                break
-            end = raw.offset_data + raw.size
-            if self._keeps and end > limits.ARCHIVE_FOLD_FROM and end > limits.FOLD * self._size:
-                raise BadInput(f"{self._size} bytes decompress to over {end}: at most {limits.FOLD} to 1 is read")
-            found.append(_member(raw))
-        self._check_end(found)
-        self._stream.left = None
-        return found
+    def members(self, side_labels: SideLabels | None = None) -> list[Member]:
+        """All members; what stands in the labels' own files is read on the way."""
+        with contextlib.closing(_Watched(Decompressed(self._path))) as stream:
+            file = tarfile.open(fileobj=stream, mode="r:", encoding="utf-8")  # type: ignore[call-overload]  # noqa: SIM115
+            found: list[Member] = []
+            while True:
+                stream.left = limits.HEADER_BYTES
+                raw = file.next()
+                if raw is None:
+                    break
+                end = raw.offset_data + raw.size
+                if self._is_packed and end > limits.ARCHIVE_FOLD_FROM and end > limits.FOLD * self._size:
+                    raise BadInput(f"{self._size} bytes decompress to over {end}: at most {limits.FOLD} to 1 is read")
+                found.append(_member(raw))
+                if side_labels is not None and raw.isreg() and side_labels.wants(raw.name, raw.size):
+                    stream.left = None
+                    stream.seek(raw.offset_data)
+                    side_labels.add(raw.name, stream.read(raw.size))
+                file.members.clear()  # it would keep a record of each
+            self._check_end(found, stream, file.offset)
+            return found
 
-    def _check_end(self, found: list[Member]) -> None:
+    @staticmethod
+    def _check_end(found: list[Member], stream: _Watched, offset: int) -> None:
         """Raises BadInput for a damaged header, which tarfile takes for the end of the archive."""
-        self._stream.seek(self._file.offset)
-        if self._stream.read(BLOCK).strip(b"\0"):
+        stream.left = limits.HEADER_BYTES
+        stream.seek(offset)
+        if stream.read(BLOCK).strip(b"\0"):
             raise BadInput(f"damaged after {found[-1].name}" if found else "damaged")
 
     def expect(self, members: Sequence[Member]) -> None:
@@ -73,53 +91,69 @@ class Tar:
             (self._shared if member.raw.offset in seen else seen).add(member.raw.offset)
 
     def read(self, member: Member) -> bytes:
-        raw: tarfile.TarInfo = member.raw
-        _check(raw)
+        place: Place = member.raw
+        _check(place, member.name)
+        if not self._is_packed:
+            return _whole(read_piece(self._path, place.offset, place.size), place)
         with self._lock:
-            if raw.offset in self._kept:
-                return self._kept[raw.offset] if raw.offset in self._shared else self._kept.pop(raw.offset)
-            index = self._indices[raw.offset]
-            if self._keeps:
-                for passed in self._wanted[self._next : index][-KEPT_MEMBERS:]:
-                    if passed.size <= KEPT_BYTES and not passed.issparse():
-                        with contextlib.suppress(BadInput):  # raised when it is read
-                            self._keep(passed, self._content(passed))
-                self._next = index + 1
-            content = self._content(raw)
-            if self._keeps and raw.offset in self._shared:
-                self._keep(raw, content)
+            if place.offset in self._kept:
+                return self._kept[place.offset] if place.offset in self._shared else self._kept.pop(place.offset)
+            index = self._indices[place.offset]
+            for passed in self._wanted[self._next : index][-KEPT_MEMBERS:]:
+                if passed.size <= KEPT_BYTES and not passed.is_sparse:
+                    with contextlib.suppress(BadInput):  # raised when it is read
+                        self._keep(passed, self._content(passed))
+            self._next = index + 1
+            content = self._content(place)
+            if place.offset in self._shared:
+                self._keep(place, content)
+            if self._next == len(self._wanted):
+                self._close_stream()
             return content
 
-    def _keep(self, raw: tarfile.TarInfo, content: bytes) -> None:
-        self._kept[raw.offset] = content
+    def _keep(self, place: Place, content: bytes) -> None:
+        self._kept[place.offset] = content
         while len(self._kept) > KEPT_MEMBERS or sum(map(len, self._kept.values())) > KEPT_BYTES:
             self._kept.popitem(last=False)
 
-    def _content(self, raw: tarfile.TarInfo) -> bytes:
-        file = self._file.extractfile(raw)
-        assert file is not None
-        content = limits.read_bounded(file.read)
-        if len(content) != raw.size:
-            raise BadInput(f"truncated: {len(content)} of {raw.size} bytes")
-        return content
+    def _content(self, place: Place) -> bytes:
+        if self._stream is None:
+            self._stream = Decompressed(self._path)
+        self._stream.seek(place.offset)
+        content = bytearray()
+        while piece := self._stream.read(min(limits.CHUNK, place.size - len(content))):
+            content += piece
+        return _whole(bytes(content), place)
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     def close(self) -> None:
-        self._file.close()
-        self._stream.close()
+        with self._lock:
+            self._close_stream()
+
+
+def _whole(content: bytes, place: Place) -> bytes:
+    if len(content) != place.size:
+        raise BadInput(f"truncated: {len(content)} of {place.size} bytes")
+    return content
 
 
 def _member(raw: tarfile.TarInfo) -> Member:
+    place = Place(raw.offset_data, raw.size, raw.issparse())
     if raw.isdir():
-        return Member(raw.name, FOLDER, raw)
+        return Member(raw.name, FOLDER, place)
     if raw.issym() or raw.islnk():
-        return Member(raw.name, LINK, raw, raw.linkname, raw.islnk())
-    return Member(raw.name, FILE if raw.isfile() else DEVICE, raw)
+        return Member(raw.name, LINK, place, raw.linkname, raw.islnk())
+    return Member(raw.name, FILE if raw.isfile() else DEVICE, place)
 
 
-def _check(raw: tarfile.TarInfo) -> None:
-    if raw.issparse():
+def _check(place: Place, name: str) -> None:
+    if place.is_sparse:
         raise BadInput("a sparse member: pack it without --sparse")
-    limits.check_bytes(raw.size, limits.VOLUME_BYTES if raw.name.lower().endswith(".npy") else limits.IMAGE_BYTES)
+    limits.check_bytes(place.size, limits.VOLUME_BYTES if name.lower().endswith(".npy") else limits.IMAGE_BYTES)
 
 
 class _Watched:
@@ -138,42 +172,57 @@ class _Watched:
         return self._file.read(size)
 
 
-def decompressed(path: str) -> tuple[Any, bool]:
-    """The decompressed tar, and whether it was compressed, judged by its first bytes."""
-    with open(path, "rb") as file:
-        first = file.read(6)
-    if first.startswith(b"\x1f\x8b"):
-        return gzip.open(path), True
-    if first.startswith(b"BZh"):
-        return bz2.open(path), True
-    if first == b"\xfd7zXZ\0":
-        return lzma.open(path), True
-    if first.startswith(b"\x28\xb5\x2f\xfd"):
-        return _zstandard(path), True
-    return open(path, "rb"), False
+class Decompressed:
+    """The bytes of a tar, decompressed where its first bytes say so."""
+
+    def __init__(self, path: str) -> None:
+        self._below: Any = open_binary(path)
+        try:
+            opener = _packing(self._below.read(6))
+            self._below.seek(0)
+            self._file = opener(self._below) if opener is not None else self._below
+        except BaseException:
+            self._below.close()
+            raise
+        self.tell, self.seek, self.read = self._file.tell, self._file.seek, self._file.read
+
+    def close(self) -> None:
+        if self._file is not self._below:
+            self._file.close()
+        self._below.close()
 
 
-def _zstandard(path: str) -> Any:
+def _packing(first: bytes) -> Callable[[IO[bytes]], Any] | None:
+    """What opens a compressed file that begins with these bytes; None for one that is not compressed."""
+    openers: dict[bytes, Callable[[IO[bytes]], Any]] = {
+        b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"\x28\xb5\x2f\xfd": _zstandard,
+    }  # fmt: skip
+    return next((opener for magic, opener in openers.items() if first.startswith(magic)), None)
+
+
+def _zstandard(file: IO[bytes]) -> Any:
     """Opens a .zst with Python 3.14's own module, or with the package zstandard."""
     for name in ("compression.zstd", "zstandard"):
         try:
             module = importlib.import_module(name)
         except ImportError:
             continue
-        return module.open(path) if name == "compression.zstd" else _Rewinding(path, module)
+        return module.open(file) if name == "compression.zstd" else _Rewinding(file, module)
     raise BadInput("compressed by Zstandard: that needs Python 3.14, or `pip install zstandard`; or pack it as .tar.gz")
 
 
 class _Rewinding(io.RawIOBase):
     """The forward-only stream of the package zstandard; seeking back starts over."""
 
-    def __init__(self, path: str, module: Any) -> None:
-        self._path, self._module = path, module
+    def __init__(self, file: IO[bytes], module: Any) -> None:
+        self._below, self._module = file, module
         self._begin()
 
     def _begin(self) -> None:
-        self._file = open(self._path, "rb")  # noqa: SIM115 it is closed with this stream
-        self._reader = self._module.ZstdDecompressor().stream_reader(self._file, read_across_frames=True)
+        self._below.seek(0)
+        self._reader = self._module.ZstdDecompressor().stream_reader(
+            self._below, read_across_frames=True, closefd=False
+        )
         self._at = 0
 
     def read(self, size: int = -1) -> bytes:
@@ -194,5 +243,4 @@ class _Rewinding(io.RawIOBase):
 
     def close(self) -> None:
         self._reader.close()
-        self._file.close()
         super().close()

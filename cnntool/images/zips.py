@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from cnntool.errors import BadInput
 from cnntool.images import formats, limits
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
+from cnntool.images.remote import open_binary
+from cnntool.images.webdataset import SideLabels
 
 LONGEST_LINK = 4096
 UTF8_NAME = 0x800  # flag: the name is UTF-8
@@ -24,9 +26,14 @@ class Zip:
     """A zip file; its list of members is read at once."""
 
     def __init__(self, path: str) -> None:
-        self._file, self._lock = zipfile.ZipFile(path), threading.Lock()
+        self._below, self._lock = open_binary(path), threading.Lock()
+        try:
+            self._file = zipfile.ZipFile(self._below)
+        except BaseException:
+            self._below.close()
+            raise
 
-    def members(self) -> list[Member]:
+    def members(self, side_labels: SideLabels | None = None) -> list[Member]:
         return [self._member(info) for info in self._file.infolist()]
 
     def _member(self, info: zipfile.ZipInfo) -> Member:
@@ -63,6 +70,7 @@ class Zip:
 
     def close(self) -> None:
         self._file.close()
+        self._below.close()
 
 
 class _Bzip2:

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnntool.batches import cluster
 from tests.cli.conftest import Tool, pixels, save
+from tests.images.test_webdataset import sample, shard
 
 distributed = pytest.importorskip("distributed")
 
@@ -106,6 +108,37 @@ def test_a_worker_that_is_killed(cnntool: Tool, here: Path, address: str, monkey
     assert (result.code, killed) == (1, [True])
     cnntool("extract", here / "f", "one.npz", *CHAIN)
     assert Path("one.npz").read_bytes() == Path("many.npz").read_bytes()
+
+
+def test_weights_of_a_relative_path(cnntool: Tool, here: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers run in another folder than the one that the path is relative to."""
+    monkeypatch.setattr(cluster, "TASK", 5)
+    make_folder(12)
+    np.save("w.npy", np.ones((3, 3, 3, 2), np.float32))
+    words = ("conv", 2, 3, "--weights", "w.npy", "globalpool", "avg")
+    cnntool("extract", "f", "one.npz", *words)
+    assert cnntool("extract", "f", "many.npz", "--engine", "dask", "--scheduler", address, *words).code == 1
+    assert Path("one.npz").read_bytes() == Path("many.npz").read_bytes()
+    assert len(np.load("many.npz")["paths"]) == 12
+
+
+def test_shards_of_tars(cnntool: Tool, here: Path, address: str) -> None:
+    for number in range(2):
+        shard(f"s/{number}.tar", sample(number, cls=b"x") | sample(number + 10, cls=b"y"))
+    cnntool("extract", "s", "one.csv", "--labels", *CHAIN)
+    assert cnntool("extract", "s", "many.csv", "--labels", "--engine", "dask", "--scheduler", address, *CHAIN).code == 0
+    assert Path("one.csv").read_bytes() == Path("many.csv").read_bytes()
+
+
+def test_urls(cnntool: Tool, here: Path, address: str) -> None:
+    pytest.importorskip("fsspec")
+    make_folder(6)
+    cnntool("extract", "f", "one.npz", *CHAIN)
+    assert (
+        cnntool("extract", f"file://{here}/f", "many.npz", "--engine", "dask", "--scheduler", address, *CHAIN).code == 1
+    )
+    assert Path("one.npz").read_bytes() == Path("many.npz").read_bytes()
+    assert "no standard input" in cnntool("extract", "-", "t.npz", "--engine", "dask", "relu").refused()
 
 
 def test_no_cluster(cnntool: Tool, here: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cnntool.batches.shards import Shard
+from cnntool.locks import Claim
 from tests.cli.conftest import Tool, files, pixels, save
 from tests.suffixes import tables
 
@@ -71,6 +72,20 @@ def test_one_shard_is_computed_once_at_a_time(cnntool: Tool, folder: Path) -> No
     claim.release()
     cnntool("extract", folder, "t.npz", "--shard", "1/2", *CHAIN)
     assert cnntool("merge", "t.npz").code == 1
+
+
+def test_a_shard_and_the_whole_are_not_computed_at_once(cnntool: Tool, folder: Path) -> None:
+    """The whole, once it is written, would take away what the shard has put down."""
+    claim = Shard(1, 2).claim("t.npz")
+    message = cnntool("extract", folder, "t.npz", *CHAIN).refused()
+    assert f"a shard of it is being computed (pid {os.getpid()})" in message
+    claim.release()
+    whole = Claim("t.npz")
+    message = cnntool("extract", folder, "t.npz", "--shard", "1/2", *CHAIN).refused()
+    assert f"t.npz is being written by another process (pid {os.getpid()})" in message
+    whole.release()
+    assert cnntool("extract", folder, "t.npz", *CHAIN).code == 1
+    assert files(Path()) - {"t.npz", "t.npz.errors.jsonl"} == {path for path in files(Path()) if path.startswith("f/")}
 
 
 def test_lost_rows_are_told(cnntool: Tool, folder: Path) -> None:

@@ -66,9 +66,10 @@ def test_other_outputs_are_left_to_the_command(output: str) -> None:
 
 
 def test_preparation_takes_its_options_out() -> None:
-    values = {"gray": True, "rgb": False, "resize": 9, "crop": None, "normalize": None, "page": 3, "threads": 2}
+    values = {"gray": True, "rgb": False, "resize": 9, "crop": None, "normalize": None, "page": 3, "max_pixels": 7}
+    values["threads"] = 2
     preparation = preparation_of(values)
-    assert (preparation.gray, preparation.resize, preparation.page) == (True, 9, 3)
+    assert (preparation.gray, preparation.resize, preparation.page, preparation.max_pixels) == (True, 9, 3, 7)
     assert values == {"threads": 2}
 
 

@@ -77,6 +77,6 @@ def test_a_table_that_is_missing_or_no_text(photos: Path) -> None:
     with pytest.raises(CnntoolError, match=r"none.csv: no such file; expected a .csv"):
         open_source(str(photos), labels=True, labels_file="none.csv")
     path = photos.parent / "labels.csv"
-    path.write_bytes(b"path,label\n\xff\xfe,cat\n")
-    with pytest.raises(CnntoolError, match="cannot be read"):
+    path.write_bytes(b"path,label\na.png,\xff\n")
+    with pytest.raises(CnntoolError, match=r"cannot be read .line 2: the label is no UTF-8"):
         open_source(str(photos), labels=True, labels_file=str(path))

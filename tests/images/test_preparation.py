@@ -9,6 +9,7 @@ from cnntool.images.preparation import (
     parse_crop,
     parse_normalize,
     parse_resize,
+    to_json,
 )
 
 
@@ -79,3 +80,11 @@ def test_channels_that_are_fixed():
     assert Preparation().fixed_to(3) == Preparation(rgb=True)
     assert Preparation(gray=True).fixed_to(3) == Preparation(gray=True)
     assert Preparation().fixed_to(5) == Preparation()
+
+
+def test_the_limit_on_pixels_decides_no_number() -> None:
+    limited = Preparation(gray=True, max_pixels=100)
+    assert to_json(limited) == to_json(Preparation(gray=True))
+    limited.check_pixels(10, 10)
+    with pytest.raises(ValueError, match="10 x 11 pixels are too many: at most 100 are read"):
+        limited.check_pixels(10, 11)

@@ -177,7 +177,7 @@ def test_a_pipe(tmp_path):
     assert (source[0].read() == RED).all()
     writer.join()
     os.mkfifo(tmp_path / "a.zip")
-    with pytest.raises(CnntoolError, match=r"a.zip: a pipe: an archive is read from a plain file"):
+    with pytest.raises(CnntoolError, match=r"a.zip: a pipe: an archive or a table is read from a plain file"):
         open_source(str(tmp_path / "a.zip"))
 
 
