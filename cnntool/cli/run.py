@@ -279,7 +279,7 @@ def sheets_of(pipeline: Pipeline, look: Look, notices: Notices, clipped: Clipped
             maps = found["maps"] = maps_of(pipeline.graph, pipeline.input_shape)
         title = f"{words}: {' x '.join(map(str, volume.shape))}"
         same = len(maps.names) == volume.shape[2]  # not so where images have other channels than the first
-        image, note = contact_sheet(volume, look, Caption(title, *(maps if same else ())), clipped=clipped)
+        image, note = contact_sheet(volume, look, Caption(title, *(maps[:2] if same else ())), clipped=clipped)
         if note:
             notices.say(note)
         return image

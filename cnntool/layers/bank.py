@@ -83,10 +83,10 @@ class Bank(Layer):
             return self.bank.buffer_shapes(shape[2])
         return {"weight": (*self.bank.kernel_size, 1, self.bank.count)}
 
-    def map_names(self, shape: Shape) -> list[str]:
+    def map_names(self, shape: Shape, names: list[str]) -> list[str]:
         names = self.bank.map_names()
         repeats = self.repeats(shape)
-        return names if repeats == 1 else [f"{name} of {channel}" for channel in range(repeats) for name in names]
+        return names if repeats == 1 else [f"{name} c{channel}" for channel in range(repeats) for name in names]
 
     def map_places(self, shape: Shape) -> list[tuple[int, int]] | None:
         places = self.bank.map_places()

@@ -7,6 +7,7 @@ imports neither numpy nor kernels before it computes.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import File, Nested, fields_of, words_of
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from cnntool.steps.training import Training
 
 Arrays = dict[str, "np.ndarray"]
+
+
+def by_position(names: list[str], shape: Shape) -> list[str]:
+    """One name a number of a volume whose channels have these names, in the order height, width, channels."""
+    height, width, _ = shape
+    if height == width == 1:
+        return names
+    return [f"{name} y{y} x{x}" for y, x in itertools.product(range(height), range(width)) for name in names]
 
 
 class Layer:
@@ -101,9 +110,9 @@ class Layer:
         """Why the layer cannot be computed before `fit`; empty if it can."""
         return ""
 
-    def map_names(self, shape: Shape) -> list[str]:
-        """One short name a channel of the output."""
-        return [f"{self.word} {channel}" for channel in range(self.output_shape(shape)[2])]
+    def map_names(self, shape: Shape, names: list[str]) -> list[str]:
+        """One short name a channel of the output, or none; `names`: those of the input's channels, if they have any."""
+        return []
 
     def map_places(self, shape: Shape) -> list[tuple[int, int]] | None:
         """Row and column of each channel in a grid that shows how they differ; None where they are a mere list."""

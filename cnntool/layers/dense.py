@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Choice, File, Flag, Integer, argument, option
-from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.base import Arrays, Layer, by_position
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps.geometry import Shape, Window
 from cnntool.steps.step import AnyStep, Band, Call, Corner, PixelInPlace, View, Windowed, run_calls
@@ -39,6 +39,9 @@ class Flatten(Layer):
 
     def window(self, shape: Shape) -> Window:
         return Window(kernel_size=shape[:2])
+
+    def map_names(self, shape: Shape, names: list[str]) -> list[str]:
+        return by_position(names, shape)
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [View(shapes[0], self.output_shape(shapes[0]))]

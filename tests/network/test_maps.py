@@ -29,13 +29,16 @@ def test_of_a_bank_through_what_keeps_its_channels() -> None:
         ("conv 2 3 batchnorm relu", ["conv 0", "conv 1"]),
         ("bank sobel conv 2 3", ["conv 0", "conv 1"]),
         ("bank sobel --magnitude", ["sobel"]),
-        ("bank sobel --per-channel", [f"sobel {axis} of {c}" for c in range(3) for axis in "xy"]),
+        ("bank sobel --per-channel", [f"sobel {axis} c{c}" for c in range(3) for axis in "xy"]),
         ("bank gabor --scales 1 --orientations 2 --energy", ["gabor 0 0deg", "gabor 0 90deg"]),
         ("bank laws --size 3 --pairs --no-level", ["L3E3/E3L3", "L3S3/S3L3", "E3E3", "E3S3/S3E3", "S3S3"]),
         ("mark a conv 2 3 --padding 1 concat a", ["conv 0", "conv 1", "channel 0", "channel 1", "channel 2"]),
         ("bank sobel mark x relu concat x", ["sobel x", "sobel y", "sobel x (x)", "sobel y (x)"]),
         ("mark a conv 3 3 --padding 1 add a", ["conv 0", "conv 1", "conv 2"]),
         ("fc 2 softmax", ["fc 0", "fc 1"]),
+        ("bank sobel globalpool avg flatten", ["sobel x", "sobel y"]),
+        ("bank sobel avgpool 24x12 flatten", [f"sobel {axis} y0 x{x}" for x in (0, 1) for axis in "xy"]),
+        ("conv 2 24 flatten", ["flatten 0", "flatten 1"]),
     ],
 )
 def test_names(words: str, names: list[str]) -> None:
@@ -67,6 +70,7 @@ BANKS = ("gabor --quadrature", "lm", "rfs", "mr8", "schmid", "morlet", "morlet -
 def test_each_map_has_its_name_and_its_place(bank: str) -> None:
     pipeline = Pipeline.parse(f"bank {bank}")
     channels = pipeline.shape((64, 64, 1))["layers"][-1]["output_shape"][2]
-    names, places = maps_of(pipeline.graph, (64, 64, 1))
+    names, places, named = maps_of(pipeline.graph, (64, 64, 1))
+    assert named
     assert len(set(names)) == len(names) == channels
     assert places is None or len(set(places)) == len(places) == channels
