@@ -139,12 +139,12 @@ def words_of(script: str) -> list[str]:
     return [str(SCRIPTS / name), *words]
 
 
-def timed(words: list[str], threads: int) -> dict[str, Any]:
+def timed(words: list[str], threads: int, python: str = sys.executable) -> dict[str, Any]:
     """Runs `python WORDS`; a script that fails ends the benchmark with what it said."""
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     environment = os.environ | limits | {"PYTHONPATH": str(ROOT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
-    command = [sys.executable, "-S", str(WRAPPER), sys.executable, *words]
+    command = [sys.executable, "-S", str(WRAPPER), python, *words]
     said = subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
     found = json.loads(said)
     if found["error"]:
