@@ -28,7 +28,7 @@ WORDS = "bank gabor abs globalpool avg"
 
 
 class Measured(NamedTuple):
-    """Seconds: of a process that does nothing, of listing and knowing all images, of each shard's own work, of merge."""
+    """Seconds of a process that does nothing, of listing all images, of the work of each shard, and of `merge`."""
 
     start: float
     listing: float
