@@ -6,7 +6,6 @@ All three use the cheapest of the algorithms that have kernels for batches.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,19 +14,11 @@ from cnntool.algorithms import costs_of
 from cnntool.algorithms.direct import float_bias
 from cnntool.algorithms.winograd_few import few_fits
 from cnntool.kernels import RANGE
-from cnntool.steps.geometry import Pair, Window
+from cnntool.kernels.arguments import Canvas, Filters, Window
 from cnntool.steps.step import Convolution
 from cnntool.steps.training import Training
 
 WITH_BATCHES = ("direct", "depthwise", "winograd")
-
-
-class Canvas(NamedTuple):
-    """A zeroed array of `size` with the pixels of an image `spread` apart, beginning at `corner`."""
-
-    size: Pair
-    corner: Pair
-    spread: Pair = (1, 1)
 
 
 def by_tiles(convolution: Convolution) -> bool:
@@ -85,17 +76,14 @@ def on_tiles(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: n
 
 def on_canvas(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: np.ndarray, training: Training) -> None:
     """`out`: the convolution of the canvases, directly."""
-    (kh, kw), stride, dilation, _ = convolution.window
-    groups, channels = convolution.groups, out.shape[3]
+    weight, groups, channels = convolution.weight, convolution.groups, out.shape[3]
     depthwise = groups == batch.shape[3] == channels
     if depthwise:
-        packed, offset = np.array(convolution.weight, np.float32).reshape(-1), float_bias(convolution)
+        filters = Filters(np.array(weight, np.float32).reshape(-1), float_bias(convolution), groups, 1, channels)
     else:
-        packed = kernels.convolution.pack_filters(convolution.weight, groups)
-        offset = kernels.convolution.pack_bias(convolution.bias, channels, groups)
-    where = *canvas.size, *canvas.corner, *canvas.spread, kh, kw, *stride, *dilation
+        filters = kernels.convolution.packed(weight, convolution.bias, groups)
     forward = kernels.convolution_backward.conv_images_forward.over(
-        batch, RANGE, packed, offset, out, *where, groups, depthwise
+        batch, RANGE, filters, out, canvas, convolution.window, depthwise
     )
     training.over_images(len(batch), forward)
 
@@ -104,15 +92,15 @@ def weight_gradient(
     batch: np.ndarray, d_output: np.ndarray, convolution: Convolution, training: Training
 ) -> np.ndarray:
     """Each block of images has a sum of its own; the sums are added in order."""
-    canvas, shape, groups = bordered(convolution), convolution.weight.shape, convolution.groups
-    where = *canvas.size, *canvas.corner, *convolution.window.stride, *convolution.window.dilation
+    canvas, window = bordered(convolution), convolution.window
+    shape, groups = convolution.weight.shape, convolution.groups
     backward = kernels.convolution_backward
 
     def block(first: int, last: int, total: np.ndarray) -> None:
         if groups == batch.shape[3] == shape[3]:
-            backward.conv_depthwise_weight_backward(batch, d_output, first, last, total, *where)
+            backward.conv_depthwise_weight_backward(batch, d_output, first, last, total, canvas, window)
         else:
-            backward.conv_weight_backward(batch, d_output, first, last, total, *where, groups)
+            backward.conv_weight_backward(batch, d_output, first, last, total, canvas, window, groups)
 
     if by_tiles(convolution):
         return tiles_gradient(batch, d_output, canvas, shape, training, block)

@@ -6,7 +6,8 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.algorithms.direct import epilogue, float_bias, macs
-from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
+from cnntool.kernels.arguments import Corner, Size
+from cnntool.steps.step import Band, Call, Convolution, Windowed
 
 
 def is_depthwise(convolution: Convolution) -> bool:
@@ -21,21 +22,20 @@ def depthwise_cost(convolution: Convolution) -> float:
 
 def depthwise_step(convolution: Convolution) -> Windowed:
     """Direct; 3x3 filters have a special kernel that needs no padded copy."""
-    (kh, kw), (sy, sx), (dy, dx), _ = convolution.window
+    (kh, kw), (sy, sx), dilation, _ = convolution.window
     _, columns, channels = convolution.output_shape
     packed = np.ascontiguousarray(convolution.weight.reshape(kh, kw, channels), np.float32)
     offset = float_bias(convolution)
-    of_3x3 = (kh, kw) == (3, 3) and (dy, dx) == (1, 1) and (sy, sx) in ((1, 1), (2, 2))
+    of_3x3 = (kh, kw) == (3, 3) and dilation == (1, 1) and (sy, sx) in ((1, 1), (2, 2))
 
     def calls_3x3(source: Corner, target: Corner, band: Band) -> list[Call]:
         forward = kernels.convolution.conv_depthwise_3x3_forward
-        call = forward, (*source, packed, offset, *target, band.rows, columns, sy)
+        call = forward, (source, packed, offset, target, Size(band.rows, columns), sy)
         return [call, *epilogue(convolution, target, band)]
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
         forward = kernels.convolution.conv_depthwise_forward
-        window = kh, kw, sy, sx, dy, dx
-        call = forward, (source.array, source.row, packed, offset, *target, band.rows, columns, *window)
+        call = forward, (source, packed, offset, target, Size(band.rows, columns), convolution.window)
         return [call, *epilogue(convolution, target, band)]
 
     shapes = convolution.input_shape, convolution.output_shape, convolution.window

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
-from cnntool.steps.step import Added, Band, Call, Convolution, Corner, Part, Rectifier, Windowed
+from cnntool.kernels.arguments import POINT, Corner, Size, Span
+from cnntool.steps.step import Added, Band, Call, Convolution, Part, Rectifier, Windowed
 
 CACHE = kernels.vectors.HOST.l2_cache  # bytes of filters that stay in the L2 cache
 FAIR_PIXELS = 200  # of a band, if the filters exceed it
@@ -50,70 +51,67 @@ class Product:
     """Pixels times a matrix (in, out), plus a bias: a 1x1 convolution by the register tile."""
 
     def __init__(self, matrix: np.ndarray, bias: np.ndarray | None) -> None:
-        self.inputs, self.outputs = matrix.shape
-        self.weight = kernels.convolution.pack_filters(np.asarray(matrix, np.float32)[None, None], 1)
-        self.bias = kernels.convolution.pack_bias(bias, self.outputs, 1)
+        self.filters = kernels.convolution.packed(np.asarray(matrix, np.float32)[None, None], bias)
 
     def call(self, x: np.ndarray, target: Corner, rows: int, columns: int) -> Call:
         """`x`: (rows, columns, in); the tile may read `vectors.PIXELS` pixels beyond its end."""
-        convolution = kernels.convolution
-        return convolution.conv_direct_forward, (
-            x, 0, self.weight, self.bias, *target, rows, columns,
-            1, 1, 1, 1, 1, 1, 1, self.inputs, self.outputs, convolution.NO_LIMIT, 0, convolution.ALL,
-            target.array, convolution.NONE,
+        tile = kernels.convolution
+        return tile.conv_direct_forward, (
+            Corner(x, 0, 0), self.filters, target, Size(rows, columns), POINT, tile.NO_LIMIT, tile.EVERY_BLOCK,
+            nothing(target),
         )  # fmt: skip
+
+
+def nothing(target: Corner) -> Corner:
+    """What is added to a result if nothing is."""
+    return Corner(target.array, kernels.convolution.NONE, 0)
 
 
 def direct_step(convolution: Convolution) -> Windowed:
     """By the register tile, with filters packed for it."""
-    (kh, kw), (sy, sx), (dy, dx), padding = convolution.window
-    groups, in_channels, columns = convolution.groups, convolution.weight.shape[2], convolution.output_shape[1]
-    out_channels = convolution.output_shape[2]
-    tile = kernels.convolution
-    packed = tile.pack_filters(convolution.weight, groups)
-    offset = tile.pack_bias(convolution.bias, out_channels, groups)
+    kernel_size, stride, _, padding = convolution.window
+    columns, tile = convolution.output_shape[1], kernels.convolution
+    filters = tile.packed(convolution.weight, convolution.bias, convolution.groups)
     forward, low = tile.conv_direct_forward, lower_bound(convolution, adds=True)
-    point = (kh, kw) == (1, 1) and not any(padding)
+    point = kernel_size == (1, 1) and not any(padding)
     # Pixels a multiple of a cache way apart conflict in the L1 cache: 14x14x1024 -> 256 took 1.22 ms, and 0.93 after
     # gathering them with one more cache line between them.
-    gathers = point and groups == 1 and ((sy, sx) != (1, 1) or 4 * in_channels % WAY == 0)
+    gathers = point and convolution.groups == 1 and (stride != (1, 1) or 4 * filters.inputs % WAY == 0)
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
-        (x, x_row, _), (out, out_row, out_column), (_, rows, scratch, part, second) = source, target, band
-        strides, before = (sy, sx), []
-        added, added_row = (out, tile.NONE) if second is None else (second.array, second.row)
+        _, rows, scratch, part, second = band
+        window, size, before = convolution.window, Size(rows, columns), []
         if gathers:
-            apart = in_channels + kernels.vectors.LANES
+            apart = filters.inputs + kernels.vectors.LANES
             pixels = scratch.array(rows, columns, apart, spare=kernels.vectors.PIXELS * apart)
-            before = [(kernels.pointwise.gather_forward, (pixels, x, x_row, rows, columns, sy, sx))]
-            x, x_row, strides = pixels, 0, (1, 1)
-        width = columns
-        if point and strides == (1, 1) and x.shape[1] == out.shape[1] == columns:
+            before = [(kernels.pointwise.gather_forward, (pixels, source.array, source.row, rows, columns, *stride))]
+            source, window = Corner(pixels, 0, 0), window._replace(stride=(1, 1))
+        if point and window.stride == (1, 1) and source.array.shape[1] == target.array.shape[1] == columns:
             # Rows without padding are one long row, with one partial tile instead of one a row.
-            x, out = (v[row : row + rows].reshape(1, rows * columns, -1) for v, row in ((x, x_row), (out, out_row)))
-            x_row = out_row = 0
-            if second is None:
-                added = out
-            else:
-                added, added_row = added[added_row : added_row + rows].reshape(1, rows * columns, -1), 0
-            rows, width = 1, rows * columns
-        where = x, x_row, packed, offset, out, out_row, out_column, rows, width
-        channels = groups, in_channels, out_channels
-        last = low, *blocks_of(convolution, part), added, added_row
-        return [*before, (forward, (*where, kh, kw, *strides, dy, dx, *channels, *last))]
+            source, target, second = one_row(source, size), one_row(target, size), second and one_row(second, size)
+            size = Size(1, rows * columns)
+        added = nothing(target) if second is None else second
+        span = blocks_of(convolution, part)
+        return [*before, (forward, (source, filters, target, size, window, low, span, added))]
 
     # Every band reads filters that exceed the L2 cache from the L3 cache.
-    fair_rows = -(-FAIR_PIXELS // columns) if packed.nbytes > CACHE else 1
+    fair_rows = -(-FAIR_PIXELS // columns) if filters.weight.nbytes > CACHE else 1
     return Windowed(
         convolution.input_shape, convolution.output_shape, convolution.window, calls,
-        overread=spare_pixels(convolution), filter_bytes=packed.nbytes, fair_rows=fair_rows,
+        overread=spare_pixels(convolution), filter_bytes=filters.weight.nbytes, fair_rows=fair_rows,
     )  # fmt: skip
 
 
-def blocks_of(convolution: Convolution, part: Part) -> tuple[int, int]:
+def one_row(corner: Corner, size: Size) -> Corner:
+    """Whole rows as a single one."""
+    array, row, _ = corner
+    return Corner(array[row : row + size.rows].reshape(1, size.rows * size.columns, -1), 0, 0)
+
+
+def blocks_of(convolution: Convolution, part: Part) -> Span:
     """The range of blocks of output channels in a part of the filters."""
     blocks = convolution.groups * -(-convolution.output_shape[2] // convolution.groups // kernels.convolution.BLOCK)
-    return blocks * part.number // part.of, blocks * (part.number + 1) // part.of
+    return Span(blocks * part.number // part.of, blocks * (part.number + 1) // part.of)
 
 
 def spare_pixels(convolution: Convolution) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.algorithms.direct import direct_step, epilogue, float_bias
-from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed, run_calls
+from cnntool.kernels.arguments import Corner
+from cnntool.steps.step import Band, Call, Convolution, Windowed, run_calls
 
 LARGEST_BAND = 2**27  # bytes of the outputs of one row of tiles, which a band must hold
 FEW_ROWS = 40  # of a tile; shorter ones are not cut to a multiple of 4

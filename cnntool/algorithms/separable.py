@@ -12,13 +12,13 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
 from cnntool import kernels
 from cnntool.algorithms.direct import epilogue, lower_bound, spare_pixels
-from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
+from cnntool.kernels.arguments import Corner, Factors, Size
+from cnntool.steps.step import Band, Call, Convolution, Windowed
 
 RESIDUE = 1e-6  # of a filter's norm that the terms may neglect
 # Tiles of a band: neighbouring bands both compute the row pass of the rows that they share. 8 filters 15x15 of
@@ -34,19 +34,6 @@ SMALLEST_KERNEL = 25  # elements; the passes cost more than they save on less
 
 class TooManyTerms(Exception):
     """A large filter has too high a rank: other algorithms are faster."""
-
-
-class Factors(NamedTuple):
-    """The arrays of a factored bank; see `kernels.sources.separable.conv_separable_forward`."""
-
-    blocks: np.ndarray
-    row_taps: np.ndarray
-    terms: np.ndarray
-    first_term: np.ndarray
-    column_taps: np.ndarray
-    first_mix: np.ndarray
-    mix: np.ndarray
-    mix_factor: np.ndarray
 
 
 class Directions:
@@ -281,15 +268,14 @@ def separable_step(convolution: Convolution) -> Windowed:
     shapes = separable.scratch_shapes(
         kh, kw, sy, sx, int(factors.blocks[:, 4].sum()), len(factors.first_term) - 1, filters
     )
-    bias = kernels.convolution.pack_bias(convolution.bias, filters, 1)
-    weight = kernels.convolution.pack_filters(convolution.weight, 1)
+    whole = kernels.convolution.packed(convolution.weight, convolution.bias)
     low, forward = lower_bound(convolution), separable.conv_separable_forward
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
-        arrays = [band.scratch.array(*shape) for shape in shapes]
-        x, x_row, _ = source
-        where = x, x.reshape(x.shape[:2]), x_row, kh, kw, sy, sx
-        call = forward, (*where, *factors, bias, weight, *target, band.rows, columns, low, *arrays)
+        scratch = tuple(band.scratch.array(*shape) for shape in shapes)
+        image = source.array.reshape(source.array.shape[:2])
+        size = Size(band.rows, columns)
+        call = forward, (source, image, whole, factors, target, size, convolution.window, low, scratch)
         return [call, *epilogue(convolution, target, band, clamps=True)]
 
     rows = separable.ROWS

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from cnntool import kernels
 from cnntool.algorithms.direct import blocks_of, epilogue, lower_bound, reading_cost
 from cnntool.algorithms.winograd_few import few_cost, few_fits, few_step
-from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
+from cnntool.kernels.arguments import Corner
+from cnntool.steps.step import Band, Call, Convolution, Windowed
 
 SMALLEST = kernels.vectors.HOST.winograd_channels  # of input and output
 

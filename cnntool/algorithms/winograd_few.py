@@ -6,8 +6,9 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.algorithms.direct import lower_bound, reading_cost
+from cnntool.kernels.arguments import Corner
 from cnntool.steps.memory import aligned
-from cnntool.steps.step import Band, Call, Convolution, Corner, Windowed
+from cnntool.steps.step import Band, Call, Convolution, Windowed
 
 MOST = kernels.vectors.HOST.few_channels  # of the input
 

@@ -22,7 +22,7 @@ from cnntool.engine.team import team
 from cnntool.engine.threads import parallel
 from cnntool.kernels import native
 from cnntool.kernels.code import Kernel
-from cnntool.kernels.convention import ADDRESS_SLOT, Kinds, address, taken_apart
+from cnntool.kernels.convention import ADDRESS_SLOT, address, leaves, taken_apart
 from cnntool.network.graph import INPUT
 from cnntool.steps import guarded
 from cnntool.steps.bands import spoiling
@@ -116,13 +116,11 @@ class Calls:
             for calls in phase:
                 for kernel, arguments in calls:
                     first_slots.append(len(slots))
-                    kinds: Kinds = ()
-                    for argument in arguments:
+                    kinds, _ = taken_apart(arguments)
+                    for argument in leaves(arguments):
                         for value, offset in locations_in(moving, argument):
                             found.setdefault(value, []).append((len(slots) + ADDRESS_SLOT, offset))
-                        kind, numbers = taken_apart([argument])
-                        kinds += kind
-                        slots += numbers
+                        slots += taken_apart([argument])[1]
                     assert isinstance(kernel, Kernel)
                     entries.append(kernel.entry(kinds).address)
                 starts[-1].append(len(entries))

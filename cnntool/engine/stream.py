@@ -8,9 +8,10 @@ import numpy as np
 
 from cnntool.engine.plan import Plan
 from cnntool.engine.threads import prefetch
+from cnntool.kernels.arguments import Corner
 from cnntool.steps.bands import RowSource, band_calls, band_rows
 from cnntool.steps.memory import Scratch, taken
-from cnntool.steps.step import Corner, Step, run_calls
+from cnntool.steps.step import Step, run_calls
 
 
 def can_stream(plan: Plan) -> bool:

@@ -14,8 +14,8 @@ from cnntool.explaining.text import equation_text, short, sum_text
 from cnntool.explaining.units import Computed, account_of
 from cnntool.explaining.view import border_of, view
 from cnntool.images.drawing import Box, Drawing, Frame, Label, length
+from cnntool.kernels.arguments import Window
 from cnntool.steps import borders
-from cnntool.steps.geometry import Window
 
 LARGEST_SIDE = 16  # of a volume whose numbers are all drawn
 MOST_CHANNELS = 4  # that are drawn of a volume

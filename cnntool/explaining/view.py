@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnntool.explaining.data import Grid, Place, Step
+from cnntool.kernels.arguments import Window
 from cnntool.layers.bank import Bank
 from cnntool.layers.base import Layer
 from cnntool.steps import borders
-from cnntool.steps.geometry import Window
 
 
 class View(NamedTuple):

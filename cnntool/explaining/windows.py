@@ -8,11 +8,11 @@ from cnntool.banks.learned import KMeans, Learned
 from cnntool.explaining.data import Account, Equation, Grid, Place, Step, Sum, Unit, largest
 from cnntool.explaining.patches import kmeans
 from cnntool.explaining.view import View, border_of, coverage, listed, view, where
+from cnntool.kernels.arguments import Window
 from cnntool.layers.bank import Bank
 from cnntool.layers.convolution import Conv
 from cnntool.layers.descriptors import cells
 from cnntool.layers.pooling import AvgPool
-from cnntool.steps.geometry import Window
 
 
 def filtered(seen: View, x: np.ndarray, weight: np.ndarray, channels: range) -> tuple[list[Step], np.ndarray]:

@@ -18,6 +18,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
+from cnntool.kernels.arguments import TUPLES
 from cnntool.kernels.convention import (
     FAILED,
     FLOAT32,
@@ -74,6 +75,9 @@ def kind_as_type(kind: Kind) -> Any:
     """The Numba type of a kind of argument."""
     if isinstance(kind, str):
         return SCALARS[kind]
+    if len(kind) == 2:
+        letter, members = kind
+        return types.BaseTuple.from_types(tuple(map(kind_as_type, members)), TUPLES[letter])
     letter, axes, contiguous = kind
     return types.Array(numba.from_dtype(np.dtype(letter)), axes, "C" if contiguous else "A")
 

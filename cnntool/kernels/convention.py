@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from cnntool.kernels.arguments import TUPLES
+
 INTEGER, FLOAT32, FLOAT64 = "i", "f", "d"
-Kind = str | tuple[str, int, bool]  # of an array: NumPy's type character, number of axes, whether C-contiguous
+# Of an array: NumPy's type character, number of axes, whether C-contiguous. Of a tuple: its letter, its members' kinds.
+Kind = str | tuple[str, int, bool] | tuple[str, "Kinds"]
 Kinds = tuple[Kind, ...]
 FAILED = -1  # an entry's return value if the kernel ran out of memory; else its result, 0 for none
 # The first byte of code: whether it calls functions of Numba's runtime, whose addresses LLVM needs.
 NEEDS_NOTHING, NEEDS_NUMBA = b"-", b"N"
 ADDRESS_SLOT = 4  # the index of an array's address among its numbers
 STRIDED = "s"
+LETTERS = {kind: letter for letter, kind in TUPLES.items()}
 
 
 def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
@@ -32,6 +36,10 @@ def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
             kinds.append((argument.dtype.char, argument.ndim, argument.flags.c_contiguous))
             # the two zeros: no owner, since the caller keeps the array alive
             numbers += (0, 0, argument.size, argument.itemsize, address(argument), *argument.shape, *argument.strides)
+        elif kind in LETTERS:
+            members, more = taken_apart(argument)
+            kinds.append((LETTERS[kind], members))
+            numbers += more
         elif kind is np.float32:
             kinds.append(FLOAT32)
             numbers.append(int(argument.view(np.int32)))
@@ -44,21 +52,49 @@ def taken_apart(arguments: Sequence[Any]) -> tuple[Kinds, list[int]]:
     return tuple(kinds), numbers
 
 
+def leaves(arguments: Sequence[Any]) -> Iterator[Any]:
+    """The arrays and numbers among the arguments and in their tuples."""
+    for argument in arguments:
+        if type(argument) in LETTERS:
+            yield from leaves(argument)
+        else:
+            yield argument
+
+
 def kinds_as_text(kinds: Kinds) -> str:
-    """`i`, `f` and `d` for numbers, `f4` for a contiguous float32 array with 4 axes and `f4s` for another one."""
-    return "".join(
-        kind if isinstance(kind, str) else f"{kind[0]}{kind[1]}{'' if kind[2] else STRIDED}" for kind in kinds
-    )
+    """`i`, `f` and `d` for numbers, `f4` for a contiguous float32 array with 4 axes and `f4s` for another one.
+
+    Of a tuple: its letter in TUPLES, the number of its members, and their kinds.
+    """
+    return "".join(map(_kind_as_text, kinds))
+
+
+def _kind_as_text(kind: Kind) -> str:
+    if isinstance(kind, str):
+        return kind
+    if len(kind) == 2:
+        return f"{kind[0]}{len(kind[1])}{kinds_as_text(kind[1])}"
+    return f"{kind[0]}{kind[1]}{'' if kind[2] else STRIDED}"
 
 
 def kinds_of_text(text: str) -> Kinds:
     """The inverse of `kinds_as_text`; a ValueError for other texts."""
-    kinds: list[Kind] = []
-    for letter, axes, strided in re.findall(r"(\D)(\d*)(s?)", text):
-        kinds.append((letter, int(axes), not strided) if axes else letter)
-    if kinds_as_text(tuple(kinds)) != text or not {kind for kind in kinds if isinstance(kind, str)} <= {*"ifd"}:
-        raise ValueError(f"{text!r} are no kinds of arguments: expected some like 'if4d' (see kinds_as_text)")
-    return tuple(kinds)
+    pieces = iter(re.findall(r"([A-Za-z])(\d*)(s?)", text))
+
+    def kinds(letter: str, number: str, strided: str) -> Kind:
+        if letter in TUPLES:
+            return letter, tuple(kinds(*next(pieces)) for _ in range(int(number)))
+        if not number and letter not in (INTEGER, FLOAT32, FLOAT64):
+            raise ValueError
+        return (letter, int(number), not strided) if number else letter
+
+    try:
+        found = tuple(kinds(*piece) for piece in pieces)
+        if kinds_as_text(found) == text:
+            return found
+    except (ValueError, RuntimeError):  # RuntimeError: the end of the text within a tuple
+        pass
+    raise ValueError(f"{text!r} are no kinds of arguments: expected some like 'if4d' (see kinds_as_text)")
 
 
 def _address_in_object(array: np.ndarray) -> int:

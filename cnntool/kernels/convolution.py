@@ -5,13 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels import kernels_of
+from cnntool.kernels.arguments import Filters, Span
 from cnntool.kernels.vectors import LANES, VECTORS
 
 NO_LIMIT = np.float32(-np.inf)
 
 BLOCK = LANES * VECTORS  # output channels of a full tile
-ALL, NONE = 2**31, -1
+EVERY_BLOCK = Span(0, 2**31)
+NONE = -1  # the row of what is added, if nothing is
 CHANNEL_VECTORS, CHANNEL_PIXELS = 2, 4
+
+
+def packed(weight: np.ndarray, bias: np.ndarray | None, groups: int = 1) -> Filters:
+    """Filters `(kh, kw, in // groups, out)` and their bias (None: zeros) for the register tile."""
+    inputs, outputs = weight.shape[2:]
+    return Filters(pack_filters(weight, groups), pack_bias(bias, outputs, groups), groups, inputs, outputs)
 
 
 def pack_filters(weight: np.ndarray, groups: int) -> np.ndarray:

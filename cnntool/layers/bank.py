@@ -10,13 +10,14 @@ from cnntool.banks.base import FilterBank
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.banks.table import BANKS, LEARNED
 from cnntool.declare import Choice, Flag, Nested, Padding, Pair, argument, option
+from cnntool.kernels.arguments import Corner, Sides, Window
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.learned import learned_convolution, learned_steps
 from cnntool.limits import check_memory
 from cnntool.steps import borders
-from cnntool.steps.geometry import Shape, Sides, Window, output_size, place_window
-from cnntool.steps.step import AnyStep, Band, Call, Convolution, Corner, Windowed
+from cnntool.steps.geometry import Shape, output_size, place_window
+from cnntool.steps.step import AnyStep, Band, Call, Convolution, Windowed
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import File, Nested, fields_of, words_of
 from cnntool.errors import CnntoolError
-from cnntool.steps.geometry import POINT, Shape, Window
+from cnntool.kernels.arguments import POINT, Window
+from cnntool.steps.geometry import Shape
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
+from cnntool.kernels.arguments import POINT, Sides, Window
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps import borders
-from cnntool.steps.geometry import POINT, Shape, Sides, Window, output_size, place_window
+from cnntool.steps.geometry import Shape, output_size, place_window
 from cnntool.steps.step import AnyStep, Convolution
 
 if TYPE_CHECKING:

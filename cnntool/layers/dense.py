@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Choice, File, Flag, Integer, argument, option
+from cnntool.kernels.arguments import Corner, Window
 from cnntool.layers.base import Arrays, Layer, by_position
 from cnntool.layers.initial import load_weights, random_weights
-from cnntool.steps.geometry import Shape, Window
-from cnntool.steps.step import AnyStep, Band, Call, Corner, PixelInPlace, View, Windowed, run_calls
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import AnyStep, Band, Call, PixelInPlace, View, Windowed, run_calls
 
 if TYPE_CHECKING:
     import numpy as np

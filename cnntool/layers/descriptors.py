@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Integer, argument
+from cnntool.kernels.arguments import Corner, Window
 from cnntool.layers.base import Arrays, Layer, require
-from cnntool.steps.geometry import Shape, Window
-from cnntool.steps.step import AnyStep, Band, Call, Corner, Parallel, PixelInPlace, Whole, Windowed, row_blocks
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import AnyStep, Band, Call, Parallel, PixelInPlace, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from cnntool import kernels
 from cnntool.banks.learned import KMeans, Learned
+from cnntool.kernels.arguments import Corner, Window
 from cnntool.layers.base import Arrays
-from cnntool.steps.geometry import Shape, Window, output_size
-from cnntool.steps.step import Band, Call, Convolution, Corner, Step, Windowed
+from cnntool.steps.geometry import Shape, output_size
+from cnntool.steps.step import Band, Call, Convolution, Step, Windowed
 
 if TYPE_CHECKING:
     pass

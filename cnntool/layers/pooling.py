@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
 from cnntool.kernels import RANGE
+from cnntool.kernels.arguments import Corner, Sides, Window
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps import borders
-from cnntool.steps.geometry import Shape, Sides, Window, counted_sizes, output_size, place_window
-from cnntool.steps.step import AnyStep, Band, Call, Corner, Parallel, Whole, Windowed, row_blocks
+from cnntool.steps.geometry import Shape, counted_sizes, output_size, place_window
+from cnntool.steps.step import AnyStep, Band, Call, Parallel, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,8 +10,9 @@ import numpy as np
 from cnntool import kernels
 from cnntool.algorithms.direct import Product
 from cnntool.engine.threads import parallel
+from cnntool.kernels.arguments import Corner
 from cnntool.learning.patches import distinct
-from cnntool.steps.step import Corner, run_calls
+from cnntool.steps.step import run_calls
 
 SCORES = 2**17  # float32 products at a time, which stay in the cache
 SAMPLE = 1024  # points among which an empty cluster finds a new centroid

@@ -12,12 +12,13 @@ from cnntool.algorithms.direct import Product
 from cnntool.arrays import open_arrays, telling
 from cnntool.engine.threads import available_threads, parallel
 from cnntool.errors import CnntoolError
+from cnntool.kernels.arguments import Corner
 from cnntool.learning.curvature import Curvature
 from cnntool.learning.losses import summed_cross_entropy
 from cnntool.learning.minimise import minimise
 from cnntool.limits import memory_limit
 from cnntool.steps.blas import one_blas_thread
-from cnntool.steps.step import Corner, run_calls
+from cnntool.steps.step import run_calls
 
 ROWS = 256  # of one forward and backward pass, which stay in the cache
 PIECES = 8  # of a table, whose gradients are added in order, whatever the number of threads

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnntool.kernels.arguments import POINT
 from cnntool.network.graph import INPUT, Graph
-from cnntool.steps.geometry import POINT, Shape
+from cnntool.steps.geometry import Shape
 
 
 @dataclass

@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from cnntool import kernels
+from cnntool.kernels.arguments import Corner
 from cnntool.steps.memory import Scratch
-from cnntool.steps.step import WHOLE, Band, Call, Corner, Part, Step, copied
+from cnntool.steps.step import WHOLE, Band, Call, Part, Step, copied
 
 # Scratch of one thread: it should fit into an L2 cache of 1 MB, and be large enough for few bands. If only a few wide
 # rows fit, it may fill the L3 cache, since each band has an overhead: 3x3 convolution to 8 maps of 8192x8192, ReLU and

@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnntool import kernels
-from cnntool.steps.geometry import Shape, Sides, Window
-from cnntool.steps.step import AnyStep, Band, Call, Corner, Step
+from cnntool.kernels.arguments import Corner, Sides, Window
+from cnntool.steps.geometry import Shape
+from cnntool.steps.step import AnyStep, Band, Call, Step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,35 +6,10 @@ PyTorch's, `same` is Keras's (the extra pixel at the bottom and right).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from cnntool.errors import CnntoolError
+from cnntool.kernels.arguments import Pair, Sides, Window
 
 Shape = tuple[int, int, int]  # height, width, channels
-Pair = tuple[int, int]  # rows, columns
-Sides = tuple[int, int, int, int]  # top, left, bottom, right
-
-
-class Window(NamedTuple):
-    """A layer's window on its input; by default a single pixel."""
-
-    kernel_size: Pair = (1, 1)
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    padding: Sides = (0, 0, 0, 0)
-
-    @property
-    def is_point(self) -> bool:
-        return self.kernel_size == (1, 1) and self.stride == (1, 1) and self.padding == (0, 0, 0, 0)
-
-    @property
-    def extent(self) -> Pair:
-        """Height and width of the window with dilation."""
-        (kh, kw), (dy, dx) = self.kernel_size, self.dilation
-        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
-
-
-POINT = Window()
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> Pair:

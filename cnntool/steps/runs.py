@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnntool.kernels.arguments import Corner
 from cnntool.steps.bands import Rows, band_calls, bands_of
 from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import Scratch, aligned, taken
-from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Corner, Part, Step, View, Whole, run_calls
+from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Part, Step, View, Whole, run_calls
 
 FEWEST_CHANNELS = 64  # in a part of the filters
 

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool import kernels
-from cnntool.steps.geometry import POINT, Shape, Window, output_size
+from cnntool.kernels.arguments import POINT, Corner, Window
+from cnntool.steps.geometry import Shape, output_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,14 +46,6 @@ class Part(NamedTuple):
 
 
 WHOLE = Part(0, 1)
-
-
-class Corner(NamedTuple):
-    """An array, and the row and column where a band begins in it."""
-
-    array: np.ndarray
-    row: int
-    column: int
 
 
 class Band(NamedTuple):

@@ -13,10 +13,10 @@ from cnntool.algorithms.separable import (
     terms_of,
     worth_looking,
 )
+from cnntool.kernels.arguments import Corner, Window
 from cnntool.kernels.separable import ROWS
-from cnntool.steps.geometry import Window
 from cnntool.steps.memory import Scratch
-from cnntool.steps.step import Band, Convolution, Corner, run_calls
+from cnntool.steps.step import Band, Convolution, run_calls
 from tests.kernels.volumes import assert_near, noise
 from tests.naive import twins
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnntool import Pipeline
+from cnntool.kernels.arguments import Window
 from cnntool.layers.affine import FromData, Moments, one_after_another
 from cnntool.network.graph import INPUT
-from cnntool.steps.geometry import Shape, Window
+from cnntool.steps.geometry import Shape
 from tests.benchmarks.cases import Case
 
 IDENTITIES = ("dropout",)

@@ -9,7 +9,8 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.explaining.view import coverage, listed, view
-from cnntool.steps.geometry import Window, output_size
+from cnntool.kernels.arguments import Window
+from cnntool.steps.geometry import output_size
 
 WINDOWS = [
     Window((kh, kw), stride, dilation, padding)

@@ -233,10 +233,10 @@ def test_kinds_of_arguments(here: Path) -> None:
 
 
 def test_kinds_as_text_and_back() -> None:
-    kinds = (("f", 2, True), ("f", 3, False), "i", "f", "d", ("d", 1, True))
-    assert convention.kinds_as_text(kinds) == "f2f3sifdd1"
-    assert convention.kinds_of_text("f2f3sifdd1") == kinds
-    for wrong in ("x", "2f", "f2-", "is"):
+    kinds = (("f", 2, True), ("C", (("f", 3, False), "i", "i")), ("T", (("T", ()), "f")), "d", ("d", 1, True))
+    assert convention.kinds_as_text(kinds) == "f2C3f3siiT2T0fdd1"
+    assert convention.kinds_of_text("f2C3f3siiT2T0fdd1") == kinds
+    for wrong in ("x", "2f", "f2-", "is", "T2i", "Tii"):
         with pytest.raises(ValueError, match="no kinds of arguments"):
             convention.kinds_of_text(wrong)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnntool.kernels import convolution
-from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE, pack_bias, pack_filters
+from cnntool.kernels.arguments import Corner, Size, Window
+from cnntool.kernels.convolution import BLOCK, EVERY_BLOCK, NO_LIMIT, NONE, pack_bias, pack_filters, packed
 from cnntool.kernels.vectors import LANES, PIXELS
 from tests.kernels.volumes import COLUMN, ROW, assert_near, fenced, guarded, noise, roomy, written
 from tests.naive import twins
@@ -23,10 +24,9 @@ def direct(
     rows, columns, out_channels = rows or expected.shape[0], *expected.shape[1:]
     out = guarded(rows, columns, out_channels)
     convolution.conv_direct_forward(
-        roomy(x, PIXELS * stride[1] * x.shape[2]), x_row, pack_filters(weight, groups),
-        pack_bias(bias, out_channels, groups), out, ROW, COLUMN, rows, columns,
-        *weight.shape[:2], *stride, *dilation, groups, weight.shape[2], out_channels, low, 0, ALL,
-        out if other is None else other, NONE if other is None else OTHER_ROW,
+        Corner(roomy(x, PIXELS * stride[1] * x.shape[2]), x_row, 0), packed(weight, bias, groups),
+        Corner(out, ROW, COLUMN), Size(rows, columns), Window(weight.shape[:2], stride, dilation), low, EVERY_BLOCK,
+        Corner(out, NONE, 0) if other is None else Corner(other, OTHER_ROW, 0),
     )  # fmt: skip
     expected = expected[:rows] if other is None else expected[:rows] + other[OTHER_ROW : OTHER_ROW + rows]
     return written(out, rows, columns), np.where(expected < low, low, expected)
@@ -39,8 +39,8 @@ def depthwise(x, weight, bias, stride=(1, 1), dilation=(1, 1), x_row=0, rows=Non
     rows, columns = rows or expected.shape[0], expected.shape[1]
     out = guarded(rows, columns, channels)
     convolution.conv_depthwise_forward(
-        roomy(x, 4 * stride[1] * channels), x_row, weight, bias, out, ROW, COLUMN, rows, columns,
-        *weight.shape[:2], *stride, *dilation,
+        Corner(roomy(x, 4 * stride[1] * channels), x_row, 0), weight, bias, Corner(out, ROW, COLUMN),
+        Size(rows, columns), Window(weight.shape[:2], stride, dilation),
     )  # fmt: skip
     return written(out, rows, columns), expected[:rows]
 
@@ -87,10 +87,10 @@ def test_rows_from_the_middle(x_row, rows):
 
 def test_no_rows_write_nothing():
     out = guarded(1, 4, 3)
-    x, weight, bias = noise(3, 4, 3), pack_filters(noise(1, 1, 3, 3), 1), pack_bias(None, 3, 1)
     convolution.conv_direct_forward(
-        x, 0, weight, bias, out, ROW, COLUMN, 0, 4, 1, 1, 1, 1, 1, 1, 1, 3, 3, NO_LIMIT, 0, ALL, out, NONE
-    )
+        Corner(noise(3, 4, 3), 0, 0), packed(noise(1, 1, 3, 3), None), Corner(out, ROW, COLUMN), Size(0, 4), Window(),
+        NO_LIMIT, EVERY_BLOCK, Corner(out, NONE, 0),
+    )  # fmt: skip
     written(out, 0, 0)
 
 
@@ -128,7 +128,12 @@ def test_depthwise_windows_of_3x3_reach_into_zeros_beyond_the_input(stride, chan
             expected = twins.conv(padded, weight[:, :, None], bias, (stride, stride), groups=channels)
             out = guarded(*expected.shape)
             convolution.conv_depthwise_3x3_forward(
-                fenced(x), -top, -left, weight, bias, out, ROW, COLUMN, *expected.shape[:2], stride
+                Corner(fenced(x), -top, -left),
+                weight,
+                bias,
+                Corner(out, ROW, COLUMN),
+                Size(*expected.shape[:2]),
+                stride,
             )
             found = written(out, *expected.shape[:2])
             assert_near(found, expected, hint=f"{height}x{width}, border {top}, {left}, {bottom}, {right}")

@@ -5,7 +5,8 @@ import pytest
 
 from cnntool.algorithms.separable import pack_columns, pack_rows, padding, starts
 from cnntool.kernels import separable
-from cnntool.kernels.convolution import NO_LIMIT, pack_bias, pack_filters
+from cnntool.kernels.arguments import Corner, Factors, Size, Window
+from cnntool.kernels.convolution import NO_LIMIT, packed
 from cnntool.kernels.separable import ROWS, STRIP
 from cnntool.kernels.sources.separable import BEYOND_CACHES
 from cnntool.kernels.vectors import LANES, PIXELS
@@ -42,15 +43,16 @@ def separated(x, height, width, filters, stride=(1, 1), x_row=0, rows=None, low=
     out = guarded(rows, columns, filters) if out is None else out
     image = roomy(x, PIXELS * stride[1])
     separable.conv_separable_forward(
-        image, image.reshape(image.shape[:2]), x_row,
-        height, width, *stride, blocks, row_taps, terms, starts(stride[0] * len(each) for each in maps),
-        column_taps, starts(map(len, padded)),
-        np.array([number * ROWS * STRIP for mix in mixes for number, _ in mix], np.int64),
-        np.array([factor for mix in mixes for _, factor in mix], np.float32),
-        pack_bias(bias, filters, 1), pack_filters(weight, 1),
-        out, ROW, COLUMN, rows, columns, low,
-        *(np.full(shape, np.nan, np.float32)
-          for shape in separable.scratch_shapes(height, width, *stride, len(units), len(maps), filters)),
+        Corner(image, x_row, 0), image.reshape(image.shape[:2]), packed(weight, bias),
+        Factors(
+            blocks, row_taps, terms, starts(stride[0] * len(each) for each in maps),
+            column_taps, starts(map(len, padded)),
+            np.array([number * ROWS * STRIP for mix in mixes for number, _ in mix], np.int64),
+            np.array([factor for mix in mixes for _, factor in mix], np.float32),
+        ),
+        Corner(out, ROW, COLUMN), Size(rows, columns), Window((height, width), stride), low,
+        tuple(np.full(shape, np.nan, np.float32)
+              for shape in separable.scratch_shapes(height, width, *stride, len(units), len(maps), filters)),
     )  # fmt: skip
     return written(out, rows, columns), np.maximum(expected[:rows], low)
 

@@ -11,9 +11,9 @@ from cnntool import Pipeline
 from cnntool.algorithms import ALGORITHMS
 from cnntool.engine.stream import stream
 from cnntool.errors import CnntoolError
+from cnntool.kernels.arguments import Window
 from cnntool.steps.bands import inside, needed_rows
 from cnntool.steps.borders import MODES, Border, batch_with_border, gradient_without_border, place
-from cnntool.steps.geometry import Window
 from tests.kernels.volumes import assert_near, noise
 from tests.layers.cases import NUMPY_MODES
 from tests.suffixes import is_written

@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 from cnntool.errors import CnntoolError
+from cnntool.kernels.arguments import Window
 from cnntool.steps import geometry
-from cnntool.steps.geometry import Window, counted_sizes, output_size, place_window, same_padding
+from cnntool.steps.geometry import counted_sizes, output_size, place_window, same_padding
 from tests.naive import geometry as naive
 
 

@@ -86,18 +86,16 @@ def dense_rows_narrow(
 
 
 @kernel
-def conv_direct_forward(
-    x, x_row, weight, bias, out, out_row, out_column, rows, columns,
-    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x, groups, in_channels, out_channels, low,
-    first_block, last_block, other, other_row,
-):  # fmt: skip
-    """x: H, W, C padded, windows from (x_row, 0); weight, bias: packed; out: rows x columns at (out_row, out_column).
+def conv_direct_forward(source, filters, target, size, window, low, span, added):
+    """source: H, W, C padded. `added` is added, unless its row is NONE; `low` is the lower bound of results (0: ReLU).
 
-    `in_channels` are those of a filter, `out_channels` those of the layer. The rows of `other` from `other_row` on are
-    added, unless that is NONE; `low` is the lower bound of results (0: ReLU). Computes the blocks of BLOCK output
-    channels from `first_block` to `last_block` (ALL), counted through all groups. Reads up to PIXELS - 1 pixels past a
-    row shorter than a tile.
+    Computes a span of blocks of BLOCK output channels (EVERY_BLOCK), counted through all groups. Reads up to PIXELS - 1
+    pixels past a row shorter than a tile.
     """
+    (x, x_row, _), (out, out_row, out_column), (other, other_row, _) = source, target, added
+    (rows, columns), (first_block, last_block) = size, span
+    weight, bias, groups, in_channels, out_channels = filters
+    (kernel_height, kernel_width), (stride_y, stride_x), (dilation_y, dilation_x), _ = window
     per_group = out_channels // groups
     x_line, out_line, out_pixel = x.shape[1] * x.shape[2], out.shape[1] * out.shape[2], out.shape[2]
     x_pixel, other_line = stride_x * x.shape[2], other.shape[1] * other.shape[2]
@@ -139,11 +137,10 @@ def conv_direct_forward(
 
 
 @kernel
-def conv_depthwise_forward(
-    x, x_row, weight, bias, out, out_row, out_column, rows, columns,
-    kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x,
-):  # fmt: skip
-    """x: H, W, C padded, first window at (x_row, 0); weight: kh, kw, C; bias: C; out[.., c] from x[.., c] alone."""
+def conv_depthwise_forward(source, weight, bias, target, size, window):
+    """source: H, W, C padded; weight: kh, kw, C; bias: C; target[.., c] from source[.., c] alone."""
+    (x, x_row, _), (out, out_row, out_column), (rows, columns) = source, target, size
+    (kernel_height, kernel_width), (stride_y, stride_x), (dilation_y, dilation_x), _ = window
     all_channels = x.shape[2]
     x_line, out_line = x.shape[1] * all_channels, out.shape[1] * all_channels
     x_pixel = stride_x * all_channels
@@ -164,8 +161,9 @@ def conv_depthwise_forward(
 
 
 @inlined
-def depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, stride):
+def depthwise_rows(source, weight, bias, target, size, stride):
     """The last tiles are shifted up and left to overlap those before, if there is room."""
+    (x, x_row, x_column), (out, out_row, out_column), (rows, columns) = source, target, size
     height, width, channels = x.shape
     x_line, out_line = width * channels, out.shape[1] * channels
     for row in range(0, rows, DEPTHWISE_ROWS):
@@ -186,9 +184,9 @@ def depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, r
 
 
 @kernel
-def conv_depthwise_3x3_forward(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, stride):
-    """x: H, W, C, first window at (x_row, x_column), zero beyond; weight: 3, 3, C; bias: C; `stride`: 1 or 2."""
+def conv_depthwise_3x3_forward(source, weight, bias, target, size, stride):
+    """source: H, W, C, zero beyond; weight: 3, 3, C; bias: C; `stride`: 1 or 2."""
     if stride == 1:
-        depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, 1)
+        depthwise_rows(source, weight, bias, target, size, 1)
     else:
-        depthwise_rows(x, x_row, x_column, weight, bias, out, out_row, out_column, rows, columns, 2)
+        depthwise_rows(source, weight, bias, target, size, 2)

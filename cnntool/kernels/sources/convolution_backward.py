@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.convolution import ALL, BLOCK, NO_LIMIT, NONE
+from cnntool.kernels.arguments import Corner, Size
+from cnntool.kernels.convolution import BLOCK, EVERY_BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.sources.convolution import conv_depthwise_forward, conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import copy_floats, load, store
@@ -49,22 +50,21 @@ def _canvas(height, width, channels, slack):
 
 
 @kernel
-def conv_images_forward(
-    x, first, last, weight, bias, out, canvas_height, canvas_width, row, column, spread_y, spread_x,
-    kh, kw, sy, sx, dy, dx, groups, depthwise,
-):  # fmt: skip
+def conv_images_forward(x, first, last, filters, out, canvas_of, window, depthwise):
     """x: N, H, W, C; out: N, h, w, c; for first <= n < last, out[n] = the convolution of x[n] on its canvas"""
-    _, height, width, out_channels = out.shape
-    channels = x.shape[3]
+    (canvas_height, canvas_width), (row, column), (spread_y, spread_x) = canvas_of
+    size, channels, sx = Size(out.shape[1], out.shape[2]), x.shape[3], window.stride[1]
     canvas = _canvas(canvas_height, canvas_width, channels, PIXELS * sx * channels + LANES)
     for n in range(first, last):
         place(x[n], canvas, row, column, spread_y, spread_x)
         if depthwise:
-            conv_depthwise_forward(canvas, 0, weight, bias, out[n], 0, 0, height, width, kh, kw, sy, sx, dy, dx)
+            conv_depthwise_forward(
+                Corner(canvas, 0, 0), filters.weight, filters.bias, Corner(out[n], 0, 0), size, window
+            )
         else:
             conv_direct_forward(
-                canvas, 0, weight, bias, out[n], 0, 0, height, width, kh, kw, sy, sx, dy, dx, groups,
-                canvas.shape[2] // groups, out_channels, NO_LIMIT, 0, ALL, out[n], NONE,
+                Corner(canvas, 0, 0), filters, Corner(out[n], 0, 0), size, window, NO_LIMIT, EVERY_BLOCK,
+                Corner(out[n], NONE, 0),
             )  # fmt: skip
 
 
@@ -104,10 +104,10 @@ def outer(x_at, w_at, y_at, rows, columns, x_row, x_column, w_row, w_column, inp
 
 
 @kernel
-def conv_weight_backward(
-    x, d_output, first, last, d_weight, canvas_height, canvas_width, top, left, sy, sx, dy, dx, groups
-):  # fmt: skip
+def conv_weight_backward(x, d_output, first, last, d_weight, canvas_of, window, groups):
     """x: N, H, W, C; d_output: N, h, w, c; d_weight += the sum over first <= n < last"""
+    (canvas_height, canvas_width), (top, left), _ = canvas_of
+    _, (sy, sx), (dy, dx), _ = window
     kh, kw, depth, out_channels = d_weight.shape
     _, rows, columns, _ = d_output.shape
     channels, per_group = x.shape[3], out_channels // groups
@@ -120,7 +120,7 @@ def conv_weight_backward(
         place(x[n], canvas, top, left, 1, 1)
         d_at = address_of(d_output) + 4 * n * rows * d_line
         if few:  # one outer product of entire windows fills the tile with any number of channels
-            _lay_out_windows(canvas, windows, kh, kw, sy, sx, dy, dx)
+            _lay_out_windows(canvas, windows, window)
             outer(
                 address_of(windows), d_at, address_of(d_weight), 1, rows * columns, 0, inputs, 0, out_channels,
                 inputs, out_channels, out_channels,
@@ -147,12 +147,13 @@ def conv_weight_backward(
 
 
 @kernel
-def _lay_out_windows(canvas, windows, kh, kw, sy, sx, dy, dx):
+def _lay_out_windows(canvas, windows, window):
     """windows[oy, ox, (ky kw + kx) C + c] = canvas[sy oy + dy ky, sx ox + dx kx, c]
 
     Whole vectors are copied, the next ones over the surplus of those before: number by number 3x3 windows of one
     channel took two thirds of the gradient.
     """
+    (kh, kw), (sy, sx), (dy, dx), _ = window
     channels = canvas.shape[2]
     pieces, piece = (1, kw * channels) if dx == 1 else (kw, channels)
     for oy in range(windows.shape[0]):
@@ -166,10 +167,10 @@ def _lay_out_windows(canvas, windows, kh, kw, sy, sx, dy, dx):
 
 
 @kernel
-def conv_depthwise_weight_backward(
-    x, d_output, first, last, d_weight, canvas_height, canvas_width, top, left, sy, sx, dy, dx
-):  # fmt: skip
+def conv_depthwise_weight_backward(x, d_output, first, last, d_weight, canvas_of, window):
     """d_weight[ky, kx, 0, c] += sum over n, oy, ox of x[n, sy oy + dy ky, sx ox + dx kx, c] * d_output[n, oy, ox, c]"""
+    (canvas_height, canvas_width), (top, left), _ = canvas_of
+    _, (sy, sx), (dy, dx), _ = window
     kh, kw, _, channels = d_weight.shape
     canvas = _canvas(canvas_height, canvas_width, channels, 0)
     for n in range(first, last):
@@ -179,9 +180,9 @@ def conv_depthwise_weight_backward(
                 total = d_weight[ky, kx, 0]
                 for oy in range(d_output.shape[1]):
                     for ox in range(d_output.shape[2]):
-                        window, d = canvas[sy * oy + dy * ky, sx * ox + dx * kx], d_output[n, oy, ox]
+                        pixel, d = canvas[sy * oy + dy * ky, sx * ox + dx * kx], d_output[n, oy, ox]
                         for c in range(channels):
-                            total[c] += window[c] * d[c]
+                            total[c] += pixel[c] * d[c]
 
 
 @kernel

@@ -20,7 +20,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnntool.kernels.convolution import ALL, NO_LIMIT, NONE
+from cnntool.kernels.arguments import Corner, Size
+from cnntool.kernels.convolution import EVERY_BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.separable import ROWS, STRIP, VECTORS
 from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.emitter import INT64, LANE_NUMBERS, VECTOR, Emitter
@@ -191,20 +192,17 @@ def _copy(x_at, y_at, length, past):
 
 
 @kernel
-def conv_separable_forward(
-    x, image, x_row, kernel_height, kernel_width, stride_y, stride_x, blocks, row_taps, terms, first_term, column_taps,
-    first_mix, mix, mix_factor, bias, weight, out, out_row, out_column, rows, columns, low,
-    phases, folds, ring, maps, pixels,
-):  # fmt: skip
-    """x: H, W, 1 padded, windows from (x_row, 0), `image` the same as H, W; out: rows x columns of K filters.
+def conv_separable_forward(source, image, whole, factors, target, size, window, low, scratch):
+    """source: H, W, 1 padded, `image` the same as H, W; target: `size` results of K filters.
 
-    blocks: of at most ROWS rows of filters: first fold, folds, where their taps begin in `row_taps`, first row, rows.
-    terms: `column_tile`'s; those of map m from first_term[m] to first_term[m + 1]. mix, mix_factor: those of filter k
-    from first_mix[k] to first_mix[k + 1], each map as the offset of its first value. first_mix is padded to full
-    registers, bias as for direct convolution, which with the packed filters `weight` recomputes rows with non-finite
-    inputs: terms may be infinite where their sum is not, and negligible taps are left out. `low` is the lower bound of
-    results. Scratch: `scratch_shapes`.
+    By the `whole` filters, direct convolution recomputes rows with non-finite inputs: terms may be infinite where their
+    sum is not, and negligible taps are left out. `low` is the lower bound of results. scratch: `scratch_shapes`.
     """
+    (x, x_row, _), (out, out_row, out_column), (rows, columns) = source, target, size
+    (kernel_height, kernel_width), (stride_y, stride_x), _, _ = window
+    blocks, row_taps, terms, first_term, column_taps, first_mix, mix, mix_factor = factors
+    phases, folds, ring, maps, pixels = scratch
+    bias = whole.bias
     zeros = np.zeros(STRIP, np.float32)
     slots, filters, map_size = ring.shape[1], out.shape[2], maps.shape[1] * maps.shape[2]
     past = 4 * out.size > BEYOND_CACHES
@@ -237,7 +235,7 @@ def conv_separable_forward(
             line += 1
         if bad >= stride_y * row:
             conv_direct_forward(
-                x, x_row + stride_y * row, weight, bias, out, out_row + row, out_column, 1, columns,
-                kernel_height, kernel_width, stride_y, stride_x, 1, 1, 1, 1, filters, low, 0, ALL, out, NONE,
+                Corner(x, x_row + stride_y * row, 0), whole, Corner(out, out_row + row, out_column),
+                Size(1, columns), window, low, EVERY_BLOCK, Corner(out, NONE, 0),
             )  # fmt: skip
     keep_alive(zeros)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnntool.kernels.arguments import Corner, Filters, Size, Span, Window
 from cnntool.kernels.convolution import BLOCK, NONE
 from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
@@ -125,9 +126,9 @@ def direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns
         from_at = address_of(x) + 4 * ((y0 + i) * width + x0 + left) * channels
         copy_floats(to_at, from_at, max(0, right - left) * channels)
     conv_direct_forward(
-        canvas, 0, weight, bias, out, out_row, out_column, rows, columns, size, size, stride, stride, 1, 1, 1,
-        channels,
-        out.shape[2], low, first // BLOCK, -(-last // BLOCK), out, NONE,
+        Corner(canvas, 0, 0), Filters(weight, bias, 1, channels, out.shape[2]), Corner(out, out_row, out_column),
+        Size(rows, columns), Window((size, size), (stride, stride), (1, 1), (0, 0, 0, 0)), low,
+        Span(first // BLOCK, -(-last // BLOCK)), Corner(out, NONE, 0),
     )  # fmt: skip
     keep_alive(canvas)
 
