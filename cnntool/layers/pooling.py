@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
 from cnntool.kernels import RANGE
-from cnntool.kernels.arguments import Corner, Sides, Window
+from cnntool.kernels.arguments import Corner, Sides, Size, Window
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps import borders
 from cnntool.steps.geometry import Shape, counted_sizes, output_size, place_window
@@ -54,23 +54,14 @@ class Pool(Layer):
         """`sizes`: the counted heights and widths of the windows of each output row and column."""
         output_shape = self.output_shape(shape)
         window = reaching(self.window(shape), shape, output_shape)
-        (kh, kw), (sy, sx), (dy, dx), _ = window
-
         columns = output_shape[1]
 
         def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
             counted = () if sizes is None else (sizes[0][band.first : band.first + band.rows], sizes[1])
-            where = source.array, source.row, *target, band.rows, columns
-            return [(forward, (*where, kh, kw, sy, sx, dy, dx, *counted))]
+            return [(forward, (source, target, Size(band.rows, columns), window, *counted))]
 
-        overread = max(0, kernels.pooling.PIXELS - columns) * sx * shape[2]
+        overread = max(0, kernels.pooling.PIXELS - columns) * window.stride[1] * shape[2]
         return Windowed(shape, output_shape, window, calls, pad_value=self.pad_value, overread=overread)
-
-
-def window_numbers(window: Window) -> tuple[int, ...]:
-    """The window as arguments of the gradient kernels."""
-    (kh, kw), (sy, sx), (dy, dx), (top, left, _, _) = window
-    return kh, kw, sy, sx, dy, dx, top, left
 
 
 def max_with_index(x: np.ndarray, window: Window, output_shape: Shape, training: Training) -> tuple:
@@ -80,17 +71,17 @@ def max_with_index(x: np.ndarray, window: Window, output_shape: Shape, training:
     shape, elements = (len(x), *output_shape), window.kernel_size[0] * window.kernel_size[1]
     out = training.array("output", shape)
     index = training.array("index", shape, np.uint8 if elements <= 256 else np.int32)
-    forward, numbers = kernels.pooling_backward.maxpool_index_forward, window_numbers(window)
-    training.over_images(len(x), forward.over(x, RANGE, out, index, *numbers))
+    forward = kernels.pooling_backward.maxpool_index_forward
+    training.over_images(len(x), forward.over(x, RANGE, out, index, window))
     return out, index
 
 
 def pool_gradient(
     backward: Any, values: tuple, window: Window, shape: tuple[int, ...], training: Training
 ) -> np.ndarray:
-    """`backward(*values, first, last, d_input, *numbers)` over all images."""
-    d_input, numbers = training.array("d_input", shape), window_numbers(window)
-    training.over_images(shape[0], backward.over(*values, RANGE, d_input, *numbers))
+    """`backward(*values, first, last, d_input, window)` over all images."""
+    d_input = training.array("d_input", shape)
+    training.over_images(shape[0], backward.over(*values, RANGE, d_input, window))
     return d_input
 
 
@@ -233,8 +224,7 @@ class GlobalPool(Layer):
         factor = np.array([1 / (shape[0] * shape[1])], np.float32)
 
         def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
-            x, x_row, _ = source
-            return [(pooling.globalpool_forward, (x, x_row, shape[0], *target, factor, operation))]
+            return [(pooling.globalpool_forward, (source, shape[0], target, factor, operation))]
 
         return Windowed(shape, self.output_shape(shape), self.window(shape), calls, alone=True)
 

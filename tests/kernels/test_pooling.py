@@ -5,6 +5,7 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.kernels import pooling, pooling_backward
+from cnntool.kernels.arguments import Corner, Size, Window
 from cnntool.kernels.vectors import LANES
 from tests.kernels.volumes import COLUMN, ROW, assert_near, guarded, noise, roomy, written
 from tests.naive import twins
@@ -21,8 +22,8 @@ def pool(word, x, kernel_size, stride=(1, 1), dilation=(1, 1), x_row=0, rows=Non
     out = guarded(rows, columns, channels)
     counted = [np.full(n, size, np.float32) for n, size in zip((rows, columns), kernel_size, strict=True)]
     getattr(pooling, f"{word}_forward")(
-        roomy(x, 4 * stride[1] * channels), x_row, out, ROW, COLUMN, rows, columns,
-        *kernel_size, *stride, *dilation, *(counted if word == "avgpool" else ()),
+        Corner(roomy(x, 4 * stride[1] * channels), x_row, 0), Corner(out, ROW, COLUMN), Size(rows, columns),
+        Window(kernel_size, stride, dilation), *(counted if word == "avgpool" else ()),
     )  # fmt: skip
     return written(out, rows, columns), expected[:rows]
 
@@ -76,7 +77,7 @@ def test_an_average_divides_by_the_counted_sizes_of_its_window():
     x, out = noise(4, 6, 2), guarded(2, 3, 2)
     heights, widths = np.array([2, 1], np.float32), np.array([1, 2, 0.5], np.float32)
     pooling.avgpool_forward(
-        roomy(x, 64), 0, out, ROW, COLUMN, 2, 3, 2, 2, 2, 2, 1, 1, heights, widths
+        Corner(roomy(x, 64), 0, 0), Corner(out, ROW, COLUMN), Size(2, 3), Window((2, 2), (2, 2)), heights, widths
     )  # fmt: skip
     sums = x.astype(np.float64).reshape(2, 2, 3, 2, 2).sum(axis=(1, 3))
     assert_near(written(out, 2, 3), sums / (heights[:, None, None] * widths[:, None]))
@@ -166,6 +167,6 @@ def test_the_gradient_of_l2pool_holds_whatever_the_scale(scale):
     length = np.sqrt((wide**2).sum(axis=(2, 4)))
     d = noise(1, 3, 4, 5) * F(1e20)
     found = np.empty_like(x)
-    pooling_backward.l2pool_backward(d, x, length.astype(F), 0, 1, found, 2, 2, 2, 2, 1, 1, 0, 0)
+    pooling_backward.l2pool_backward(d, x, length.astype(F), 0, 1, found, Window((2, 2), (2, 2)))
     expected = (d[:, :, None, :, None] * wide / length[:, :, None, :, None]).reshape(x.shape)
     np.testing.assert_allclose(found, expected, rtol=2e-3 if scale < 1e-40 else 1e-6)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnntool.kernels.arguments import Window
 from cnntool.kernels.pooling import (
     MAXIMUM,
     PIXELS,
@@ -30,23 +31,23 @@ WIDE = VECTORS * LANES
 
 @inlined
 def _window_row(
-    x, x_row, trouble_at, factors_at, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x,
-    operation,
+    x, x_row, trouble_at, factors_at, out, out_row, out_column, columns, window, operation
 ):  # fmt: skip
+    (kh, kw), (_, stride_x), (dilation_y, dilation_x), _ = window
     channels = x.shape[2]
     x_line, out_line = x.shape[1] * channels, out.shape[1] * channels
     x_at = address_of(x) + 4 * x_row * x_line
     y_at = address_of(out) + 4 * (out_row * out_line + out_column * channels)
-    window = kh, kw, dilation_y * x_line, dilation_x * channels, stride_x * channels
+    steps = kh, kw, dilation_y * x_line, dilation_x * channels, stride_x * channels
     wide = min(channels, (channels + WIDE // 2 - 1) // WIDE * WIDE)
-    _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, 0, wide, window, operation, WIDE_PIXELS, VECTORS)
-    _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, wide, channels, window, operation, PIXELS, 1)
+    _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, 0, wide, steps, operation, WIDE_PIXELS, VECTORS)
+    _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, wide, channels, steps, operation, PIXELS, 1)
 
 
 @inlined
-def _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, first, last, window, operation, pixels, vectors):
+def _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, first, last, steps, operation, pixels, vectors):
     """Channels `first` to `last` of a row, of which `x_at` and `y_at` are the start."""
-    kh, kw, x_row, x_column, x_pixel = window
+    kh, kw, x_row, x_column, x_pixel = steps
     for ox in range(0, columns, pixels):
         start = max(0, min(ox, columns - pixels))
         for c in range(first, last, vectors * LANES):
@@ -58,8 +59,9 @@ def _tiles(x_at, trouble_at, factors_at, y_at, columns, channels, first, last, w
 
 
 @kernel
-def _window_in_float64(x, top, left, c, kh, kw, dilation_y, dilation_x, operation):
+def _window_in_float64(x, top, left, c, window, operation):
     """The sum of one window and channel, or the root of its sum of squares, where float32 overflows."""
+    (kh, kw), _, (dilation_y, dilation_x), _ = window
     total = 0.0
     for ky in range(kh):
         for kx in range(kw):
@@ -69,15 +71,13 @@ def _window_in_float64(x, top, left, c, kh, kw, dilation_y, dilation_x, operatio
 
 
 @kernel
-def _mend_row(
-    x, x_row, out, out_row, out_column, columns, kh, kw, stride_x, dilation_y, dilation_x, factors, operation
-):  # fmt: skip
+def _mend_row(x, x_row, out, out_row, out_column, columns, window, factors, operation):
     """Computes again in float64 what float32 does not hold on the way: sums that overflow, squares that are lost."""
     for ox in range(columns):
         for c in range(out.shape[2]):
             value = out[out_row, out_column + ox, c]
             if not np.isfinite(value) or (operation == ROOT_OF_SQUARES and value * value <= F(SMALLEST_SQUARES)):
-                total = _window_in_float64(x, x_row, stride_x * ox, c, kh, kw, dilation_y, dilation_x, operation)
+                total = _window_in_float64(x, x_row, window.stride[1] * ox, c, window, operation)
                 out[out_row, out_column + ox, c] = total if operation == ROOT_OF_SQUARES else total * factors[ox]
 
 
@@ -90,44 +90,48 @@ def _is_in_trouble(trouble_at):
 
 
 @kernel
-def maxpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
-    """out[oy, ox, c] = max over ky, kx of x[sy oy + dy ky, sx ox + dx kx, c]"""
+def maxpool_forward(source, target, size, window):
+    """target[oy, ox, c] = max over ky, kx of source[sy oy + dy ky, sx ox + dx kx, c]"""
+    (x, x_row, _), (out, out_row, out_column), (rows, columns), (sy, _) = source, target, size, window.stride
     for oy in range(rows):
-        _window_row(x, x_row + sy * oy, 0, 0, out, out_row + oy, out_column, columns, kh, kw, sx, dy, dx, MAXIMUM)
+        _window_row(x, x_row + sy * oy, 0, 0, out, out_row + oy, out_column, columns, window, MAXIMUM)
 
 
 @kernel
-def avgpool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx, height, width):
-    """out[oy, ox, c] = (sum over the window of x[.., c]) / (height[oy] * width[ox]), the counted sizes of the window"""
+def avgpool_forward(source, target, size, window, height, width):
+    """target[oy, ox, c] = (sum over the window of source[.., c]) / (height[oy] * width[ox]), its counted sizes"""
+    (x, x_row, _), (out, out_row, out_column), (rows, columns), (sy, _) = source, target, size, window.stride
     factors, trouble = np.zeros(columns + PIXELS, np.float32), np.zeros(LANES, np.float32)
     at, trouble_at = address_of(factors), address_of(trouble)
     for oy in range(rows):
         for ox in range(columns):
             factors[ox] = np.float32(1) / (height[oy] * width[ox])
         row, to = x_row + sy * oy, out_row + oy
-        _window_row(x, row, trouble_at, at, out, to, out_column, columns, kh, kw, sx, dy, dx, SCALED_SUM)
+        _window_row(x, row, trouble_at, at, out, to, out_column, columns, window, SCALED_SUM)
         if _is_in_trouble(trouble_at):
-            _mend_row(x, row, out, to, out_column, columns, kh, kw, sx, dy, dx, factors, SCALED_SUM)
+            _mend_row(x, row, out, to, out_column, columns, window, factors, SCALED_SUM)
     keep_alive(factors)
     keep_alive(trouble)
 
 
 @kernel
-def l2pool_forward(x, x_row, out, out_row, out_column, rows, columns, kh, kw, sy, sx, dy, dx):
-    """out[oy, ox, c] = sqrt(sum over the window of x[.., c]^2)"""
+def l2pool_forward(source, target, size, window):
+    """target[oy, ox, c] = sqrt(sum over the window of source[.., c]^2)"""
+    (x, x_row, _), (out, out_row, out_column), (rows, columns), (sy, _) = source, target, size, window.stride
     trouble = np.zeros(LANES, np.float32)
     trouble_at = address_of(trouble)
     for oy in range(rows):
         row, to = x_row + sy * oy, out_row + oy
-        _window_row(x, row, trouble_at, 0, out, to, out_column, columns, kh, kw, sx, dy, dx, ROOT_OF_SQUARES)
+        _window_row(x, row, trouble_at, 0, out, to, out_column, columns, window, ROOT_OF_SQUARES)
         if _is_in_trouble(trouble_at):
-            _mend_row(x, row, out, to, out_column, columns, kh, kw, sx, dy, dx, trouble, ROOT_OF_SQUARES)
+            _mend_row(x, row, out, to, out_column, columns, window, trouble, ROOT_OF_SQUARES)
     keep_alive(trouble)
 
 
 @kernel
-def globalpool_forward(x, x_row, rows, out, out_row, out_column, factor, operation):
-    """x: H, W, C of few pixels, W of them in a row; out[c] = the `operation` over all of `rows` rows, in float32."""
+def globalpool_forward(source, rows, target, factor, operation):
+    """source: H, W, C of few pixels; target[c] = the `operation` over all of `rows` rows, in float32."""
+    (x, x_row, _), (out, out_row, out_column) = source, target
     channels = x.shape[2]
     line = x.shape[1] * channels
     x_at = address_of(x) + 4 * x_row * line
@@ -143,7 +147,8 @@ def globalpool_forward(x, x_row, rows, out, out_row, out_column, factor, operati
         else:
             _pixels_together(here, trouble_at, factor_at, to, rows, x.shape[1], line, channels, count, ROOT_OF_SQUARES)
     if operation != MAXIMUM and _is_in_trouble(trouble_at):
-        _mend_row(x, x_row, out, out_row, out_column, 1, rows, x.shape[1], 1, 1, 1, factor, operation)
+        window = Window((rows, x.shape[1]), (1, 1), (1, 1), (0, 0, 0, 0))
+        _mend_row(x, x_row, out, out_row, out_column, 1, window, factor, operation)
     keep_alive(trouble)
 
 

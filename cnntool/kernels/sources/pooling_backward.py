@@ -33,8 +33,9 @@ def _maxpool_halving(x, first, last, out, index):
 
 
 @kernel
-def maxpool_index_forward(x, first, last, out, index, kh, kw, sy, sx, dy, dx, top, left):
+def maxpool_index_forward(x, first, last, out, index, window):
     """out = the largest value of each window, index = ky * kw + kx of the first one that is as large"""
+    (kh, kw), (sy, sx), (dy, dx), (top, left, _, _) = window
     _, height, width, channels = x.shape
     inside = height >= 2 * out.shape[1] and width >= 2 * out.shape[2]
     if inside and (kh, kw, sy, sx, dy, dx, top, left) == (2, 2, 2, 2, 1, 1, 0, 0):
@@ -79,8 +80,9 @@ def _maxpool_doubling(d_output, index, first, last, d_input):
 
 
 @kernel
-def maxpool_backward(d_output, index, first, last, d_input, kh, kw, sy, sx, dy, dx, top, left):
+def maxpool_backward(d_output, index, first, last, d_input, window):
     """d_input at the largest element of each window += d_output; 0 elsewhere"""
+    (kh, kw), (sy, sx), (dy, dx), (top, left, _, _) = window
     _, height, width, channels = d_input.shape
     inside = height >= 2 * d_output.shape[1] and width >= 2 * d_output.shape[2]
     if inside and (kh, kw, sy, sx, dy, dx, top, left) == (2, 2, 2, 2, 1, 1, 0, 0):
@@ -105,8 +107,9 @@ def maxpool_backward(d_output, index, first, last, d_input, kh, kw, sy, sx, dy, 
 
 
 @kernel
-def avgpool_backward(d_output, heights, widths, first, last, d_input, kh, kw, sy, sx, dy, dx, top, left):
+def avgpool_backward(d_output, heights, widths, first, last, d_input, window):
     """d_input += d_output / (heights[oy] widths[ox]), the counted sizes of the window, at each of its elements"""
+    (kh, kw), (sy, sx), (dy, dx), (top, left, _, _) = window
     _, height, width, channels = d_input.shape
     share = np.empty(channels, np.float32)
     for n in range(first, last):
@@ -129,8 +132,9 @@ def avgpool_backward(d_output, heights, widths, first, last, d_input, kh, kw, sy
 
 
 @inlined
-def _spread(share, x, d_input, n, top, left, kh, kw, dy, dx):
+def _spread(share, x, d_input, n, top, left, window):
     """d_input += share * x over the window at `top` and `left`."""
+    (kh, kw), _, (dy, dx), _ = window
     for ky in range(kh):
         iy = top + dy * ky
         if not 0 <= iy < d_input.shape[1]:
@@ -144,8 +148,9 @@ def _spread(share, x, d_input, n, top, left, kh, kw, dy, dx):
 
 
 @kernel
-def l2pool_backward(d_output, x, out, first, last, d_input, kh, kw, sy, sx, dy, dx, top, left):
+def l2pool_backward(d_output, x, out, first, last, d_input, window):
     """d_input += d_output * x / out at each element of the window; 0 where the window's length `out` is 0"""
+    _, (sy, sx), _, (top, left, _, _) = window
     channels = d_input.shape[3]
     share = np.empty(channels, np.float32)
     wide = np.empty(channels, np.float64)  # where float32 holds the products, but not d_output / out
@@ -160,8 +165,8 @@ def l2pool_backward(d_output, x, out, first, last, d_input, kh, kw, sy, sx, dy, 
                     large += not abs(share[c]) < F(1e38)
                 row, column = sy * oy - top, sx * ox - left
                 if not large:
-                    _spread(share, x, d_input, n, row, column, kh, kw, dy, dx)
+                    _spread(share, x, d_input, n, row, column, window)
                     continue
                 for c in range(channels):
                     wide[c] = np.float64(d[c]) / length[c] if length[c] != F(0) else 0.0
-                _spread(wide, x, d_input, n, row, column, kh, kw, dy, dx)
+                _spread(wide, x, d_input, n, row, column, window)
