@@ -109,8 +109,13 @@ def read(name: str) -> bytes | None:
         content = _own_content(FOLDER / file)
     except OSError:
         return None
+    return checked(file, content)
+
+
+def checked(file: str, content: bytes) -> bytes | None:
+    """The code in the content of a file; None if it is damaged."""
     code = content[DIGEST:]
-    return code if code and content[:DIGEST] == _digest(file, code) else None
+    return code if code and content[:DIGEST] == digest(file, code) else None
 
 
 def _own_content(path: Path) -> bytes:
@@ -139,7 +144,7 @@ def write(name: str, code: bytes) -> None:
     try:
         number, unfinished = tempfile.mkstemp(UNFINISHED, file.removesuffix(SUFFIX) + "-", FOLDER)
         with open(number, "wb") as out:
-            out.write(_digest(file, code) + code)
+            out.write(digest(file, code) + code)
         os.replace(unfinished, FOLDER / file)
     except OSError:
         if unfinished:
@@ -188,5 +193,6 @@ def _file_name(name: str) -> str:
     return f"{name}-{fingerprint(name.partition('.')[0])}{SUFFIX}"
 
 
-def _digest(file: str, code: bytes) -> bytes:
+def digest(file: str, code: bytes) -> bytes:
+    """What precedes code in its file."""
     return hashlib.blake2b(file.encode() + code, digest_size=DIGEST).digest()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
-from cnntool.kernels import cache
+from cnntool.kernels import cache, packaged
 from cnntool.kernels.common import RANGE, compile_listeners
 from cnntool.kernels.convention import (
     FAILED,
@@ -89,7 +89,7 @@ class Kernel:
         name = f"{self.module}.{self.name}-{kinds_as_text(kinds)}"
         with _loading:
             if kinds not in self._entries:
-                code = cache.read(name)
+                code = packaged.read(name) or cache.read(name)
                 if code is None:
                     code = self._compile(name, kinds)
                 self._entries[kinds] = _load(name, code)

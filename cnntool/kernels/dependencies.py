@@ -28,7 +28,17 @@ SETTINGS_FILE = ".numba_config.yaml"  # in the current folder, read by Numba
 @functools.cache
 def fingerprint(module: str) -> str:
     """Changes with everything that the code of a module of `sources` depends on, and with nothing else."""
-    digest = hashlib.blake2b(_common(), digest_size=8)
+    return _of_sources(_common(), module)
+
+
+@functools.cache
+def fingerprint_of_sources(module: str, level: str) -> str:
+    """The same for code of a level of processors, whatever compiler made it."""
+    return _of_sources(level.encode() + b"".join(map(_content, COMPILER)), module)
+
+
+def _of_sources(start: bytes, module: str) -> str:
+    digest = hashlib.blake2b(start, digest_size=8)
     for name in sorted(modules_behind(f"sources.{module}")):
         digest.update(name.encode() + b"\0" + _content(name))
     return digest.hexdigest()

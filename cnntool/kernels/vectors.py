@@ -5,6 +5,7 @@ A new kind is one more entry. Kernels take the numbers of the kind that they are
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import NamedTuple
 
 from cnntool.kernels.processors import target_features
@@ -61,7 +62,11 @@ KINDS = {
 
 def host_kind() -> str:
     """The kind of processor that kernels are compiled for."""
-    features = target_features()
+    return kind_with(target_features())
+
+
+def kind_with(features: Set[str]) -> str:
+    """The kind of a processor with these features."""
     return next(name for name, kind in KINDS.items() if kind.features <= features)
 
 

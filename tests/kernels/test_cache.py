@@ -125,7 +125,7 @@ def test_a_damaged_or_exchanged_file_counts_as_missing(folder: Path, damage: str
         cache.write("activations.elu_forward-f2", b"some code")
         content = next(folder.glob("activations.elu*")).read_bytes()
     elif damage == "another state's":
-        content = cache._digest(file.name.replace(file.name[-10:-5], "00000"), b"some code") + b"some code"
+        content = cache.digest(file.name.replace(file.name[-10:-5], "00000"), b"some code") + b"some code"
     file.write_bytes({"cut": content[:20], "empty": b"", "a bit": content[:-1] + b"f"}.get(damage, content))
     assert cache.read(NAME) is None
     cache.write(NAME, b"some code")
