@@ -8,14 +8,16 @@ picture is shifted a little at each step, so that nothing depends on single pixe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from cnntool.banks.learned import Learned, Stored
 from cnntool.errors import CnntoolError
 from cnntool.layers.activations import Activation, LeakyRelu, PRelu
-from cnntool.layers.base import Arrays
+from cnntool.layers.bank import Bank
+from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.convolution import Conv
 from cnntool.learning.network import Network
 from cnntool.limits import check_memory
@@ -83,6 +85,39 @@ def as_at_inference(graph: Graph, arrays: Sequence[Arrays], shapes: dict) -> tup
     return Graph(nodes, graph.marks, graph.output), own
 
 
+def of_channels(
+    graph: Graph, arrays: list[Arrays], channels: Sequence[int]
+) -> tuple[Graph, list[Arrays], Sequence[int]]:
+    """The graph without the filters at its end that give other channels; where the channels then are."""
+    kept, number = list(channels), graph.output
+    nodes, own = list(graph.nodes), list(arrays)
+    used = [node for needed in graph.needed() for node in graph.nodes[needed].inputs]
+    while number >= 0 and used.count(number) == (number != graph.output):
+        layer, inputs = nodes[number]
+        through = isinstance(layer, Bank) or (isinstance(layer, Conv) and layer.groups == 1)
+        if (fewer := with_filters(layer, len(kept), own[number])) is None:
+            break
+        nodes[number] = Node(fewer, inputs)
+        own[number] = {name: np.ascontiguousarray(array[..., kept]) for name, array in own[number].items()}
+        if through:
+            return Graph(nodes, graph.marks, graph.output), own, range(len(kept))
+        number = inputs[0]
+    return graph, arrays, channels
+
+
+def with_filters(layer: Layer, count: int, arrays: Arrays) -> Layer | None:
+    """The layer with so many filters, or None where maps do not come from one filter each."""
+    if isinstance(layer, Conv):
+        if layer.groups == 1:
+            return replace(layer, out_channels=count)
+        depthwise = layer.groups == layer.out_channels and arrays["weight"].shape[2] == 1
+        return replace(layer, out_channels=count, groups=count) if depthwise else None
+    if isinstance(layer, Bank) and not isinstance(layer.bank, Learned):
+        plain = layer.bank.reduce is None and not layer.per_channel
+        return replace(layer, bank=Stored(count, layer.bank.kernel_size)) if plain else None
+    return None
+
+
 def excite(
     graph: Graph,
     arrays: Sequence[Arrays],
@@ -102,7 +137,7 @@ def excite(
     """
     graph = below_rectifiers(graph)
     shapes = graph.shapes(shape)
-    plain, own = as_at_inference(graph, arrays, shapes)
+    plain, own, channels = of_channels(*as_at_inference(graph, arrays, shapes), channels)
     network = Network(plain, shape, own, threads, ascent.seed, to_input=True)
     check_memory(network.memory(len(channels)), f"the ascent of {len(channels)} pictures")
     rng = np.random.default_rng(ascent.seed)

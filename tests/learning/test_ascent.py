@@ -7,7 +7,16 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.errors import CnntoolError
-from cnntool.learning.ascent import Ascent, as_at_inference, excite, falling, pictures_of, spectrum_of
+from cnntool.learning.ascent import (
+    Ascent,
+    as_at_inference,
+    below_rectifiers,
+    excite,
+    falling,
+    of_channels,
+    pictures_of,
+    spectrum_of,
+)
 from cnntool.learning.network import Network
 
 RANDOM = np.random.default_rng(8)
@@ -93,3 +102,38 @@ def test_batch_normalisation_without_statistics_is_refused() -> None:
     pipeline = Pipeline.parse("conv 2 3 batchnorm")
     with pytest.raises(CnntoolError, match=r"batchnorm \(layer 2\): no running statistics"):
         excite(pipeline.graph, pipeline.weights((8, 8, 1)), (8, 8, 1), (0,), Ascent(1), 1, plain)
+
+
+@pytest.mark.parametrize(
+    ("words", "fewer"),
+    [
+        ("bank sobel conv 6 3", "conv 2 3"),
+        ("conv 3 3 conv 6 3 --no-bias batchnorm relu", "conv 2 3"),
+        ("bank gabor --size 9", "bank"),
+        ("bank gabor --size 9 --energy", None),
+        ("bank gabor --size 9 --per-channel", None),
+        ("conv 6 3 batchnorm globalpool avg", None),
+        ("conv 6 3 mark one relu conv 6 1 --groups 6 add one", None),
+        ("conv 6 3 --groups 3", None),
+    ],
+)
+def test_filters_that_are_not_asked_for_are_left_out(words: str, fewer: str | None) -> None:
+    shape = (16, 16, 3)
+    pipeline, volumes = Pipeline.parse(words), RANDOM.normal(size=(2, *shape)).astype(np.float32)
+    arrays = pipeline.weights(shape)
+    for node in arrays:
+        if "gamma" in node:
+            for name in ("gamma", "beta", "running_mean", "running_var"):
+                node[name] = RANDOM.uniform(0.5, 2, 6).astype(np.float32)
+    graph, own = as_at_inference(below_rectifiers(pipeline.graph), arrays, pipeline.graph.shapes(shape))
+    least, few, places = of_channels(graph, own, (4, 1))
+    outputs = []
+    for one, weights in ((graph, own), (least, few)):
+        network = Network(one, shape, weights, 1, 0, to_input=True)
+        outputs.append(network.forward(volumes, 0)[0][network.output])
+    np.testing.assert_allclose(outputs[1][..., list(places)], outputs[0][..., [4, 1]], rtol=1e-5, atol=1e-6)
+    found = {" ".join(node.layer.words()) for node in least.nodes} - {
+        " ".join(node.layer.words()) for node in graph.nodes
+    }
+    assert (least is graph) == (fewer is None)
+    assert fewer is None or any(text.startswith(fewer) for text in found - before)
