@@ -132,8 +132,6 @@ def test_filters_that_are_not_asked_for_are_left_out(words: str, fewer: str | No
         network = Network(one, shape, weights, 1, 0, to_input=True)
         outputs.append(network.forward(volumes, 0)[0][network.output])
     np.testing.assert_allclose(outputs[1][..., list(places)], outputs[0][..., [4, 1]], rtol=1e-5, atol=1e-6)
-    found = {" ".join(node.layer.words()) for node in least.nodes} - {
-        " ".join(node.layer.words()) for node in graph.nodes
-    }
+    found, before = ({" ".join(node.layer.words()) for node in one.nodes} for one in (least, graph))
     assert (least is graph) == (fewer is None)
     assert fewer is None or any(text.startswith(fewer) for text in found - before)
