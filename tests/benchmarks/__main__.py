@@ -10,7 +10,7 @@ import argparse
 import re
 from pathlib import Path
 
-from tests.benchmarks import growth, machine, peers, table, whole
+from tests.benchmarks import avx2_only, growth, machine, measure, peers, table, whole
 from tests.benchmarks.cases import CASES, MEANS
 from tests.benchmarks.race import Result, race
 
@@ -18,7 +18,9 @@ from tests.benchmarks.race import Result, race
 def main() -> None:
     """Measures what `--only` wants of the cases, the whole processes and the growth."""
     options = arguments()
-    told = machine.describe()
+    if options.avx2 and not avx2_only.is_active():
+        avx2_only.run_again()
+    told = machine.describe() | {"measured": (measure.BUSY if options.busy else measure.QUIET).what}
     print("\n".join(f"{name:12} {value}" for name, value in told.items()))
     for name, package in peers.missing().items():
         print(f"{name} is left out: {package} is not installed")
@@ -28,7 +30,7 @@ def main() -> None:
     results: list[Result] = []
     for case in cases:
         for threads in options.threads:
-            results.append(race(case, threads, options.repeats))
+            results.append(race(case, threads, options.repeats, measure.BUSY if options.busy else measure.QUIET))
             table.print_result(results[-1], width)
     for result in whole.run_all(processes, options.threads, max(1, options.repeats // 2)):
         results.append(result)
@@ -74,6 +76,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", default=[1, 2], metavar="1,2", type=lambda text: [*map(int, text.split(","))])
     parser.add_argument("--repeats", default=9, metavar="N", type=int, help="rounds; half of it for whole processes")
+    parser.add_argument("--busy", action="store_true", help=f"take {measure.BUSY.what}, where others work, too")
+    parser.add_argument("--avx2", action="store_true", help="on a processor with AVX-512: as if it had none")
     parser.add_argument("--markdown", metavar="FILE", type=Path)
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser.parse_args()

@@ -15,6 +15,7 @@ def describe() -> dict[str, str]:
     """Processor, vectors, threads, system and versions; what cannot be found is left out."""
     from cnntool import __version__, kernels
     from cnntool.engine.threads import available_threads
+    from tests.benchmarks import avx2_only
 
     versions = [f"cnntool {__version__}", f"Python {platform.python_version()}"]
     for name in PACKAGES:
@@ -25,6 +26,7 @@ def describe() -> dict[str, str]:
     vectors = kernels.vectors
     return {
         "processor": processor(),
+        "kernels for": vectors.host_kind() + (", as are the peers'" if avx2_only.is_active() else ""),
         "tile": f"{vectors.PIXELS} pixels x {vectors.VECTORS} vectors of {vectors.LANES}",
         "threads": str(available_threads()),
         "system": f"{platform.system()} {platform.machine()}",

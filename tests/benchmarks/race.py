@@ -16,7 +16,7 @@ from cnntool.engine.threads import parallel
 from tests.benchmarks import peers
 from tests.benchmarks.cases import Case, Target
 from tests.benchmarks.graph import Network
-from tests.benchmarks.measure import interleaved
+from tests.benchmarks.measure import QUIET, Measure, interleaved
 
 PEAK_STEPS = 500_000
 PEERS_DIFFER = 1e-3  # of the largest output; a peer that is farther off computes something else
@@ -72,7 +72,7 @@ def prepared(case: Case) -> tuple[Network, np.ndarray | None]:
     return network, peers.reference(network)
 
 
-def race(case: Case, threads: int, rounds: int) -> Result:
+def race(case: Case, threads: int, rounds: int, measure: Measure = QUIET) -> Result:
     """Measures a case. Contenders see the same input and the same weights."""
     network, expected = prepared(case)
     if importlib.util.find_spec("torch"):
@@ -99,7 +99,7 @@ def race(case: Case, threads: int, rounds: int) -> Result:
     computes = case.group not in BOUND_BY_MEMORY
     if computes:
         calls["peak"] = peak_call(threads)
-    seconds = interleaved(calls, rounds)
+    seconds = interleaved(calls, rounds, measure)
     ms = {name: 1e3 * value for name, value in seconds.items() if name != "peak"}
     result = Result(case.name, case.group, threads, ms.pop("ours"), ms, error, differences, held_back=case.held_back)
     result.left_out = left_out
