@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import ROOT, Block, blocks, commands
+from docs.examples import ROOT, Block, blocks, commands
 
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 

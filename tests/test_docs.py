@@ -11,8 +11,9 @@ import pytest
 from cnntool.cli.main import COMMANDS, cnntool
 from cnntool.declare import fields_of, option_name
 from cnntool.layers import table as layers
-from docs import generate
-from docs.generate import BANKS, DOCS, PAGES, PICTURES, ROOT
+from docs.examples import DOCS, PICTURES, ROOT
+from docs.generate import stale_pictures
+from docs.pages import BANKS, PAGES, escaped
 from tests.documents import cases, run_section, sections
 
 LARGEST_PICTURE, LARGEST_FOLDER = 400_000, 1_500_000
@@ -48,7 +49,7 @@ def check(declared: type, text: str) -> None:
         assert given.strip()
         name = kind.metavar if field.metadata["argument"] else option_name(field)
         assert f"`{name}" in text.replace("\\|", "|").replace("`[", "`")
-        assert generate.escaped(given) in text
+        assert escaped(given) in text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -64,7 +65,7 @@ def test_every_command_has_help_and_its_options_stand_in_the_page(name: str) -> 
 
 
 def test_pictures_are_those_that_the_tool_makes() -> None:
-    assert not [path.name for path, _ in generate.stale_pictures()], "run `python docs/generate.py`"
+    assert not [path.name for path, _ in stale_pictures()], "run `python docs/generate.py`"
 
 
 def test_pictures_are_small() -> None:

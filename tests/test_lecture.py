@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import (
-    GALLERY,
-    GALLERY_COLOURS,
-    LONGEST_FIGURE,
-    ROOT,
-    Slide,
-    alike,
-    encoded,
-    is_file_of,
-    slides,
-    smaller,
-)
+from docs.drawing import GALLERY_COLOURS, LONGEST_FIGURE, alike, encoded, is_file_of, smaller
+from docs.examples import GALLERY, ROOT, Slide, slides
 from tests.documents import desk
 
 ROWS = slides()

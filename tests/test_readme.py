@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnntool.cli.main import COMMANDS
-from docs.generate import ROOT
+from docs.examples import ROOT
 from tests.documents import cases, run_section, sections
 
 README = ROOT / "README.md"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from docs.generate import DOCS, ROOT, blocks
+from docs.examples import DOCS, ROOT, blocks
 from tests.cli.conftest import Tool, cnntool
 
 __all__ = ["cnntool"]
