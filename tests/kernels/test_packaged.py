@@ -118,7 +118,7 @@ def test_a_processor_gets_code_of_its_own_kind_only(monkeypatch: pytest.MonkeyPa
         (tmp_path / name).mkdir()
     monkeypatch.setattr(packaged, "FOLDER", tmp_path)
     monkeypatch.setattr(packaged, "is_given", lambda: False)
-    monkeypatch.setattr(packaged, "switches", lambda: [])
+    monkeypatch.setattr(packaged, "switches", list)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     for features, found in ((v4, "x86-64-v4"), (v3, "x86-64-v3"), (v3 | {"avx512f"}, None), (v3 - {"fma"}, None)):
         monkeypatch.setattr(packaged, "target_features", lambda features=features: set(features))
