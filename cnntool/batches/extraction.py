@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from cnntool.batches.parts import Parts, Shape
 from cnntool.errors import BadInput, CnntoolError, Failed
 from cnntool.files import PathLike, removed, writing
 from cnntool.images.items import Item
-from cnntool.images.origins import BESIDE, INDEX, About, Origin, digests
+from cnntool.images.origins import BESIDE, DIGEST, INDEX, About, Origin, digests
 from cnntool.images.parquet import plain
 from cnntool.images.stored import Stored, files_of, read_stored
 from cnntool.images.tables import kind_of, other_length
@@ -36,11 +37,33 @@ class Entry(NamedTuple):
     content: bytes
 
 
+class EntryList:
+    """Entries in order, in a few bytes each besides their names."""
+
+    def __init__(self) -> None:
+        self._numbers, self._contents = array.array("q"), bytearray()
+        self._names: list[str] = []
+        self._labels: list[str | None] = []
+
+    def append(self, entry: Entry) -> None:
+        self._numbers.append(entry.number)
+        self._names.append(entry.name)
+        self._labels.append(entry.label)
+        self._contents += entry.content
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for place, (number, name, label) in enumerate(zip(self._numbers, self._names, self._labels, strict=True)):
+            yield Entry(number, name, label, bytes(self._contents[DIGEST * place : DIGEST * (place + 1)]))
+
+
 @dataclass
 class Entries:
     """What all inputs gave: rows in order, failures, and how many inputs had to be computed."""
 
-    rows: list[Entry] = field(default_factory=list)
+    rows: EntryList = field(default_factory=EntryList)
     failures: list[tuple[int, str, CnntoolError]] = field(default_factory=list)
     computed: int = 0
 

@@ -30,29 +30,26 @@ SUFFIX = ".rows"
 SHARDS = "shard-*.jsonl"  # what runs with --shard leave for `cnntool merge`
 # A part is written when it holds so many rows, bytes, or what so many seconds gave: the most that a kill can cost.
 ROWS, BYTES, SECONDS = 256, 2**25, 30
+PART_BITS = 32  # of a row's number in a part
 OPEN_FILES = 32  # parts are read where rows lie, a file that was used last stays open
 HEAD = len(MAGIC) + DIGEST + 16
 
 Shape = tuple[int, int, int]
 
 
-class Place(NamedTuple):
-    """Where the vectors of one content lie: `sides` of `length` numbers from `offset` bytes in a part."""
-
-    part: int
-    offset: int
-    length: int
-    shape: Shape
-
-
 class Part(NamedTuple):
-    """The head of a part that was read."""
+    """The head of a part that was read; `values` is the offset of the numbers in the file."""
 
     sides: int
     contents: np.ndarray
     shapes: np.ndarray
     lengths: np.ndarray
-    values: int  # the offset of the numbers in the file
+    values: int
+
+    def offsets(self) -> np.ndarray:
+        """Where the numbers of each content begin, in bytes of the file."""
+        ends = self.values + 4 * self.sides * np.cumsum(self.lengths)
+        return ends - 4 * self.sides * self.lengths
 
 
 class Parts:
@@ -67,7 +64,9 @@ class Parts:
         self.folder = Path(f"{os.path.realpath(output)}.parts")
         self.count = 0  # rows that are in parts
         self._paths: list[Path] = []
-        self._found: dict[bytes, Place] = {}
+        # A content's part and row in one number, and of each part what its head tells: few bytes for each of millions.
+        self._found: dict[bytes, int] = {}
+        self._forms: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # shapes, lengths, offsets
         self._opened: OrderedDict[int, IO[bytes]] = OrderedDict()
         self._waiting: dict[bytes, tuple[Shape, np.ndarray]] = {}
         self._bytes, self._began = 0, time.monotonic()
@@ -102,11 +101,11 @@ class Parts:
         return True
 
     def _enter(self, path: Path, part: Part) -> None:
-        number, offset = len(self._paths), part.values
+        first = len(self._paths) << PART_BITS
         self._paths.append(path)
-        for content, shape, length in zip(part.contents, part.shapes.tolist(), part.lengths.tolist(), strict=True):
-            self._found.setdefault(content.tobytes(), Place(number, offset, length, tuple(shape)))
-            offset += 4 * length * self.sides
+        self._forms.append((part.shapes, part.lengths, part.offsets()))
+        for row, content in enumerate(part.contents):
+            self._found.setdefault(content.tobytes(), first + row)
         self.count = len(self._found)
 
     def has(self, name: str) -> bool:
@@ -125,8 +124,14 @@ class Parts:
         if content in self._waiting:
             shape, vectors = self._waiting[content]
             return shape, vectors.shape[1]
-        place = self._found[content]
-        return place.shape, place.length
+        part, row = self._place(content)
+        shapes, lengths, _ = self._forms[part]
+        height, width, channels = shapes[row].tolist()
+        return (height, width, channels), int(lengths[row])
+
+    def _place(self, content: bytes) -> tuple[int, int]:
+        """The part that a content is in, and its row there."""
+        return divmod(self._found[content], 1 << PART_BITS)
 
     def add(self, content: bytes, shape: Shape, vectors: np.ndarray) -> None:
         """Keeps the vectors of one content, sides x length; they are on disk after the next `flush`."""
@@ -151,15 +156,15 @@ class Parts:
 
     def vectors(self, content: bytes) -> np.ndarray:
         """The vectors of a content, sides x length; what was added must have been flushed."""
-        place = self._found[content]
-        file = self._file(place.part)
-        file.seek(place.offset)
-        values = np.fromfile(file, "<f4", place.length * self.sides)
-        if len(values) != place.length * self.sides:
-            raise CnntoolError(
-                f"{self.output}: cannot be written: {self._paths[place.part]} was changed by another program"
-            )
-        return values.reshape(self.sides, place.length)
+        part, row = self._place(content)
+        _, lengths, offsets = self._forms[part]
+        length = int(lengths[row])
+        file = self._file(part)
+        file.seek(int(offsets[row]))
+        values = np.fromfile(file, "<f4", length * self.sides)
+        if len(values) != length * self.sides:
+            raise CnntoolError(f"{self.output}: cannot be written: {self._paths[part]} was changed by another program")
+        return values.reshape(self.sides, length)
 
     def _file(self, number: int) -> IO[bytes]:
         if number not in self._opened:

@@ -125,11 +125,11 @@ class ImageData:
         from cnntool.cli.work import Progress, volumes
         from cnntool.images.items import Inputs
 
-        failed: set[Item] = set()
+        failed: set[str] = set()
         with Progress(len(self._source), self._notices, doing) as progress:
 
             def complain(item: Item, error: CnntoolError) -> None:
-                failed.add(item)
+                failed.add(item.where)
                 progress.complain(str(error))
                 progress.advance()
 
@@ -143,10 +143,10 @@ class ImageData:
                     complain(item, BadInput(f"{item.where}: {error}"))
                     continue
                 progress.advance()
-        self.failures += len(failed)
-        if len(failed) == len(self._source):
+        left = [item for item in self._source if item.where not in failed] if failed else self._source
+        self.failures += len(self._source) - len(left)
+        if not left:
             raise BadInput("there is nothing to learn from: no image could be used")
-        left = [item for item in self._source if item not in failed]
         self._source = Inputs(left, self._source.text, single=self._source.single)
 
     @cached_property

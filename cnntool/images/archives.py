@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 import posixpath
+import sys
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from cnntool.errors import BadInput, CnntoolError, Missing, reason_of
 from cnntool.images import formats
-from cnntool.images.items import Inputs, Item
+from cnntool.images.items import Inputs, Item, OnDemand
 from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOut, is_side_file
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 from cnntool.images.names import clean_name, composed
@@ -25,20 +28,43 @@ class Archive(Protocol):
         """All members. With `side_labels`, labels beside images are taken on the way."""
 
     def expect(self, members: Sequence[Member]) -> None:
-        """Announces the members that will be read, in order."""
+        """Announces the members that will be read, in order; `read` takes their numbers."""
 
-    def read(self, member: Member) -> bytes: ...
+    def read(self, number: int) -> bytes: ...
     def close(self) -> None: ...
 
 
-class Listing(NamedTuple):
-    """An archive with its members by their clean names, and its inputs: names, and the members with their content."""
+class Inside:
+    """The inputs of one archive. Of each little more than its name is held: there may be millions."""
 
-    path: str
-    archive: Archive
-    named: dict[str, Member]
-    wanted: dict[str, Member]
-    side_labels: SideLabels | None
+    def __init__(self, path: str, before: str, archive: Archive, names: list[str]) -> None:
+        """`before` is what the names of inputs begin with, besides their `names` in the archive."""
+        self.path, self.archive, self.names = path, archive, names
+        self.labels: list[str | None] = []
+        self._before = before
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def item(self, number: int) -> Item:
+        name = self.names[number]
+        where = f"{self.path}/{name}"
+        content = functools.partial(_content, self.archive, number, where)
+        label = self.labels[number] if self.labels else None
+        return Item(self._before + name, content=content, label=label, where=where, archive=(self.path, name))
+
+
+class Broken:
+    """An archive among several that cannot be listed: one input, which fails."""
+
+    def __init__(self, path: str, error: BadInput) -> None:
+        self._path, self._error = path, error
+
+    def __len__(self) -> int:
+        return 1
+
+    def item(self, number: int) -> Item:
+        return Item(posixpath.basename(self._path), content=functools.partial(_raise, self._error), where=self._path)
 
 
 def open_archives(paths: Sequence[str], text: str, labels: bool = False) -> Inputs:
@@ -50,40 +76,37 @@ def open_archives(paths: Sequence[str], text: str, labels: bool = False) -> Inpu
     are stripped from names. A member that is encrypted, too large, sparse or broken raises BadInput when it is read; an
     archive that cannot be listed raises it at once, or, of several, when it is read.
     """
-    left_out = LeftOut()
-    items: list[Item] = []
-    listings: list[Listing] = []
-    places: list[tuple[Listing, str]] = []
+    left_out, classes = LeftOut(), Classes(labels)
+    found: list[Inside | Broken] = []
 
     def close() -> None:
-        for listing in listings:
-            listing.archive.close()
+        for archive in found:
+            if isinstance(archive, Inside):
+                archive.archive.close()
 
     for path, before in zip(paths, _prefixes(paths), strict=True):
         try:
-            listing = _listed(path, labels, left_out)
+            found.append(_listed(path, before, classes, left_out))
         except BadInput as error:
             if len(paths) == 1:
                 raise
-            items.append(Item(posixpath.basename(path), content=functools.partial(_raise, error), where=path))
-            continue
+            found.append(Broken(path, error))
         except BaseException:
             close()
             raise
-        listings.append(listing)
-        for name, member in listing.wanted.items():
-            where = f"{path}/{name}"
-            content = functools.partial(_content, listing.archive, member, where)
-            items.append(Item(before + name, content=content, where=where, archive=(path, name)))
-            places.append((listing, name))
-    inputs = [item for item in items if item.archive is not None]
-    folders = _set_labels(list(zip(inputs, places, strict=True)), listings)
-    return Inputs(items, text, close=close, left_out=left_out, folders=folders)
+    folders = classes.label([archive for archive in found if isinstance(archive, Inside)])
+    starts = list(itertools.accumulate((len(archive) for archive in found), initial=0))
+
+    def item(number: int) -> Item:
+        place = bisect.bisect_right(starts, number) - 1
+        return found[place].item(number - starts[place])
+
+    return Inputs(OnDemand(starts[-1], item), text, close=close, left_out=left_out, folders=folders)
 
 
-def _listed(path: str, labels: bool, left_out: LeftOut) -> Listing:
+def _listed(path: str, before: str, classes: Classes, left_out: LeftOut) -> Inside:
     archive: Archive | None = None
-    side_labels = SideLabels() if labels else None
+    side_labels = classes.side_labels()
     try:
         archive = _opened(path)
         members = archive.members(side_labels)
@@ -100,7 +123,9 @@ def _listed(path: str, labels: bool, left_out: LeftOut) -> Listing:
     named = _by_name(members, left_out)
     wanted = _wanted(named, left_out, side_labels)
     archive.expect(list(wanted.values()))
-    return Listing(path, archive, named, wanted, side_labels)
+    inside = Inside(path, before, archive, list(wanted))
+    classes.add(inside, named, side_labels)
+    return inside
 
 
 def _opened(path: str) -> Archive:
@@ -137,7 +162,7 @@ def _by_name(members: list[Member], left_out: LeftOut) -> dict[str, Member]:
         if shown and name != composed(member.name).replace("\\", "/").removeprefix("./"):
             left_out.other(CLEANED, member.name)
         named.pop(name, None)  # the last one counts, at its own position
-        named[name] = member
+        named[member.name if name == member.name else name] = member
     return named
 
 
@@ -177,33 +202,54 @@ def _followed(name: str, named: dict[str, Member]) -> Member | None:
     return None
 
 
-def _set_labels(inputs: list[tuple[Item, tuple[Listing, str]]], listings: list[Listing]) -> set[str]:
-    """Labels inputs by what lies beside them, or by their folder below the folders that all of them share.
+class Classes:
+    """Labels of the inputs of archives: what lies beside an image, or its folder below those that all of them share."""
 
-    Returns the names of all folders at that level, also of those without an input.
-    """
-    folders = [name.split("/")[:-1] for _, (_, name) in inputs]
-    around: list[str] = []
-    while folders and all(len(parts) > 1 for parts in folders) and len({parts[0] for parts in folders}) == 1:
-        around.append(folders[0][0])
-        folders = [parts[1:] for parts in folders]
-    for (item, (listing, name)), parts in zip(inputs, folders, strict=True):
-        beside = listing.side_labels.label(name) if listing.side_labels is not None else None
-        item.label = beside if beside is not None else parts[0] if parts else None
-    if any(listing.side_labels is not None and listing.side_labels.label(name) for _, (listing, name) in inputs):
-        return set()
-    found = set()
-    for listing in listings:
-        for name, member in listing.named.items():
+    def __init__(self, beside: bool) -> None:
+        """`beside`: whether labels beside images are looked for."""
+        self._beside, self._folders = beside, set[tuple[str, ...]]()
+
+    def side_labels(self) -> SideLabels | None:
+        return SideLabels() if self._beside else None
+
+    def add(self, inside: Inside, named: dict[str, Member], side_labels: SideLabels | None) -> None:
+        """Takes the folders of an archive, and what lies beside its images."""
+        for name, member in named.items():
             parts = name.split("/") if member.kind == FOLDER else name.split("/")[:-1]
-            if parts[: len(around)] == around and len(parts) > len(around) and not _is_hidden(name):
-                found.add(parts[len(around)])
-    return found
+            if parts and not _is_hidden(name):
+                self._folders.add(tuple(parts))
+        if side_labels is not None:
+            inside.labels = [side_labels.label(name) for name in inside.names]
+
+    def label(self, archives: Sequence[Inside]) -> set[str]:
+        """Labels all inputs. Returns the names of all folders that are labels, also of those without an input."""
+        holders = {tuple(name.split("/")[:-1]) for archive in archives for name in archive.names}
+        depth = 0
+        while holders and all(len(parts) > depth + 1 for parts in holders) and len({p[depth] for p in holders}) == 1:
+            depth += 1
+        around = next(iter(holders), ())[:depth]
+        are_beside = False
+        for archive in archives:
+            beside = archive.labels or [None] * len(archive)
+            are_beside |= any(label is not None for label in beside)
+            archive.labels = [
+                _folder_at(name, depth) if label is None else label
+                for name, label in zip(archive.names, beside, strict=True)
+            ]
+        if are_beside:
+            return set()
+        return {parts[depth] for parts in self._folders if parts[:depth] == around and len(parts) > depth}
 
 
-def _content(archive: Archive, member: Member, where: str) -> bytes:
+def _folder_at(name: str, depth: int) -> str | None:
+    """The folder at a depth of a path; the same string for the same name."""
+    parts = name.split("/", depth + 1)
+    return sys.intern(parts[depth]) if len(parts) > depth + 1 else None
+
+
+def _content(archive: Archive, number: int, where: str) -> bytes:
     try:
-        return archive.read(member)
+        return archive.read(number)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from None
     except Exception as error:  # as above

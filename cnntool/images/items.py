@@ -80,16 +80,34 @@ class Item:
         return self.path
 
 
+class OnDemand(Sequence[Item]):
+    """Items that are made when they are asked for, anew each time, so that millions need not be held."""
+
+    def __init__(self, count: int, item: Callable[[int], Item]) -> None:
+        self._count, self._item = count, item
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        numbers = range(self._count)[index]
+        return self._item(numbers) if isinstance(numbers, int) else list(map(self._item, numbers))
+
+
 class Inputs(Sequence[Item]):
     """The inputs in order. `single` means one image by its form: a file or standard input, not a folder of one.
 
-    `left_out` counts what is not read, `empty` are folders that would be classes but hold no input. A context manager;
-    leaving it closes an archive.
+    An item may be another object each time that it is asked for. `left_out` counts what is not read, `empty` are
+    folders that would be classes but hold no input. A context manager; leaving it closes an archive.
     """
 
     def __init__(
         self,
-        items: list[Item],
+        items: Sequence[Item],
         text: str,
         *,
         single: bool = False,
@@ -100,7 +118,8 @@ class Inputs(Sequence[Item]):
         """`folders`: the names of all folders that would be classes."""
         self.items, self.text, self.single = items, text, single
         self.left_out = left_out or LeftOut()
-        self.empty = sorted({composed(name) for name in folders} - set(self.labels))
+        classes = {composed(name) for name in folders}
+        self.empty = sorted(classes - set(self.labels)) if classes else []
         self._close = close
 
     def __len__(self) -> int:
@@ -111,7 +130,7 @@ class Inputs(Sequence[Item]):
     @overload
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        return self.items[index]
+        return list(self.items[index]) if isinstance(index, slice) else self.items[index]
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
@@ -154,11 +173,12 @@ class Inputs(Sequence[Item]):
 
     def without_outputs(self, paths: Sequence[Path]) -> None:
         """Removes inputs that are outputs of other inputs; `paths` are the outputs of the items, in order."""
+        items = list(self.items)
         makers: dict[str, Item] = {}
-        for item, path in zip(self.items, paths, strict=True):
+        for item, path in zip(items, paths, strict=True):
             makers.setdefault(os.path.abspath(path), item)
         kept = []
-        for item in self.items:
+        for item in items:
             maker = makers.get(os.path.abspath(item.path), item) if item.path is not None else item
             if maker is item:
                 kept.append(item)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 FILE, LINK, FOLDER, DEVICE = "file", "link", "folder", "device"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Member:
+class Member(NamedTuple):
     """A name with what it stands for. `raw` is the archive's own record; `target` is where a link leads."""
 
     name: str

@@ -15,7 +15,7 @@ from cnntool.errors import CnntoolError, Missing
 from cnntool.images import formats, remote
 from cnntool.images.columns import USUAL, Columns, is_table, lines_of
 from cnntool.images.folders import Walk, matching
-from cnntool.images.items import Inputs, Item
+from cnntool.images.items import Inputs, Item, OnDemand
 from cnntool.images.leftout import LeftOut, is_side_file
 from cnntool.images.listing import listed, listed_file
 from cnntool.images.names import composed, on_disk
@@ -197,13 +197,23 @@ def _of_url(url: str, columns: Columns, labels: bool) -> Inputs:
 
 def _of_folder(folder: str, text: str, outputs: Sequence[str], labels: bool) -> Inputs:
     walk = Walk(LeftOut(), outputs)
-    items = []
+    names: list[str] = []
+    others: dict[int, str] = {}  # on disk, where that is another form of Unicode
     for name, raw in _distinct((raw, raw) for raw in walk.names(folder)):
-        label = name.split("/")[0] if "/" in name else None
-        items.append(Item(name, os.path.join(folder, *raw.split("/")), label=label))
-    if not items and any(formats.is_tar(f"x{suffix}") for suffix in walk.left_out.suffixes):
+        if name != raw:
+            others[len(names)] = raw
+        names.append(raw if name == raw else name)
+    if not names and any(formats.is_tar(f"x{suffix}") for suffix in walk.left_out.suffixes):
         tars = Walk(LeftOut(), outputs, formats.is_tar).names(folder)
         return _of_tars([os.path.join(folder, *name.split("/")) for name in sorted(tars)], text, labels)
+
+    def item(number: int) -> Item:
+        name = names[number]
+        label, below, _ = name.partition("/")
+        path = os.path.join(folder, *others.get(number, name).split("/"))
+        return Item(name, path, label=sys.intern(label) if below else None)
+
+    items = OnDemand(len(names), item)
     return Inputs(items, text, left_out=walk.left_out, folders=walk.folders(folder))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import bisect
 import bz2
 import contextlib
 import gzip
@@ -47,8 +49,13 @@ class Tar:
         with open_binary(path) as file:
             self._is_packed = _packing(file.read(6)) is not None
             self._size = size_of(file)
-        self._wanted: list[Place] = []
-        self._shared: set[int] = set()  # offsets of members with several names
+        # Where the wanted members lie, in the order of their numbers and in that of the archive: 8 bytes each, since
+        # there may be millions.
+        self._numbered = array.array("q")
+        self._offsets, self._sizes = array.array("q"), array.array("q")
+        self._sparse: set[int] = set()  # offsets
+        self._volumes: set[int] = set()
+        self._shared: set[int] = set()  # of members with several names
         self._next = 0
         self._kept: OrderedDict[int, bytes] = OrderedDict()
 
@@ -83,47 +90,57 @@ class Tar:
             raise BadInput(f"damaged after {found[-1].name}" if found else "damaged")
 
     def expect(self, members: Sequence[Member]) -> None:
-        by_offset = {member.raw.offset: member.raw for member in members}
-        self._wanted = [by_offset[offset] for offset in sorted(by_offset)]
-        self._indices = {raw.offset: index for index, raw in enumerate(self._wanted)}
-        seen: set[int] = set()
+        seen: dict[int, int] = {}
         for member in members:
-            (self._shared if member.raw.offset in seen else seen).add(member.raw.offset)
+            place: Place = member.raw
+            self._numbered.append(place.offset)
+            if place.offset in seen:
+                self._shared.add(place.offset)
+            if place.is_sparse:
+                self._sparse.add(place.offset)
+            if member.name.lower().endswith(".npy"):
+                self._volumes.add(place.offset)
+            seen[place.offset] = place.size
+        for offset in sorted(seen):
+            self._offsets.append(offset)
+            self._sizes.append(seen[offset])
 
-    def read(self, member: Member) -> bytes:
-        place: Place = member.raw
-        _check(place, member.name)
+    def read(self, number: int) -> bytes:
+        index = bisect.bisect_left(self._offsets, self._numbered[number])
+        offset, size = self._offsets[index], self._sizes[index]
+        if offset in self._sparse:
+            raise BadInput("a sparse member: pack it without --sparse")
+        limits.check_bytes(size, limits.VOLUME_BYTES if offset in self._volumes else limits.IMAGE_BYTES)
         if not self._is_packed:
-            return _whole(read_piece(self._path, place.offset, place.size), place)
+            return _whole(read_piece(self._path, offset, size), size)
         with self._lock:
-            if place.offset in self._kept:
-                return self._kept[place.offset] if place.offset in self._shared else self._kept.pop(place.offset)
-            index = self._indices[place.offset]
-            for passed in self._wanted[self._next : index][-KEPT_MEMBERS:]:
-                if passed.size <= KEPT_BYTES and not passed.is_sparse:
+            if offset in self._kept:
+                return self._kept[offset] if offset in self._shared else self._kept.pop(offset)
+            for passed in range(max(self._next, index - KEPT_MEMBERS), index):
+                if self._sizes[passed] <= KEPT_BYTES and self._offsets[passed] not in self._sparse:
                     with contextlib.suppress(BadInput):  # raised when it is read
-                        self._keep(passed, self._content(passed))
+                        self._keep(self._offsets[passed], self._content(passed))
             self._next = index + 1
-            content = self._content(place)
-            if place.offset in self._shared:
-                self._keep(place, content)
-            if self._next == len(self._wanted):
+            content = self._content(index)
+            if offset in self._shared:
+                self._keep(offset, content)
+            if self._next == len(self._offsets):
                 self._close_stream()
             return content
 
-    def _keep(self, place: Place, content: bytes) -> None:
-        self._kept[place.offset] = content
+    def _keep(self, offset: int, content: bytes) -> None:
+        self._kept[offset] = content
         while len(self._kept) > KEPT_MEMBERS or sum(map(len, self._kept.values())) > KEPT_BYTES:
             self._kept.popitem(last=False)
 
-    def _content(self, place: Place) -> bytes:
+    def _content(self, index: int) -> bytes:
         if self._stream is None:
             self._stream = Decompressed(self._path)
-        self._stream.seek(place.offset)
-        content = bytearray()
-        while piece := self._stream.read(min(limits.CHUNK, place.size - len(content))):
+        self._stream.seek(self._offsets[index])
+        content, size = bytearray(), self._sizes[index]
+        while piece := self._stream.read(min(limits.CHUNK, size - len(content))):
             content += piece
-        return _whole(bytes(content), place)
+        return _whole(bytes(content), size)
 
     def _close_stream(self) -> None:
         if self._stream is not None:
@@ -135,9 +152,9 @@ class Tar:
             self._close_stream()
 
 
-def _whole(content: bytes, place: Place) -> bytes:
-    if len(content) != place.size:
-        raise BadInput(f"truncated: {len(content)} of {place.size} bytes")
+def _whole(content: bytes, size: int) -> bytes:
+    if len(content) != size:
+        raise BadInput(f"truncated: {len(content)} of {size} bytes")
     return content
 
 
@@ -148,12 +165,6 @@ def _member(raw: tarfile.TarInfo) -> Member:
     if raw.issym() or raw.islnk():
         return Member(raw.name, LINK, place, raw.linkname, raw.islnk())
     return Member(raw.name, FILE if raw.isfile() else DEVICE, place)
-
-
-def _check(place: Place, name: str) -> None:
-    if place.is_sparse:
-        raise BadInput("a sparse member: pack it without --sparse")
-    limits.check_bytes(place.size, limits.VOLUME_BYTES if name.lower().endswith(".npy") else limits.IMAGE_BYTES)
 
 
 class _Watched:

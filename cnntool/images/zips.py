@@ -53,9 +53,11 @@ class Zip:
             return ""
 
     def expect(self, members: Sequence[Member]) -> None:
-        """Nothing to prepare: members are read in any order."""
+        """Keeps what is known of them: they are read in any order."""
+        self._wanted = list(members)
 
-    def read(self, member: Member) -> bytes:
+    def read(self, number: int) -> bytes:
+        member = self._wanted[number]
         info: zipfile.ZipInfo = member.raw
         is_volume = formats.suffix_of(member.name) == formats.VOLUME_SUFFIX
         limits.check_bytes(info.file_size, limits.VOLUME_BYTES if is_volume else limits.IMAGE_BYTES)
