@@ -46,10 +46,17 @@ class Part(NamedTuple):
     lengths: np.ndarray
     values: int
 
-    def offsets(self) -> np.ndarray:
-        """Where the numbers of each content begin, in bytes of the file."""
-        ends = self.values + 4 * self.sides * np.cumsum(self.lengths)
-        return ends - 4 * self.sides * self.lengths
+    def offset(self, row: int) -> int:
+        """Where the numbers of a content begin, in bytes of the file."""
+        return self.values + 4 * self.sides * int(self.lengths[:row].sum())
+
+    def without_contents(self) -> Part:
+        """What is needed once it is known which row a content has; where all rows are alike, one stands for them."""
+        return self._replace(contents=self.contents[:0].copy(), shapes=_once(self.shapes), lengths=_once(self.lengths))
+
+
+def _once(array: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(array[:1].copy(), array.shape) if len(array) and (array == array[0]).all() else array
 
 
 class Parts:
@@ -64,9 +71,9 @@ class Parts:
         self.folder = Path(f"{os.path.realpath(output)}.parts")
         self.count = 0  # rows that are in parts
         self._paths: list[Path] = []
-        # A content's part and row in one number, and of each part what its head tells: few bytes for each of millions.
+        # A content's part and row in one number: few bytes for each of millions.
         self._found: dict[bytes, int] = {}
-        self._forms: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # shapes, lengths, offsets
+        self._heads: list[Part] = []
         self._opened: OrderedDict[int, IO[bytes]] = OrderedDict()
         self._waiting: dict[bytes, tuple[Shape, np.ndarray]] = {}
         self._bytes, self._began = 0, time.monotonic()
@@ -103,7 +110,7 @@ class Parts:
     def _enter(self, path: Path, part: Part) -> None:
         first = len(self._paths) << PART_BITS
         self._paths.append(path)
-        self._forms.append((part.shapes, part.lengths, part.offsets()))
+        self._heads.append(part.without_contents())
         for row, content in enumerate(part.contents):
             self._found.setdefault(content.tobytes(), first + row)
         self.count = len(self._found)
@@ -125,9 +132,8 @@ class Parts:
             shape, vectors = self._waiting[content]
             return shape, vectors.shape[1]
         part, row = self._place(content)
-        shapes, lengths, _ = self._forms[part]
-        height, width, channels = shapes[row].tolist()
-        return (height, width, channels), int(lengths[row])
+        height, width, channels = self._heads[part].shapes[row].tolist()
+        return (height, width, channels), int(self._heads[part].lengths[row])
 
     def _place(self, content: bytes) -> tuple[int, int]:
         """The part that a content is in, and its row there."""
@@ -157,10 +163,9 @@ class Parts:
     def vectors(self, content: bytes) -> np.ndarray:
         """The vectors of a content, sides x length; what was added must have been flushed."""
         part, row = self._place(content)
-        _, lengths, offsets = self._forms[part]
-        length = int(lengths[row])
+        length = int(self._heads[part].lengths[row])
         file = self._file(part)
-        file.seek(int(offsets[row]))
+        file.seek(self._heads[part].offset(row))
         values = np.fromfile(file, "<f4", length * self.sides)
         if len(values) != length * self.sides:
             raise CnntoolError(f"{self.output}: cannot be written: {self._paths[part]} was changed by another program")

@@ -121,10 +121,12 @@ def _listed(path: str, before: str, classes: Classes, left_out: LeftOut) -> Insi
             f"{path}: not an archive that can be read ({reason_of(error)}): expected a whole .tar or .zip"
         ) from None
     named = _by_name(members, left_out)
+    del members  # what is known of each takes more than all that is kept
     wanted = _wanted(named, left_out, side_labels)
-    archive.expect(list(wanted.values()))
     inside = Inside(path, before, archive, list(wanted))
     classes.add(inside, named, side_labels)
+    del named
+    archive.expect(list(wanted.values()))
     return inside
 
 

@@ -261,7 +261,7 @@ class NpzTable(Table):
             if self.about is not None:
                 for name, found in head_arrays(self.about, self.origins, self.columns or 0).items():
                     with _array(archive, name, found.dtype.str, found.shape) as member:
-                        member.write(found.tobytes())
+                        member.write(found.data.cast("B") if found.size and found.ndim else found.tobytes())
         flush_and_close(table, self.path)
         return self.parts / "table.npz"
 

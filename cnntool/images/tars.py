@@ -10,11 +10,12 @@ import gzip
 import importlib
 import io
 import lzma
+import operator
 import tarfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from cnntool.errors import BadInput
 from cnntool.images import limits
@@ -26,14 +27,6 @@ from cnntool.images.webdataset import SideLabels
 KEPT_BYTES = 2**28
 KEPT_MEMBERS = 64
 BLOCK = tarfile.BLOCKSIZE
-
-
-class Place(NamedTuple):
-    """Where a member's content lies in the decompressed tar."""
-
-    offset: int
-    size: int
-    is_sparse: bool
 
 
 class Tar:
@@ -49,6 +42,7 @@ class Tar:
         with open_binary(path) as file:
             self._is_packed = _packing(file.read(6)) is not None
             self._size = size_of(file)
+        self._found = array.array("q")  # offset and size of all members, until it is known which are wanted
         # Where the wanted members lie, in the order of their numbers and in that of the archive: 8 bytes each, since
         # there may be millions.
         self._numbered = array.array("q")
@@ -72,7 +66,10 @@ class Tar:
                 end = raw.offset_data + raw.size
                 if self._is_packed and end > limits.ARCHIVE_FOLD_FROM and end > limits.FOLD * self._size:
                     raise BadInput(f"{self._size} bytes decompress to over {end}: at most {limits.FOLD} to 1 is read")
-                found.append(_member(raw))
+                found.append(_member(raw, len(found)))
+                self._found.extend((raw.offset_data, raw.size))
+                if raw.issparse():
+                    self._sparse.add(raw.offset_data)
                 if side_labels is not None and raw.isreg() and side_labels.wants(raw.name, raw.size):
                     stream.left = None
                     stream.seek(raw.offset_data)
@@ -90,20 +87,21 @@ class Tar:
             raise BadInput(f"damaged after {found[-1].name}" if found else "damaged")
 
     def expect(self, members: Sequence[Member]) -> None:
-        seen: dict[int, int] = {}
         for member in members:
-            place: Place = member.raw
-            self._numbered.append(place.offset)
-            if place.offset in seen:
-                self._shared.add(place.offset)
-            if place.is_sparse:
-                self._sparse.add(place.offset)
+            offset = self._found[2 * member.raw]
+            self._numbered.append(offset)
             if member.name.lower().endswith(".npy"):
-                self._volumes.add(place.offset)
-            seen[place.offset] = place.size
-        for offset in sorted(seen):
-            self._offsets.append(offset)
-            self._sizes.append(seen[offset])
+                self._volumes.add(offset)
+        numbers = range(len(members))
+        ordered = all(map(operator.le, self._numbered, self._numbered[1:]))
+        for number in numbers if ordered else sorted(numbers, key=self._numbered.__getitem__):
+            offset = self._numbered[number]
+            if self._offsets and self._offsets[-1] == offset:
+                self._shared.add(offset)
+            else:
+                self._offsets.append(offset)
+                self._sizes.append(self._found[2 * members[number].raw + 1])
+        self._found = array.array("q")
 
     def read(self, number: int) -> bytes:
         index = bisect.bisect_left(self._offsets, self._numbered[number])
@@ -158,13 +156,12 @@ def _whole(content: bytes, size: int) -> bytes:
     return content
 
 
-def _member(raw: tarfile.TarInfo) -> Member:
-    place = Place(raw.offset_data, raw.size, raw.issparse())
+def _member(raw: tarfile.TarInfo, number: int) -> Member:
     if raw.isdir():
-        return Member(raw.name, FOLDER, place)
+        return Member(raw.name, FOLDER, number)
     if raw.issym() or raw.islnk():
-        return Member(raw.name, LINK, place, raw.linkname, raw.islnk())
-    return Member(raw.name, FILE if raw.isfile() else DEVICE, place)
+        return Member(raw.name, LINK, number, raw.linkname, raw.islnk())
+    return Member(raw.name, FILE if raw.isfile() else DEVICE, number)
 
 
 class _Watched:
