@@ -43,20 +43,22 @@ class EntryList:
     def __init__(self) -> None:
         self._numbers, self._contents = array.array("q"), bytearray()
         self._names: list[str] = []
-        self._labels: list[str | None] = []
+        self._labels: list[str] = []  # all rows have one, or none has; "" stands for none
 
     def append(self, entry: Entry) -> None:
+        if entry.label is not None or self._labels:
+            self._labels += [""] * (len(self._names) - len(self._labels)) + [entry.label or ""]
         self._numbers.append(entry.number)
         self._names.append(entry.name)
-        self._labels.append(entry.label)
         self._contents += entry.content
 
     def __len__(self) -> int:
         return len(self._names)
 
     def __iter__(self) -> Iterator[Entry]:
-        for place, (number, name, label) in enumerate(zip(self._numbers, self._names, self._labels, strict=True)):
-            yield Entry(number, name, label, bytes(self._contents[DIGEST * place : DIGEST * (place + 1)]))
+        for place, (number, name) in enumerate(zip(self._numbers, self._names, strict=True)):
+            label = self._labels[place] if self._labels else None
+            yield Entry(number, name, label or None, bytes(self._contents[DIGEST * place : DIGEST * (place + 1)]))
 
 
 @dataclass

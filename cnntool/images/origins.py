@@ -43,9 +43,9 @@ class Origins:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """`contents` uint8 N x 16, and `shapes` int64 N x 3."""
-        contents = np.frombuffer(bytes(self._contents), np.uint8).reshape(-1, DIGEST)
-        return {"contents": contents, "shapes": np.array(self._shapes, "<i8").reshape(-1, 3)}
+        """`contents` uint8 N x 16, and `shapes` int64 N x 3: views, which must be gone before the next `append`."""
+        contents = np.frombuffer(self._contents, np.uint8).reshape(-1, DIGEST)
+        return {"contents": contents, "shapes": np.frombuffer(self._shapes, np.int64).reshape(-1, 3)}
 
 
 def head_arrays(about: About, origins: Origins, columns: int) -> dict[str, np.ndarray]:

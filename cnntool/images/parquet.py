@@ -93,7 +93,7 @@ class ParquetTable(Table):
             first, last = self._written, self._written + len(paths)
             contents = pa.py_buffer(arrays["contents"][first:last].tobytes())
             columns.append(pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST), len(paths), [None, contents]))
-            shapes = pa.array(arrays["shapes"][first:last].reshape(-1))
+            shapes = pa.array(arrays["shapes"][first:last].reshape(-1).copy())
             columns.append(pa.FixedSizeListArray.from_arrays(shapes, type=schema.field("shape").type))
         self._writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=GROUP_ROWS)
         self._written += len(paths)
