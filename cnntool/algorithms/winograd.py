@@ -8,7 +8,7 @@ from collections.abc import Callable
 from cnntool import kernels
 from cnntool.algorithms.direct import blocks_of, epilogue, lower_bound, reading_cost
 from cnntool.algorithms.winograd_few import few_cost, few_fits, few_step
-from cnntool.kernels.arguments import Corner
+from cnntool.kernels.arguments import Corner, Size, Span
 from cnntool.steps.step import Band, Call, Convolution, Windowed
 
 SMALLEST = kernels.vectors.HOST.winograd_channels  # of input and output
@@ -91,8 +91,7 @@ def winograd_step(convolution: Convolution) -> Windowed:
     in_channels, patch = convolution.input_shape[2], patch_of(convolution, tile)
     elements = patch**2
     filters = winograd.transform_filters(convolution.weight, tile, patch)
-    bias = kernels.convolution.pack_bias(convolution.bias, out_channels, 1)
-    packed = kernels.convolution.pack_filters(convolution.weight, 1)
+    whole = kernels.convolution.packed(convolution.weight, convolution.bias)
     tiles = -(-width // tile)
     together = tiles_together(tiles)
     # Elements of a patch a multiple of a cache way apart conflict in the L1 cache: the transforms of 28x28x128 took
@@ -103,12 +102,11 @@ def winograd_step(convolution: Convolution) -> Windowed:
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
         block, scratch = kernels.convolution.BLOCK, band.scratch
-        start, stop = (min(out_channels, number * block) for number in blocks_of(convolution, band.part))
+        span = Span(*(min(out_channels, number * block) for number in blocks_of(convolution, band.part)))
         v = scratch.array(elements, apart, in_channels, spare=kernels.vectors.PIXELS * in_channels)
         m = scratch.array(elements, apart, block)
         half, edge = scratch.array(winograd.ELEMENTS, lanes), scratch.array(elements * in_channels + lanes)
-        where = *source, filters, bias, *target, band.rows, width
-        call = forward, (*where, v, m, half, edge, low, packed, start, stop)
+        call = forward, (source, filters, whole, target, Size(band.rows, width), (v, m, half, edge), low, span)
         return [call, *epilogue(convolution, target, band, clamps=True)]
 
     return Windowed(

@@ -14,7 +14,7 @@ import pytest
 from cnntool import kernels
 from cnntool.kernels import show
 
-CONVOLUTION = ("convolution.conv_direct_forward", "f3if1f1f3iiiiiiiiiiiiifiif3i")
+CONVOLUTION = ("convolution.conv_direct_forward", "C3f3iiF5f1f1iiiC3f3iiS2iiW4T2iiT2iiT2iiT4iiiifR2iiC3f3ii")
 x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names are those of x86 processors")
 
 

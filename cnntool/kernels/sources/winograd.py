@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnntool.kernels.arguments import Corner, Size, Span
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
@@ -97,18 +98,17 @@ def _strided_input(x, y0, x0, tiles, v, first, half, edge, states, rows, columns
 
 
 @inlined
-def _nothing(
-    states, done, tiles, x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, low
-):  # fmt: skip
+def _nothing(states, done, tiles, source, whole, target, size, span, low):
     """Instead of `mend_tiles`: small tiles need none."""
 
 
 @inlined
 def convolution(
-    transform, conclude, mend, tile, patch, stride,
-    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last,
+    transform, conclude, mend, tile, patch, stride, source, u, whole, target, size, scratch, low, span
 ):  # fmt: skip
     """What all kernels do, by the functions of one kind of tiles. Each is compiled only if it is called."""
+    (x, x_row, x_column), (out, out_row, out_column), (rows, columns) = source, target, size
+    (v, m, half, edge), (first, last) = scratch, span
     tiles, lines = -(-columns // tile), -(-rows // tile)
     together = max(1, v.shape[1] // tiles)
     zeros, states = np.zeros(BLOCK, np.float32), np.zeros(v.shape[1], np.int64)
@@ -119,78 +119,57 @@ def convolution(
             left = rows - tile * (line + i)
             mends |= transform(x, y0, x_column, tiles, v, i * tiles, half, edge, states, left, columns)
         for channel in range(first, last, BLOCK):
-            end = min(last, channel + BLOCK)
-            products(u, v, m, zeros, count * tiles, channel, end)
+            block = Span(channel, min(last, channel + BLOCK))
+            products(u, v, m, zeros, count * tiles, block.first, block.last)
             for i in range(count):
-                left = min(tile, rows - tile * (line + i))
-                to, done = out_row + tile * (line + i), i * tiles
-                trouble = conclude(
-                    m, done, tiles, bias, out, to, out_column, channel, end, left, columns, half, low
-                )  # fmt: skip
-                y0 = x_row + stride * tile * (line + i)
+                done, number = i * tiles, Size(min(tile, rows - tile * (line + i)), columns)
+                here = Corner(x, x_row + stride * tile * (line + i), x_column)
+                to = Corner(out, out_row + tile * (line + i), out_column)
+                trouble = conclude(m, done, tiles, whole.bias, to, number, block, half, low)
                 if mends:
-                    mend(
-                        states, done, tiles, x, y0, x_column, weight, bias, out, to, out_column, left, columns, channel,
-                        end, low,
-                    )  # fmt: skip
+                    mend(states, done, tiles, here, whole, to, number, block, low)
                 if trouble != F(0):
-                    size = patch - stride * (tile - 1)
-                    direct_rows(
-                        x, y0, x_column, weight, bias, out, to, out_column, left, columns, channel, end, size, stride,
-                        low,
-                    )  # fmt: skip
+                    direct_rows(here, whole, to, number, block, patch - stride * (tile - 1), stride, low)
     keep_alive(zeros)
 
 
 @kernel
-def conv_winograd_forward(
-    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
-):  # fmt: skip
+def conv_winograd_forward(source, u, whole, target, size, scratch, low, span):
     """3x3 filters, tiles of 4x4 outputs.
 
-    x: H, W, C, first window at (x_row, x_column), zero beyond; u: `transform_filters`; bias: packed; out: >= low.
-    v: P, T, C and m: P, T, BLOCK are scratch for P elements and T tiles, half: 36, LANES, edge: a patch and LANES more.
-    Computes output channels from `first`, a multiple of BLOCK, to `last`. A row of tiles with a
-    result that is not finite is computed anew by direct convolution with `weight`, the same filters packed for it.
+    source: H, W, C, zero beyond; u: `transform_filters`; target: >= low. scratch, for P elements and T tiles: P, T, C;
+    P, T, BLOCK; 36, LANES; a patch and LANES more. Computes a span of output channels, whose first is a multiple of
+    BLOCK. A row of tiles with a result that is not finite is computed anew by direct convolution with the `whole`
+    filters.
     """
     convolution(
         _plain_input, winograd_output_forward, mend_tiles, TILE, PATCH, 1,
-        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
-        first, last,
+        source, u, whole, target, size, scratch, low, span,
     )  # fmt: skip
 
 
 @kernel
-def conv_winograd_small_forward(
-    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
-):  # fmt: skip
+def conv_winograd_small_forward(source, u, whole, target, size, scratch, low, span):
     """As `conv_winograd_forward`, tiles of 2x2 outputs."""
     convolution(
         _small_input, winograd_small_output_forward, _nothing, SMALL_TILE, SMALL_PATCH, 1,
-        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
-        first, last,
+        source, u, whole, target, size, scratch, low, span,
     )  # fmt: skip
 
 
 @kernel
-def conv_winograd_strided_forward(
-    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
-):  # fmt: skip
+def conv_winograd_strided_forward(source, u, whole, target, size, scratch, low, span):
     """As `conv_winograd_small_forward`, with stride 2."""
     convolution(
         _strided_input, winograd_strided_output_forward, _nothing, SMALL_TILE, STRIDED_PATCH, 2,
-        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
-        first, last,
+        source, u, whole, target, size, scratch, low, span,
     )  # fmt: skip
 
 
 @kernel
-def conv_winograd_5x5_forward(
-    x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight, first, last
-):  # fmt: skip
+def conv_winograd_5x5_forward(source, u, whole, target, size, scratch, low, span):
     """As `conv_winograd_small_forward`, of 5x5 filters."""
     convolution(
         _five_input, winograd_5x5_output_forward, _nothing, SMALL_TILE, PATCH, 1,
-        x, x_row, x_column, u, bias, out, out_row, out_column, rows, columns, v, m, half, edge, low, weight,
-        first, last,
+        source, u, whole, target, size, scratch, low, span,
     )  # fmt: skip

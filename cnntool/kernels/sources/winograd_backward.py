@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnntool.kernels.arguments import Corner, Size, Span
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.convolution_backward import outer, place
 from cnntool.kernels.sources.jit import inlined, kernel
@@ -61,20 +62,15 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column, spoi
                 mends = True
                 spoiled[n] |= has_outlier(states, at, tiles)
         for channel in range(0, out_channels, BLOCK):
-            end = min(out_channels, channel + BLOCK)
-            products(u, v, m, zeros, count * tiles, channel, end)
+            block = Span(channel, min(out_channels, channel + BLOCK))
+            products(u, v, m, zeros, count * tiles, block.first, block.last)
             for i in range(count):
                 n, y = first + (line + i) // lines, TILE * ((line + i) % lines)
-                trouble = winograd_output_forward(
-                    m, i * tiles, tiles, bias, out[n], y, 0, channel, end, rows - y, columns, lanes, NO_LIMIT
-                )
-                if trouble != F(0):
+                to, size = Corner(out[n], y, 0), Size(min(TILE, rows - y), columns)
+                if winograd_output_forward(m, i * tiles, tiles, bias, to, size, block, lanes, NO_LIMIT) != F(0):
                     spoiled[n] = 1
                 if mends:
-                    fill_empty(
-                        states, i * tiles, tiles, bias, out[n], y, 0, min(TILE, rows - y), columns, channel, end,
-                        NO_LIMIT,
-                    )  # fmt: skip
+                    fill_empty(states, i * tiles, tiles, bias, to, size, block, NO_LIMIT)
     keep_alive(v)
     keep_alive(m)
     keep_alive(zeros)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnntool.kernels.arguments import Corner, Filters, Size, Span, Window
+from cnntool.kernels.arguments import Corner, Size, Span, Window
 from cnntool.kernels.convolution import BLOCK, NONE
 from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
@@ -115,8 +115,9 @@ def state_of(patch_from, line, channels, patch, rows, columns, room):
 
 
 @kernel
-def direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, size, stride, low):
-    """A few rows by direct convolution, of a copy with its border."""
+def direct_rows(source, whole, target, number, span, size, stride, low):
+    """A few rows by direct convolution, of a copy with its border: windows of `size` on each axis."""
+    (x, y0, x0), (rows, columns) = source, number
     height, width, channels = x.shape
     wide = stride * (max(columns, PIXELS) - 1) + size
     canvas = np.zeros((stride * (rows - 1) + size, wide, channels), np.float32)
@@ -126,9 +127,8 @@ def direct_rows(x, y0, x0, weight, bias, out, out_row, out_column, rows, columns
         from_at = address_of(x) + 4 * ((y0 + i) * width + x0 + left) * channels
         copy_floats(to_at, from_at, max(0, right - left) * channels)
     conv_direct_forward(
-        Corner(canvas, 0, 0), Filters(weight, bias, 1, channels, out.shape[2]), Corner(out, out_row, out_column),
-        Size(rows, columns), Window((size, size), (stride, stride), (1, 1), (0, 0, 0, 0)), low,
-        Span(first // BLOCK, -(-last // BLOCK)), Corner(out, NONE, 0),
+        Corner(canvas, 0, 0), whole, target, number, Window((size, size), (stride, stride), (1, 1), (0, 0, 0, 0)), low,
+        Span(span.first // BLOCK, -(-span.last // BLOCK)), Corner(target.array, NONE, 0),
     )  # fmt: skip
     keep_alive(canvas)
 
@@ -143,8 +143,9 @@ def _fill_tile(state, bias, out, out_row, out_column, rows, columns, first, last
 
 
 @kernel
-def fill_empty(states, done, tiles, bias, out, out_row, out_column, rows, columns, first, last, low):
+def fill_empty(states, done, tiles, bias, target, size, span, low):
     """Of a row of tiles, whose states begin at `done`, the outputs whose windows see nothing but zeros."""
+    (out, out_row, out_column), (rows, columns), (first, last) = target, size, span
     for t in range(tiles):
         if states[done + t] > 0:
             column, wide = out_column + TILE * t, min(TILE, columns - TILE * t)
@@ -152,15 +153,14 @@ def fill_empty(states, done, tiles, bias, out, out_row, out_column, rows, column
 
 
 @kernel
-def mend_tiles(
-    states, done, tiles, x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, first, last, low
-):  # fmt: skip
-    """Of a row of tiles, whose states begin at `done`: output channels `first` to `last` of those that need it."""
+def mend_tiles(states, done, tiles, source, whole, target, size, span, low):
+    """Of a row of tiles, whose states begin at `done`: the output channels of `span` of those that need it."""
+    (x, y0, x0), (out, out_row, out_column), (rows, columns) = source, target, size
     for t in range(tiles):
         if states[done + t] == DIRECT:
-            column, wide = out_column + TILE * t, min(TILE, columns - TILE * t)
-            direct_rows(x, y0, x0 + TILE * t, weight, bias, out, out_row, column, rows, wide, first, last, SIZE, 1, low)
-    fill_empty(states, done, tiles, bias, out, out_row, out_column, rows, columns, first, last, low)
+            column, number = out_column + TILE * t, Size(rows, min(TILE, columns - TILE * t))
+            direct_rows(Corner(x, y0, x0 + TILE * t), whole, Corner(out, out_row, column), number, span, SIZE, 1, low)
+    fill_empty(states, done, tiles, whole.bias, target, size, span, low)
 
 
 @kernel

@@ -144,10 +144,9 @@ def _five_outputs_at(at, step, count):
 
 
 @inlined
-def _outputs(
-    line_at, patch, m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low
-):  # fmt: skip
+def _outputs(line_at, patch, m, first, tiles, bias, target, size, span, half, low):
     """As `winograd_output_forward`, for tiles of 2x2: `line_at` loads and transforms a line of a patch."""
+    (out, out_row, out_column), (rows, columns), (channel, last) = target, size, span
     channels, pixel = m.shape[2], 4 * out.shape[2]
     line, element = out.shape[1] * pixel, 4 * m.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
@@ -177,33 +176,18 @@ def _outputs(
 
 
 @kernel
-def winograd_small_output_forward(
-    m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low
-):  # fmt: skip
+def winograd_small_output_forward(m, first, tiles, bias, target, size, span, half, low):
     """Of 3x3 filters."""
-    return _outputs(
-        _small_outputs_at, SMALL_PATCH,
-        m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low,
-    )  # fmt: skip
+    return _outputs(_small_outputs_at, SMALL_PATCH, m, first, tiles, bias, target, size, span, half, low)
 
 
 @kernel
-def winograd_strided_output_forward(
-    m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low
-):  # fmt: skip
+def winograd_strided_output_forward(m, first, tiles, bias, target, size, span, half, low):
     """Of 3x3 filters with stride 2."""
-    return _outputs(
-        _strided_outputs_at, STRIDED_PATCH,
-        m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low,
-    )  # fmt: skip
+    return _outputs(_strided_outputs_at, STRIDED_PATCH, m, first, tiles, bias, target, size, span, half, low)
 
 
 @kernel
-def winograd_5x5_output_forward(
-    m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low
-):  # fmt: skip
+def winograd_5x5_output_forward(m, first, tiles, bias, target, size, span, half, low):
     """Of 5x5 filters."""
-    return _outputs(
-        _five_outputs_at, PATCH,
-        m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low,
-    )  # fmt: skip
+    return _outputs(_five_outputs_at, PATCH, m, first, tiles, bias, target, size, span, half, low)

@@ -144,11 +144,12 @@ def winograd_input_forward(x, y0, x0, tile, tiles, v, first, half, edge, states,
 
 
 @kernel
-def winograd_output_forward(m, first, tiles, bias, out, out_row, out_column, channel, last, rows, columns, half, low):
-    """out = max(low, A^T m A + bias), cut off at `rows` x `columns`; returns not zero if a result is not finite.
+def winograd_output_forward(m, first, tiles, bias, target, size, span, half, low):
+    """target = max(low, A^T m A + bias), cut off at `size`; returns not zero if a result is not finite.
 
-    The channels of m are those of `out` and `bias` from `channel` on and before `last`.
+    The channels of m are those in `span` of `target` and `bias`.
     """
+    (out, out_row, out_column), (rows, columns), (channel, last) = target, size, span
     channels, pixel = m.shape[2], 4 * out.shape[2]
     line, element = out.shape[1] * pixel, 4 * m.shape[1] * channels
     half_at, row = address_of(half), PATCH * BYTES
