@@ -90,9 +90,8 @@ def direct_step(convolution: Convolution) -> Windowed:
             # Rows without padding are one long row, with one partial tile instead of one a row.
             source, target, second = one_row(source, size), one_row(target, size), second and one_row(second, size)
             size = Size(1, rows * columns)
-        added = nothing(target) if second is None else second
-        span = blocks_of(convolution, part)
-        return [*before, (forward, (source, filters, target, size, window, low, span, added))]
+        where = source, filters, target, size, window, low, blocks_of(convolution, part)
+        return [*before, (forward, (*where, nothing(target) if second is None else second))]
 
     # Every band reads filters that exceed the L2 cache from the L3 cache.
     fair_rows = -(-FAIR_PIXELS // columns) if filters.weight.nbytes > CACHE else 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
-from cnntool.algorithms.direct import lower_bound, reading_cost
-from cnntool.kernels.arguments import Corner
+from cnntool.algorithms.direct import lower_bound, nothing, reading_cost
+from cnntool.kernels.arguments import Corner, Size
 from cnntool.steps.memory import aligned
 from cnntool.steps.step import Band, Call, Convolution, Windowed
 
@@ -65,9 +65,9 @@ def few_step(convolution: Convolution) -> Windowed:
         lines = scratch.array(sy * patch, row, tiles * one)
         v = scratch.array(patch, sy * row, few.TILES_AT_ONCE * one)
         h = scratch.array(few.TILES_AT_ONCE, patch * tile, lanes)
-        added, added_row, _ = Corner(target.array, kernels.convolution.NONE, 0) if band.second is None else band.second
-        where = *source, u, limit, bias, *target, band.rows, width
-        return [(few.conv_winograd_few_forward, (*where, sx, weight, low, edge, lines, v, h, added, added_row))]
+        added = nothing(target) if band.second is None else band.second
+        where = source, u, limit, bias, target, Size(band.rows, width), convolution.window
+        return [(few.conv_winograd_few_forward, (*where, weight, low, (edge, lines, v, h), added))]
 
     return Windowed(
         convolution.input_shape, convolution.output_shape, convolution.window, calls,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnntool.kernels.arguments import Corner, Size
 from cnntool.kernels.convolution import NONE
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import copy_floats, load, load_first, splat, store, store_first, where_less
@@ -87,10 +88,10 @@ def _direct_pixel(x, y0, x0, weight, w_at, lanes):
 
 
 @kernel
-def mend_few_tiles(
-    states, x, y0, x0, weight, bias, out, out_row, out_column, rows, columns, stride_y, stride_x, low, other, other_row
-):  # fmt: skip
+def mend_few_tiles(states, source, weight, bias, target, size, stride, low, added):
     """Of a row of tiles, the outputs of those that are DIRECT, and those whose windows see nothing but zeros."""
+    (x, y0, x0), (out, out_row, out_column), (other, other_row, _) = source, target, added
+    (rows, columns), (stride_y, stride_x) = size, stride
     channels, lanes, bound = out.shape[2], weight.shape[3], splat(low)
     for oy in range(rows):
         for ox in range(columns):
@@ -110,9 +111,8 @@ def mend_few_tiles(
 
 
 @inlined
-def _line(
-    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, patch
-):  # fmt: skip
+def _line(lines, u, v, h, bias, target, size, stride_y, low, added, patch):
+    (out, out_row, out_column), (rows, columns), (other, other_row, _) = target, size, added
     blocks, depth, row_pieces, length = len(u), u.shape[4], lines.shape[1], lines.shape[2]
     pieces, together = stride_y * row_pieces, TILES_AT_ONCE * patch * PIECE
     channels, y_line, other_line = out.shape[2], out.shape[1] * out.shape[2], other.shape[1] * other.shape[2]
@@ -145,41 +145,39 @@ def _line(
 
 
 @kernel
-def few_line_forward(
-    lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row
-):  # fmt: skip
-    """A row of tiles: out = max(low, A^T (u * v) A + bias + other), cut off at `rows` x `columns`.
+def few_line_forward(lines, u, v, h, bias, target, size, stride_y, low, added):
+    """A row of tiles: target = max(low, A^T (u * v) A + bias + added), cut off at `size`.
 
     lines, u: see `conv_winograd_few_forward`; scratch for TILES_AT_ONCE: v, h.
     """
     if u.shape[1] == 6:
-        _line(lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, 6)
+        _line(lines, u, v, h, bias, target, size, stride_y, low, added, 6)
     else:
-        _line(lines, u, v, h, bias, out, out_row, out_column, rows, columns, stride_y, low, other, other_row, 7)
+        _line(lines, u, v, h, bias, target, size, stride_y, low, added, 7)
 
 
 @kernel
-def conv_winograd_few_forward(
-    x, x_row, x_column, u, limit, bias, out, out_row, out_column, rows, columns, stride_x, weight, low,
-    edge, lines, v, h, other, other_row,
-):  # fmt: skip
-    """x: H, W, C, first window at (x_row, x_column), zero beyond; u, bias: packed; out: >= low.
+def conv_winograd_few_forward(source, u, limit, bias, target, size, window, weight, low, scratch, added):
+    """source: H, W, C, zero beyond; u: by `transform_few_filters`; bias: packed; target: >= low.
 
-    u: by `transform_few_filters`. The rows of `other` from `other_row` on are added, unless that is NONE. Scratch:
-    `edge` for a row of x; `lines`: patch * sy, sx * pieces of channels, tiles * patch * PIECE; v: patch, as many
-    pieces as in sy lines, TILES_AT_ONCE * patch * PIECE; h: TILES_AT_ONCE, patch * TILE, LANES.
+    `added` is added, unless its row is NONE. scratch: a row of x; patch * sy, sx * pieces of channels,
+    tiles * patch * PIECE; patch, as many pieces as in sy lines, TILES_AT_ONCE * patch * PIECE; TILES_AT_ONCE,
+    patch * TILE, LANES.
     Tiles with an input of `limit` or more, one that is not finite, or one beside which a window would be lost, are
     computed directly with `weight`: kh, kw, C, whole vectors of output channels.
     """
-    _, patch, stride_y, pieces, depth, _ = u.shape
+    (x, x_row, x_column), (out, out_row, out_column), (other, other_row, _) = source, target, added
+    (rows, columns), (edge, lines, v, h) = size, scratch
+    (kernel_height, _), (stride_y, stride_x), _, _ = window
+    _, patch, _, pieces, depth, _ = u.shape
     pieces //= stride_x
     row = lines.shape[1] * lines.shape[2]
     tiles = lines.shape[2] // (patch * PIECE)
     all_rows, step = stride_y * patch, stride_y * TILE
-    kernel_height, kernel_width = weight.shape[:2]
     known = 0  # lines left by the previous row of tiles
     for top in range(0, rows, TILE):
         y0, left = x_row + stride_y * top, min(TILE, rows - top)
+        here, to, number = Corner(x, y0, x_column), Corner(out, out_row + top, out_column), Size(left, columns)
         # rows of a patch that no output needs count as zeros, since a band may not hold them
         seen = stride_y * (left - 1) + kernel_height
         for i in range(known):
@@ -189,18 +187,9 @@ def conv_winograd_few_forward(
             line_at = address_of(lines) + 4 * i * row
             few_input_row_forward(x, y, x_column, edge, line_at, stride_x, patch, tiles, pieces, depth)
         known = seen - step
-        added = other_row + top if other_row != NONE else NONE
-        few_line_forward(
-            lines, u, v, h, bias, out, out_row + top, out_column, left, columns, stride_y, low, other, added
-        )
-        if not few_rows_are_plain(
-            x, y0, x_column, left, columns, kernel_height, kernel_width, stride_y, stride_x, limit
-        ):
+        besides = Corner(other, other_row + top if other_row != NONE else NONE, 0)
+        few_line_forward(lines, u, v, h, bias, to, number, stride_y, low, besides)
+        if not few_rows_are_plain(here, number, window, limit):
             states = np.empty(tiles, np.int64)
-            few_states(
-                x, y0, x_column, left, columns, kernel_height, kernel_width, stride_y, stride_x, patch, limit, states
-            )  # fmt: skip
-            mend_few_tiles(
-                states, x, y0, x_column, weight, bias, out, out_row + top, out_column, left, columns, stride_y,
-                stride_x, low, other, added,
-            )  # fmt: skip
+            few_states(here, number, window, patch, limit, states)
+            mend_few_tiles(states, here, weight, bias, to, number, window.stride, low, besides)

@@ -49,12 +49,13 @@ def _largest_of_rows(at, line, rows, count):
 
 
 @kernel
-def few_rows_are_plain(x, y0, x0, rows, columns, kernel_height, kernel_width, stride_y, stride_x, limit):
+def few_rows_are_plain(source, size, window, limit):
     """Whether no tile of a row needs mending; if not, it may be so still.
 
     Each window holds a whole block of half its height, and in it one of half its length; at the border the first and
     the last window see least.
     """
+    (x, y0, x0), (rows, columns), ((kernel_height, kernel_width), (stride_y, stride_x), _, _) = source, size, window
     height, width, channels = x.shape
     seen, length, tall = stride_y * (rows - 1) + kernel_height, width * channels, (kernel_height + 1) // 2
     last, line = x0 + stride_x * (columns - 1), 4 * width * channels
@@ -110,10 +111,9 @@ def _largest_rows(from_at, line, rows, to_at, length):
 
 
 @kernel
-def few_states(
-    x, y0, x0, rows, columns, kernel_height, kernel_width, stride_y, stride_x, patch_size, limit, states
-):  # fmt: skip
+def few_states(source, size, of_window, patch_size, limit, states):
     """states[t] = DIRECT, or the bits TILE i + j of windows that see nothing but zeros, for the tiles of a row"""
+    (x, y0, x0), (rows, columns), ((kernel_height, kernel_width), (stride_y, stride_x), _, _) = source, size, of_window
     height, width, channels = x.shape
     seen, tiles = stride_y * (rows - 1) + kernel_height, -(-columns // TILE)
     window, patch, step = kernel_width * channels, patch_size * stride_x * channels, stride_x * channels
