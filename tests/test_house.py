@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "cnntool"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE = 400
 LONGEST_UNEXPLAINED = 5  # lines of a function whose name and types may say all
+MOST_ARGUMENTS = 12  # of a kernel
 
 # From the shell down; each room may import those that stand in a later row. The two leaves stand beside the layers.
 ROWS = [
@@ -153,6 +154,15 @@ def test_files_are_small_and_explained(path: Path) -> None:
         lines = (node.end_lineno or 0) - node.lineno + 1
         if isinstance(node, ast.ClassDef) or lines > LONGEST_UNEXPLAINED:
             assert ast.get_docstring(node), f"{path}:{node.lineno}: {node.name} has no docstring"
+
+
+def test_arguments_of_kernels_can_be_read() -> None:
+    """What belongs together is passed as one of the tuples of `kernels.arguments`."""
+    for path in (PACKAGE / "kernels" / "sources").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "kernel" for d in node.decorator_list):
+                count = len(node.args.args)
+                assert count <= MOST_ARGUMENTS, f"{path}:{node.lineno}: {node.name} takes {count} arguments"
 
 
 def test_the_public_api_is_explained() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnntool import kernels
 from cnntool.algorithms.direct import direct_step, epilogue, float_bias
-from cnntool.kernels.arguments import Corner
+from cnntool.kernels.arguments import Corner, Size, Span
 from cnntool.steps.step import Band, Call, Convolution, Windowed, run_calls
 
 LARGEST_BAND = 2**27  # bytes of the outputs of one row of tiles, which a band must hold
@@ -141,7 +141,7 @@ def fourier_step(convolution: Convolution) -> Windowed:
     def compute(source: Corner, target: Corner, band: Band) -> None:
         (x, x_row, _), (out, out_row, out_column), scratch = source, target, band.scratch
         scratch_shapes = (size, 2, lanes), (size, 2, lanes), (tall, size // 2 + 1, 2, lanes)
-        a, b, lines = (scratch.array(*shape) for shape in scratch_shapes)
+        room = tuple(scratch.array(*shape) for shape in scratch_shapes)
         for y in range(0, band.rows, tall):
             count = min(tall, band.rows - y)
             line = x[x_row + y : x_row + y + count + kh - 1]  # no row more, which a band may hold or not
@@ -155,10 +155,11 @@ def fourier_step(convolution: Convolution) -> Windowed:
                 for group in range(groups):
                     part = spectrum[group * in_group : (group + 1) * in_group]
                     for block in range(blocks):
-                        channel = group * per_group + block * lanes
+                        first = group * per_group + block * lanes
                         forward(
-                            part, spectra[group], block, bias[group], out, out_row + y, out_column + left, channel,
-                            min(lanes, per_group - block * lanes), count, min(wide, width - left), table, a, b, lines,
+                            part, spectra[group], block, bias[group], Corner(out, out_row + y, out_column + left),
+                            Size(count, min(wide, width - left)),
+                            Span(first, min(first + lanes, (group + 1) * per_group)), table, room,
                         )  # fmt: skip
             for group in range(groups):
                 fill_empty(peaks[group], group, out[out_row + y : out_row + y + count, out_column:])

@@ -14,6 +14,7 @@ import pytest
 import cnntool
 from cnntool import kernels
 from cnntool.kernels import cache, code, convention
+from cnntool.kernels.arguments import Corner, Window
 from cnntool.kernels.sources import jit
 
 PACKAGE = Path(cnntool.__file__).parent
@@ -228,6 +229,11 @@ def test_kinds_of_arguments(here: Path) -> None:
     assert numbers[:9] == [0, 0, 6, 4, array.ctypes.data, 2, 3, 12, 4]
     assert numbers[14:18] == [3, 2, 4, 12]
     assert numbers[18:] == [7, 8, 1, 0x3F800000, 0x3FF0000000000000]
+    corner, window = Corner(array, 5, 6), Window((1, 2), (3, 4), (5, 6), (7, 8, 9, 10))
+    loose, whole = code.taken_apart([array, 5, 6, *range(1, 11)]), code.taken_apart([corner, window])
+    assert whole[1] == loose[1]
+    assert convention.kinds_as_text(whole[0]) == "C3f2iiW4T2iiT2iiT2iiT4iiii"
+    assert [leaf is array or leaf for leaf in convention.leaves([corner, (7, 8)])] == [True, 5, 6, 7, 8]
     mapped = np.memmap(here / "v.npy", np.float32, "r", 128, (9, 24))
     assert code.taken_apart([mapped])[1][4] == mapped.ctypes.data
 

@@ -102,14 +102,14 @@ def _product(spectrum, spectra, block, kx, size, channels, half, to_at):
 
 
 @kernel
-def conv_fourier_forward(
-    spectrum, spectra, block, bias, out, out_row, out_column, channel, count, rows, columns, table, a, b, lines
-):  # fmt: skip
+def conv_fourier_forward(spectrum, spectra, block, bias, target, number, span, table, scratch):
     """One tile and one block: spectrum: C, size // 2 + 1 (x), size (y), 2 of the image; spectra: `transform_filters`.
 
-    Writes `rows` x `columns` of `count` output channels from `channel` on. bias: blocks, LANES. Scratch: a, b: size, 2,
-    LANES and lines: rows, size // 2 + 1, 2, LANES.
+    Writes a span of at most LANES output channels. bias: blocks, LANES. scratch: two of size, 2, LANES, and rows,
+    size // 2 + 1, 2, LANES.
     """
+    (out, out_row, out_column), (rows, columns), (a, b, lines) = target, number, scratch
+    channel, count = span.first, span.last - span.first
     channels, half, size = spectrum.shape[0], spectrum.shape[1], spectrum.shape[2]
     a_at, b_at, table_at, lines_at = address_of(a), address_of(b), address_of(table), address_of(lines)
     for kx in range(half):

@@ -92,7 +92,8 @@ def _is_in_trouble(trouble_at):
 @kernel
 def maxpool_forward(source, target, size, window):
     """target[oy, ox, c] = max over ky, kx of source[sy oy + dy ky, sx ox + dx kx, c]"""
-    (x, x_row, _), (out, out_row, out_column), (rows, columns), (sy, _) = source, target, size, window.stride
+    (x, x_row, _), (out, out_row, out_column), (rows, columns) = source, target, size
+    sy = window.stride[0]
     for oy in range(rows):
         _window_row(x, x_row + sy * oy, 0, 0, out, out_row + oy, out_column, columns, window, MAXIMUM)
 
@@ -100,7 +101,8 @@ def maxpool_forward(source, target, size, window):
 @kernel
 def avgpool_forward(source, target, size, window, height, width):
     """target[oy, ox, c] = (sum over the window of source[.., c]) / (height[oy] * width[ox]), its counted sizes"""
-    (x, x_row, _), (out, out_row, out_column), (rows, columns), (sy, _) = source, target, size, window.stride
+    (x, x_row, _), (out, out_row, out_column), (rows, columns) = source, target, size
+    sy = window.stride[0]
     factors, trouble = np.zeros(columns + PIXELS, np.float32), np.zeros(LANES, np.float32)
     at, trouble_at = address_of(factors), address_of(trouble)
     for oy in range(rows):
@@ -117,7 +119,8 @@ def avgpool_forward(source, target, size, window, height, width):
 @kernel
 def l2pool_forward(source, target, size, window):
     """target[oy, ox, c] = sqrt(sum over the window of source[.., c]^2)"""
-    (x, x_row, _), (out, out_row, out_column), (rows, columns), (sy, _) = source, target, size, window.stride
+    (x, x_row, _), (out, out_row, out_column), (rows, columns) = source, target, size
+    sy = window.stride[0]
     trouble = np.zeros(LANES, np.float32)
     trouble_at = address_of(trouble)
     for oy in range(rows):
