@@ -15,12 +15,10 @@ OPTION = "machine-code"
 FOLDER = Path("cnntool/kernels/machine_code")
 
 
-def wanted(config_settings: dict | None) -> bool:
-    """Whether the wheel is to carry machine code."""
+def wanted(config_settings: dict | None) -> str:
+    """For which processors the wheel is to carry machine code: "yes" for all that this one can run, names, or ""."""
     given = str((config_settings or {}).get(OPTION, "no"))
-    if given not in ("yes", "no"):
-        raise SystemExit(f"{OPTION}={given}: expected yes or no")
-    return given == "yes"
+    return "" if given == "no" else given
 
 
 def get_requires_for_build_wheel(config_settings: dict | None = None) -> list[str]:
@@ -41,7 +39,7 @@ def build_wheel(
     # code calls functions of the C library that all versions have
     system = system.replace("linux_", "manylinux_2_17_")
     try:
-        machine_code.make(Path.cwd())
+        machine_code.make(Path.cwd(), wanted(config_settings))
         settings = {"--build-option": ["--plat-name", system]}
         return build_meta.build_wheel(wheel_directory, settings, metadata_directory)
     finally:

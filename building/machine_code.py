@@ -49,15 +49,16 @@ def run(root: Path, cache: Path, level: str) -> None:
             subprocess.run(["sh", "-c", command], cwd=desk, env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
-def make(root: Path) -> None:
-    """Writes the code into the package below `root`."""
+def make(root: Path, wanted: str = "yes") -> None:
+    """Writes the code into the package below `root`, for the named levels, or all that this processor can run."""
     sys.path.insert(0, str(root))
     from cnntool.kernels import cache, packaged
     from cnntool.kernels.convention import NEEDS_NOTHING
 
-    levels = packaged.levels_here()
-    if not levels:
-        raise SystemExit("this processor has none of the levels that a wheel may carry machine code for")
+    here = packaged.levels_here()
+    levels = here if wanted == "yes" else wanted.split(",")
+    if not levels or set(levels) - set(here):
+        raise SystemExit(f"machine code for {wanted}: expected yes, or some of {', '.join(here)}, which run here")
     for level in levels:
         with tempfile.TemporaryDirectory() as folder:
             run(root, Path(folder), packaged.LEVELS[level].target)
@@ -70,4 +71,4 @@ def make(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(__file__).parent.parent)
+    make(Path(__file__).parent.parent, *sys.argv[1:])

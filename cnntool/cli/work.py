@@ -43,6 +43,9 @@ class Notices:
     def watching_compiler(self) -> AbstractContextManager:
         """Within the block, says once when kernels are being compiled, which makes a first run slow."""
         from cnntool import kernels
+        from cnntool.engine.threads import available_threads
+
+        kernels.ahead.processes = available_threads() - 1
 
         def compiling(_: str) -> None:
             if problem := kernels.cache.problem():

@@ -12,6 +12,7 @@ of the convolution alone.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import NamedTuple
 
@@ -23,13 +24,16 @@ from cnntool.engine.ownership import Ownership
 from cnntool.engine.program import Program, can_record
 from cnntool.engine.threads import MOST_THREADS, available_threads, parallel
 from cnntool.errors import CnntoolError
+from cnntool.kernels import ahead
+from cnntool.kernels.code import Kernel
+from cnntool.kernels.convention import taken_apart
 from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
 from cnntool.network.parameters import Parameters, check_borders, check_parameters
 from cnntool.steps import guarded
 from cnntool.steps.bands import largest_scratch, row_group
 from cnntool.steps.geometry import Shape
-from cnntool.steps.memory import taken
+from cnntool.steps.memory import Scratch, taken
 from cnntool.steps.runs import Run
 from cnntool.steps.step import Adaptive, AnyStep, Joined, Step, View, Whole
 
@@ -86,7 +90,8 @@ class Plan:
         if kind in self._seen:
             values = self._recorded(kind, batch)
         else:  # recording takes longer than a run
-            values = self._compute(batch, kind[1])
+            with ahead.expecting(functools.partial(self.kernels, *kind)):
+                values = self._compute(batch, kind[1])
             if can_record(self.runs, len(batch)):
                 self._seen.add(kind)
         if guarded.enabled():
@@ -115,6 +120,22 @@ class Plan:
                 for value in [value for value in values if self.ownership.owner[value] == owner]:
                     del values[value]
         return values
+
+    def kernels(self, images: int, threads: int) -> list[str]:
+        """The kernels, by `Kernel.file`, that a batch of `images` calls, as far as they are known before."""
+        if guarded.enabled() or not can_record(self.runs, images):
+            return []
+        values = {INPUT: np.empty((images, *self.input_shape), np.float32)}  # in which nothing is written
+        names: dict[str, None] = {}
+        for run in self.runs:
+            values[run.result] = np.empty((images, *run.output_shape), np.float32)
+            if run.is_view:
+                values[run.result] = run.compute(values, map, threads)
+            elif run.has_calls():
+                for kernel, arguments in itertools.chain(*run.phase(values, [Scratch() for _ in range(threads)])):
+                    assert isinstance(kernel, Kernel)
+                    names[kernel.file(taken_apart(arguments)[0])] = None
+        return list(names)
 
     def explain(self, threads: int) -> list[dict[str, str]]:
         """For each run its layers, output shape, algorithms of its convolutions, and how it is computed.

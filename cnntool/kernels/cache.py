@@ -104,7 +104,7 @@ def read(name: str) -> bytes | None:
     """
     if FOLDER is None:
         return None
-    file = _file_name(name)
+    file = file_name(name)
     try:
         content = _own_content(FOLDER / file)
     except OSError:
@@ -140,7 +140,7 @@ def write(name: str, code: bytes) -> None:
         return
     import tempfile
 
-    file, unfinished = _file_name(name), ""
+    file, unfinished = file_name(name), ""
     try:
         number, unfinished = tempfile.mkstemp(UNFINISHED, file.removesuffix(SUFFIX) + "-", FOLDER)
         with open(number, "wb") as out:
@@ -189,7 +189,8 @@ def kept_kernels() -> int:
     return sum(f"{name.partition('.')[0]}.{name.rpartition('-')[2]}" in current for name in found)
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """The file of a kernel for the current fingerprint."""
     return f"{name}-{fingerprint(name.partition('.')[0])}{SUFFIX}"
 
 

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
-from cnntool.kernels import cache, packaged
+from cnntool.kernels import ahead, cache, packaged
 from cnntool.kernels.common import RANGE, compile_listeners
 from cnntool.kernels.convention import (
     FAILED,
     NEEDS_NUMBA,
     Kinds,
     kinds_as_text,
+    kinds_of_text,
     taken_apart,
 )
 from cnntool.kernels.processors import check_that_it_runs_here, target
@@ -85,25 +86,32 @@ class Kernel:
         """The machine code for arguments of these kinds."""
         return self._entries.get(kinds) or self._load(kinds)
 
+    def file(self, kinds: Kinds) -> str:
+        """What the cache calls the code for arguments of these kinds."""
+        return f"{self.module}.{self.name}-{kinds_as_text(kinds)}"
+
     def _load(self, kinds: Kinds) -> Entry:
-        name = f"{self.module}.{self.name}-{kinds_as_text(kinds)}"
+        name = self.file(kinds)
         with _loading:
             if kinds not in self._entries:
                 code = packaged.read(name) or cache.read(name)
                 if code is None:
-                    code = self._compile(name, kinds)
+                    for tell in compile_listeners:
+                        tell(self.name)
+                    code = ahead.code_of(name, compiled)
+                    cache.write(name, code)
                 self._entries[kinds] = _load(name, code)
             return self._entries[kinds]
 
-    def _compile(self, name: str, kinds: Kinds) -> bytes:
-        from cnntool.kernels.compiler import machine_code
 
-        for tell in compile_listeners:
-            tell(self.name)
-        source = importlib.import_module(f"cnntool.kernels.sources.{self.module}")
-        code = machine_code(getattr(source, self.name), kinds, name)
-        cache.write(name, code)
-        return code
+def compiled(name: str) -> bytes:
+    """The code of a kernel, `module.kernel-kinds`, made by Numba."""
+    from cnntool.kernels.compiler import machine_code
+
+    kernel, _, kinds = name.partition("-")
+    module, _, function = kernel.partition(".")
+    source = importlib.import_module(f"cnntool.kernels.sources.{module}")
+    return machine_code(getattr(source, function), kinds_of_text(kinds), name)
 
 
 @functools.cache

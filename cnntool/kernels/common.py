@@ -8,6 +8,8 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent / "sources"
 
+SIZE = 8  # bytes of the number before a piece of code between processes
+
 RANGE = object()
 """Stands for the two numbers first and last in the arguments of `Kernel.over`."""
 

@@ -44,6 +44,11 @@ def _of_sources(start: bytes, module: str) -> str:
     return digest.hexdigest()
 
 
+def sources_size(kernel: str) -> int:
+    """Bytes of all sources behind a kernel, `module.kernel-kinds`: about in proportion to the time to compile it."""
+    return sum(len(_content(name)) for name in modules_behind(f"sources.{kernel.partition('.')[0]}"))
+
+
 def modules_behind(name: str) -> set[str]:
     """A module of this package and all modules of the package that it imports, by their names in it.
 

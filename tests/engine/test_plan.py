@@ -8,6 +8,8 @@ import pytest
 from cnntool import Pipeline
 from cnntool.engine import plan
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.kernels.code import Entry, Kernel
+from cnntool.kernels.convention import Kinds
 from cnntool.steps.step import Step
 from tests.kernels.volumes import assert_near, noise
 from tests.naive import twins
@@ -201,3 +203,22 @@ def test_a_plan_goes_with_its_last_user(algorithm):
     gone = weakref.ref(step)
     del made, step
     assert gone() is None
+
+
+@pytest.mark.parametrize(
+    "words", ["conv 17 3 --padding 1 relu maxpool 2 conv 8 1", "mark a conv 3 3 --padding 1 add a tanh"]
+)
+def test_kernels_are_known_before_a_run(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: dict[str, None] = {}
+    entry = Kernel.entry
+
+    def noted(kernel: Kernel, kinds: Kinds) -> Entry:
+        called[kernel.file(kinds)] = None
+        return entry(kernel, kinds)
+
+    volume = np.ones((1, 40, 30, 3), np.float32)
+    made = Pipeline.parse(words).plan(volume.shape[1:])
+    expected = made.kernels(1, 2)
+    monkeypatch.setattr(Kernel, "entry", noted)
+    made.run(volume, 2)
+    assert set(expected) == called.keys()

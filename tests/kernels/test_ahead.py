@@ -1,0 +1,114 @@
+"""Kernels that other processes compile: those and no others, and all the same if such a process fails."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnntool.kernels import ahead, cache, common, worker
+from cnntool.kernels.code import compiled
+
+NAMES = [
+    f"activations.{word}_forward-f2iif2iiii" for word in ("relu", "abs", "sigmoid", "tanh", "silu", "gelu", "softplus")
+]
+
+
+class Compiler:
+    """Compiles here, and keeps count."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, name: str) -> bytes:
+        self.names.append(name)
+        return b"-" + name.encode()
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "FOLDER", tmp_path)
+    monkeypatch.setattr(ahead, "processes", 1)
+
+
+def answers(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes other processes run a script instead of compiling."""
+    monkeypatch.setattr(ahead, "COMMAND", ["-c", script])
+
+
+def codes(names: list[str], here: Compiler) -> list[bytes]:
+    with ahead.expecting(lambda: names):
+        return [ahead.code_of(name, here) for name in names]
+
+
+def test_other_processes_compile_for_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    echo = """
+import sys
+for line in sys.stdin:
+    code = b"+" + line.strip().rpartition("-")[0].encode()
+    sys.stdout.buffer.write(len(code).to_bytes(8, "little") + code)
+    sys.stdout.flush()
+"""
+    answers(echo, monkeypatch)
+
+    class Slow(Compiler):
+        def __call__(self, name: str) -> bytes:
+            if name == NAMES[0]:
+                for future in ahead._active._waiting.values():  # type: ignore[union-attr]
+                    future.result()
+            return super().__call__(name)
+
+    here = Slow()
+    assert codes(NAMES, here) == [f"{'+' if name in NAMES[1:] else '-'}{name}".encode() for name in NAMES]
+    assert here.names == NAMES[:1]
+    assert ahead._active is None
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import sys; sys.exit(1)",
+        "import sys; [sys.stdout.buffer.write(bytes(8)) and sys.stdout.flush() for line in sys.stdin]",
+        "import sys; sys.stdin.readline(); sys.stdout.buffer.write((100).to_bytes(8, 'little') + b'cut')",
+    ],
+    ids=["ends", "has other sources", "dies in an answer"],
+)
+def test_what_another_process_does_not_give_is_compiled_here(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(script, monkeypatch)
+    assert codes(NAMES, Compiler()) == [b"-" + name.encode() for name in NAMES]
+
+
+def test_no_process_that_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert codes(NAMES, Compiler()) == [b"-" + name.encode() for name in NAMES]
+
+
+def test_few_kernels_or_none_expected_are_compiled_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers("raise SystemExit('not to be started')", monkeypatch)
+    here = Compiler()
+    codes(NAMES[:2], here)
+    ahead.code_of(NAMES[2], here)
+    assert here.names == NAMES[:3]
+
+
+def test_the_other_process_makes_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = NAMES[:3]
+
+    class Waits(Compiler):
+        def __call__(self, name: str) -> bytes:
+            for future in ahead._active._waiting.values():  # type: ignore[union-attr]
+                future.result()
+            return super().__call__(name)
+
+    first, *others = codes(names, Waits())
+    assert first == b"-" + names[0].encode()
+    assert [len(code) for code in others] == pytest.approx([len(compiled(name)) for name in names[1:]], rel=0.1)
+
+
+def test_a_process_of_other_sources_says_so(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "stdin", [f"{NAMES[0]}-0123456789abcdef{cache.SUFFIX}\n"])
+    worker.main()
+    assert capfdbinary.readouterr().out == bytes(common.SIZE)
