@@ -8,11 +8,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 __all__ = ["Pipeline", "__version__", "load", "read_image"]
 
+TYPE_CHECKING = False  # but for type checkers; importing it takes longer than all else here
 if TYPE_CHECKING:
     from cnntool.images.read import read_image
     from cnntool.pipeline import Pipeline, load
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _MODULES = {"Pipeline": "cnntool.pipeline", "load": "cnntool.pipeline", "read_image": "cnntool.images.read"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Imports public names on first use, so that `cnntool --help` starts fast."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,10 +3,9 @@
 import os
 import signal
 import sys
-from typing import NoReturn
 
 
-def program() -> NoReturn:
+def program() -> None:
     """Runs the command line and ends the process; Ctrl-C at any moment, also during imports, ends it with a message."""
     try:
         from cnntool.cli.main import main
