@@ -100,7 +100,8 @@ class Team:
             native.hand_out(self._mail, 0, self.helpers)
             self._wake_sleepers()
             for thread in self._threads:
-                thread.join()
+                if thread.is_alive():  # an interrupt may have kept it from starting
+                    thread.join()
         return True
 
     def _take(self, turn: _Turn) -> bool:

@@ -179,6 +179,20 @@ def test_several_pipelines_in_several_threads():
     assert not wrong
 
 
+def test_a_thread_that_an_interrupt_kept_from_starting_is_not_waited_for(monkeypatch):
+    one = Team(1)
+
+    def start(_):
+        raise Pressed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(Pressed):
+            one._ready()
+    assert one._ready()
+    assert one.stop(5)
+
+
 def test_a_turn_ends_with_the_frame_that_has_it():
     one = Team(1)
 
