@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
-from cnntool.algorithms.direct import epilogue, float_bias, macs
+from cnntool.algorithms.direct import epilogue, float_bias, lower_bound, macs
 from cnntool.kernels.arguments import Corner, Size
 from cnntool.steps.step import Band, Call, Convolution, Windowed
 
@@ -26,12 +26,13 @@ def depthwise_step(convolution: Convolution) -> Windowed:
     _, columns, channels = convolution.output_shape
     packed = np.ascontiguousarray(convolution.weight.reshape(kh, kw, channels), np.float32)
     offset = float_bias(convolution)
+    low = lower_bound(convolution)
     of_3x3 = (kh, kw) == (3, 3) and dilation == (1, 1) and (sy, sx) in ((1, 1), (2, 2))
 
     def calls_3x3(source: Corner, target: Corner, band: Band) -> list[Call]:
         forward = kernels.convolution.conv_depthwise_3x3_forward
-        call = forward, (source, packed, offset, target, Size(band.rows, columns), sy)
-        return [call, *epilogue(convolution, target, band)]
+        call = forward, (source, packed, offset, target, Size(band.rows, columns), sy, low)
+        return [call, *epilogue(convolution, target, band, clamps=True)]
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
         forward = kernels.convolution.conv_depthwise_forward

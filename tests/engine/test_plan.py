@@ -82,6 +82,25 @@ def test_one_pass_holds_a_convolution_with_its_activation_and_pool():
     )
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_one_pass_holds_a_depthwise_convolution_with_the_1x1_after_it(stride):
+    words = f"conv 24 3 --groups 24 --stride {stride} --padding same relu", "conv 40 1 relu"
+    x = noise(75, 41, 24)
+    pipeline, first, then = (Pipeline.parse(each) for each in (" ".join(words), *words))
+    weights = pipeline.weights(x.shape)
+    first.set_weights(weights[:2])
+    then.set_weights(weights[2:])
+    assert len(pipeline.plan(x.shape).runs) == 1
+    expected = then.run(first.run(x))
+    for threads in (1, 2, 3):
+        np.testing.assert_array_equal(pipeline.run(x, threads=threads), expected)
+
+
+def test_a_convolution_of_many_filters_has_a_pass_of_its_own():
+    pipeline = Pipeline.parse("conv 256 3 --groups 256 --padding 1 conv 512 1")
+    assert len(pipeline.plan((28, 28, 256)).runs) == 2
+
+
 SHIFTED = {"gamma": [0.5, -2, 1], "beta": [1, 2, 3], "running_mean": [0.3, -1, 2], "running_var": [1, 4, 0.2]}
 BATCHNORM = {name: np.float32(values) for name, values in SHIFTED.items()}
 

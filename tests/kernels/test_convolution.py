@@ -126,17 +126,14 @@ def test_depthwise_windows_of_3x3_reach_into_zeros_beyond_the_input(stride, chan
             if min(padded.shape[:2]) < 3:
                 continue
             expected = twins.conv(padded, weight[:, :, None], bias, (stride, stride), groups=channels)
-            out = guarded(*expected.shape)
-            convolution.conv_depthwise_3x3_forward(
-                Corner(fenced(x), -top, -left),
-                weight,
-                bias,
-                Corner(out, ROW, COLUMN),
-                Size(*expected.shape[:2]),
-                stride,
-            )
-            found = written(out, *expected.shape[:2])
-            assert_near(found, expected, hint=f"{height}x{width}, border {top}, {left}, {bottom}, {right}")
+            for low in (convolution.NO_LIMIT, np.float32(0)):
+                out = guarded(*expected.shape)
+                source, target = Corner(fenced(x), -top, -left), Corner(out, ROW, COLUMN)
+                size = Size(*expected.shape[:2])
+                convolution.conv_depthwise_3x3_forward(source, weight, bias, target, size, stride, low)
+                found = written(out, *size)
+                hint = f"{height}x{width}, border {top}, {left}, {bottom}, {right}, at least {low}"
+                assert_near(found, np.maximum(low, expected), hint=hint)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -90,9 +90,11 @@ def channel_tile(
 @intrinsic(prefer_literal=True)
 def depthwise_tile(
     typingctx, x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
-    size, stride, rows, columns,
+    low, size, stride, rows, columns,
 ):  # fmt: skip
     """y[r, p, c] = bias[c] + sum over ky, kx of w[ky, kx, c] * x[stride * r + ky, stride * p + kx, c], each c alone.
+
+    `low` is the lower bound of results.
 
     Pixels of `x`, `w` and `y` lie `pixel` apart, rows `x_row` and `y_row`. Of `x` only the rows from `top` to `bottom`
     and the columns from `left` to `right` are read; the others count as zero. Stores the first `height` rows,
@@ -100,11 +102,11 @@ def depthwise_tile(
     """
     arguments = (
         x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
-        size, stride, rows, columns,
+        low, size, stride, rows, columns,
     )  # fmt: skip
 
     def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, bias0, y0, x_line, y_line, step, top_, left_, bottom_, right_, h, n, c, *_ = values
+        x0, w0, bias0, y0, x_line, y_line, step, top_, left_, bottom_, right_, h, n, c, least, *_ = values
         k, s, tall, wide = (literal.literal_value for literal in (size, stride, rows, columns))
         outputs = [*itertools.product(range(tall), range(wide))]
         t = Emitter(b, len(outputs), 1)
@@ -135,6 +137,7 @@ def depthwise_tile(
                     ky, kx = i - s * r, j - s * p
                     if 0 <= ky < k and 0 <= kx < k:
                         t.multiply_add(number, 0, value, filters[ky * k + kx])
+            t.clamp(least)
 
         def store(lanes: ir.Value | None) -> None:
             for (r, p), (acc,) in zip(outputs, t.acc, strict=True):

@@ -156,7 +156,7 @@ def conv_depthwise_forward(source, weight, bias, target, size, window):
 
 
 @inlined
-def depthwise_rows(source, weight, bias, target, size, stride):
+def depthwise_rows(source, weight, bias, target, size, low, stride):
     """The last tiles are shifted up and left to overlap those before, if there is room."""
     (x, x_row, x_column), (out, out_row, out_column), (rows, columns) = source, target, size
     height, width, channels = x.shape
@@ -174,14 +174,14 @@ def depthwise_rows(source, weight, bias, target, size, stride):
                     x_at + 4 * c, address_of(weight) + 4 * c, address_of(bias) + 4 * c, y_at + 4 * c,
                     x_line, out_line, channels, -top, -left, height - top, width - left,
                     min(DEPTHWISE_ROWS, rows - oy), min(CHANNEL_PIXELS, columns - ox), min(LANES, channels - c),
-                    3, stride, DEPTHWISE_ROWS, CHANNEL_PIXELS,
+                    low, 3, stride, DEPTHWISE_ROWS, CHANNEL_PIXELS,
                 )  # fmt: skip
 
 
 @kernel
-def conv_depthwise_3x3_forward(source, weight, bias, target, size, stride):
-    """source: H, W, C, zero beyond; weight: 3, 3, C; bias: C; `stride`: 1 or 2."""
+def conv_depthwise_3x3_forward(source, weight, bias, target, size, stride, low):
+    """source: H, W, C, zero beyond; weight: 3, 3, C; bias: C; `stride`: 1 or 2; results are at least `low`."""
     if stride == 1:
-        depthwise_rows(source, weight, bias, target, size, 1)
+        depthwise_rows(source, weight, bias, target, size, low, 1)
     else:
-        depthwise_rows(source, weight, bias, target, size, 2)
+        depthwise_rows(source, weight, bias, target, size, low, 2)
