@@ -128,6 +128,7 @@ class Padding(Kind):
     """
 
     metavar = "PADDING"
+    minimum = 0
     values = ("same", "valid")
     EXPECTED = "expected N, ROWSxCOLUMNS, TOP,LEFT,BOTTOM,RIGHT, same or valid"
 
@@ -217,6 +218,38 @@ class Nested(Kind):
 
     def words(self, value: Any) -> list[str]:
         return [self.name_of(value), *words_of(value)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Blank:
+    """A word in which each `?` stands for a whole number that is to be found, such as `?` or `3x?`."""
+
+    kind: Integer | Pair | Padding
+    text: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless whole numbers can stand there."""
+        try:
+            self.parts()
+        except ValueError:
+            raise ValueError(
+                f"{self.text!r}: a `?` stands for a whole number, such as `?`, `3x?` or `0,?,0,?`"
+            ) from None
+        self.fill([self.kind.minimum] * self.count)
+
+    @property
+    def count(self) -> int:
+        return self.text.count("?")
+
+    def fill(self, numbers: Iterable[int]) -> Any:
+        """The value of the word with these numbers; a ValueError if it may not have them."""
+        pieces = self.text.split("?")
+        return self.kind.parse(pieces[0] + "".join(f"{n}{piece}" for n, piece in zip(numbers, pieces[1:], strict=True)))
+
+    def parts(self) -> list[int | None]:
+        """The numbers of the word, None where one is open: one, two (rows, columns) or four (the sides)."""
+        pieces = self.text.lower().replace(",", "x").split("x")
+        return [None if piece == "?" else int(piece) for piece in pieces]
 
 
 def argument(kind: Kind, help: str, default: Any = MISSING) -> Any:

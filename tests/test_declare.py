@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cnntool.declare import (
+    Blank,
     Choice,
     File,
     Flag,
@@ -161,3 +162,26 @@ def test_is_integer(word: str, expected: bool) -> None:
 def test_did_you_mean() -> None:
     assert did_you_mean("rleu", ["relu", "conv"]) == "; did you mean relu?"
     assert did_you_mean("zzz", ["relu", "conv"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "parts", "numbers", "value"),
+    [
+        (Integer(1), "?", [None], [5], 5),
+        (Pair(), "?", [None], [3], (3, 3)),
+        (Pair(), "?x5", [None, 5], [3], (3, 5)),
+        (Pair(), "?X?", [None, None], [3, 4], (3, 4)),
+        (Padding(), "?", [None], [2], (2, 2, 2, 2)),
+        (Padding(), "0,?,1,?", [0, None, 1, None], [2, 3], (0, 2, 1, 3)),
+    ],
+)
+def test_a_blank_is_filled(kind: Any, text: str, parts: list, numbers: list[int], value: Any) -> None:
+    blank = Blank(kind, text)
+    assert (blank.parts(), blank.count, blank.fill(numbers)) == (parts, len(numbers), value)
+
+
+@pytest.mark.parametrize("text", ["1?", "??", "?x?x?", "?,1", "?x", "same?", "-?"])
+def test_a_blank_where_no_number_can_stand(text: str) -> None:
+    for kind in (Pair(), Padding()):
+        with pytest.raises(ValueError, match=r"expected|stands for a whole number"):
+            Blank(kind, text)

@@ -7,8 +7,28 @@ from typing import Any
 
 import click
 
-from cnntool.declare import MISSING, Choice, File, Flag, Kind, Nested, did_you_mean, fields_of, help_of, option_name
+from cnntool.declare import (
+    MISSING,
+    Blank,
+    Choice,
+    File,
+    Flag,
+    Integer,
+    Kind,
+    Nested,
+    Padding,
+    Pair,
+    Text,
+    did_you_mean,
+    fields_of,
+    help_of,
+    option_name,
+)
 from cnntool.errors import CnntoolError
+from cnntool.network.templates import Template
+
+SOLVING = "solving"  # the object of a context in which a `?` may stand for a number
+NUMBERS = (Integer, Pair, Padding)
 
 
 class KindType(click.ParamType):
@@ -21,9 +41,11 @@ class KindType(click.ParamType):
         if not isinstance(value, str):
             return value
         try:
+            if "?" in value and isinstance(self.kind, NUMBERS) and ctx is not None and ctx.obj == SOLVING:
+                return Blank(self.kind, value)
             parsed = self.kind.parse(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            self.fail(f"{error}{self.about_blanks(value, ctx)}", param, ctx)
         if isinstance(self.kind, File) and self.base is None:
             self.fail(f"the file {value!r} is not read here: expected layers without files", param, ctx)
         if isinstance(self.kind, File) and self.base:
@@ -31,6 +53,18 @@ class KindType(click.ParamType):
 
             return str(Path(self.base, parsed))
         return parsed
+
+    def about_blanks(self, value: str, ctx: click.Context | None) -> str:
+        """What to say of a `?` that is refused."""
+        if "?" not in value or isinstance(self.kind, Text | File):
+            return ""
+        if ctx is not None and ctx.obj == SOLVING:
+            return (
+                ""
+                if isinstance(self.kind, NUMBERS)
+                else "; a `?` stands for a whole number of a size, a padding or a count"
+            )
+        return "; `cnntool shape --solve TARGET` finds the numbers that a `?` stands for"
 
 
 class LayerCommand(click.Command):
@@ -74,7 +108,21 @@ class LayerCommand(click.Command):
 
     def make(self, words: list[str]) -> Any:
         """The object that the words describe; raises click's errors."""
-        values = self.make_context(self.name, list(words)).params
+        return self.build(self.make_context(self.name, list(words)).params)
+
+    def make_open(self, words: list[str]) -> Any:
+        """The same, of words that may have a `?` for a number: then a template of the object."""
+        values = self.make_context(self.name, list(words), obj=SOLVING).params
+        names = [str(parameter.name) for parameter in self.params]
+        blanks = {name: values[name] for name in names if isinstance(values[name], Blank)}
+        if not blanks:
+            return self.build(values)
+        labels = {str(p.name): str(p.metavar if isinstance(p, click.Argument) else p.opts[-1]) for p in self.params}
+        return Template(self.declared, self.build, values, blanks, labels)
+
+    def build(self, values: dict[str, Any]) -> Any:
+        """The object with these values of its fields."""
+        values = dict(values)
         if self.nested is None:
             return self.declared(**values)
         inner = {field.name: values.pop(field.name) for field in fields_of(self.nested)}

@@ -6,16 +6,19 @@ So the words of each layer are found here, and click then parses and checks them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import click
 
-from cnntool.chain.commands import command_of, group_of, is_optional_choice
+from cnntool.chain.commands import LayerCommand, command_of, group_of, is_optional_choice
 from cnntool.declare import did_you_mean
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Layer
 from cnntool.layers.table import load
+from cnntool.network.templates import Template
+
+Maker = Callable[[LayerCommand, list[str]], Any]
 
 
 def parse_words(words: Sequence[str], base: str | None = "", command_options: Sequence[str] = ()) -> list[Layer]:
@@ -24,23 +27,36 @@ def parse_words(words: Sequence[str], base: str | None = "", command_options: Se
 
     `command_options` belong before the chain; the message for one within it says so.
     """
-    layers: list[Layer] = []
+    return _layers(words, base, command_options, LayerCommand.make)
+
+
+def parse_open_words(
+    words: Sequence[str], base: str | None = "", command_options: Sequence[str] = ()
+) -> list[Layer | Template]:
+    """The same for words in which a `?` may stand for a number: templates of the layers that have one."""
+    return _layers(words, base, command_options, LayerCommand.make_open)
+
+
+def _layers(words: Sequence[str], base: str | None, command_options: Sequence[str], make: Maker) -> list[Any]:
+    layers: list[Any] = []
     position = 0
     while position < len(words):
-        layer, position = _next_layer(words, position, base, len(layers) + 1, command_options)
+        layer, position = _next_layer(words, position, base, len(layers) + 1, command_options, make)
         layers.append(layer)
     return layers
 
 
 def _next_layer(
-    words: Sequence[str], position: int, base: str | None, number: int, command_options: Sequence[str]
-) -> tuple[Layer, int]:
+    words: Sequence[str], position: int, base: str | None, number: int, command_options: Sequence[str], make: Maker
+) -> tuple[Any, int]:
     word = words[position]
     before = f" after `{words[position - 1]}`" if position else ""
     if word.startswith("-"):
         raise CnntoolError(
             f"layer {number}: expected a layer{before}, got the option {word}{_hint_for_option(word, command_options)}"
         )
+    if word == "?":
+        raise CnntoolError(f"layer {number}{before}: expected a layer; a `?` can only stand for a number of one")
     try:
         group = group_of(load(word))
     except CnntoolError as error:
@@ -60,7 +76,7 @@ def _next_layer(
     command = command_of(word, nested, base)
     end = cut(command.params, words, position)
     try:
-        return command.make(list(words[position:end])), end
+        return make(command, list(words[position:end])), end
     except click.UsageError as error:
         message = _usage(error, words, end)
         if isinstance(error, click.NoSuchOption):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cnntool.chain.grammar import parse_words
 from cnntool.errors import CnntoolError
@@ -21,8 +23,11 @@ def split_text(text: str) -> list[str]:
         ) from None
 
 
-def parse_file(path: str | Path) -> list[Layer]:
-    """The layers of a pipeline file; relative names in it are relative to that file."""
+def parse_file(path: str | Path, parse: Callable[..., list[Any]] = parse_words) -> list[Layer]:
+    """The layers of a pipeline file; relative names in it are relative to that file.
+
+    `parse`: `grammar.parse_words`, or `parse_open_words` for a file whose numbers may be open.
+    """
     path = Path(path)
     try:
         with open(path, "rb") as file:
@@ -41,6 +46,6 @@ def parse_file(path: str | Path) -> list[Layer]:
     except (OSError, ValueError) as error:
         raise CnntoolError(f"{path}: not a pipeline file that can be read ({error})") from None
     try:
-        return parse_words(words, base=str(path.parent))
+        return parse(words, base=str(path.parent))
     except CnntoolError as error:
         raise CnntoolError(f"{path}: {error}") from None

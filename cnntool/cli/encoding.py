@@ -5,7 +5,18 @@ from __future__ import annotations
 import codecs
 import sys
 
-PLAIN = {"\u2500": "-", "\u2501": "-", "\u2502": "|", "\u00d7": "x", "\u2026": "...", "\u2212": "-"}
+PLAIN = {
+    "\u2500": "-",
+    "\u2501": "-",
+    "\u2502": "|",
+    "\u250c": "+",
+    "\u251c": "+",
+    "\u2514": "+",
+    "\u253c": "+",
+    "\u00d7": "x",
+    "\u2026": "...",
+    "\u2212": "-",
+}
 RESULTS, MESSAGES = "cnntool.results", "cnntool.messages"  # names of error handlers for codecs
 
 

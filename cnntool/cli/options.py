@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntool.chain.grammar import cut, parse_words
-from cnntool.chain.text import split_text
+from cnntool.chain.text import parse_file, split_text
 from cnntool.declare import Integer, Kind
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import LAYERS
@@ -109,12 +109,9 @@ seed_option = click.option(
     help="Draws the parameters that no file gives.",
 )  # fmt: skip
 
-chain_options = options(
-    pipeline_option,
-    click.option("-m", "--model", metavar="MODEL", help="Take layers and arrays from a saved model."),
-    click.option("--until", metavar="ROW|MARK", help="Stop at a row's number, or at a mark."),
-    seed_option,
-)
+model_option = click.option("-m", "--model", metavar="MODEL", help="Take layers and arrays from a saved model.")
+until_option = click.option("--until", metavar="ROW|MARK", help="Stop at a row's number, or at a mark.")
+chain_options = options(pipeline_option, model_option, until_option, seed_option)
 
 image_options = options(
     click.option("--gray", is_flag=True, help="One channel: 0.299 R + 0.587 G + 0.114 B."),
@@ -178,7 +175,13 @@ def pipeline_of(
     words: tuple[str, ...], pipeline_file: str | None, until: str | None, seed: int, model: str | None = None
 ) -> Pipeline:
     """The pipeline given by words, a file of words or a model."""
-    ctx = click.get_current_context()
+    check_one_source(words, pipeline_file, model)
+    pipeline = Pipeline(layers_of(words, pipeline_file), seed=seed) if model is None else Pipeline.load(model)
+    return pipeline if until is None else pipeline.until(until)
+
+
+def check_one_source(words: tuple[str, ...], pipeline_file: str | None, model: str | None) -> None:
+    """Raises a CnntoolError if a network is given twice."""
     given = {
         f"--pipeline {pipeline_file}": pipeline_file is not None,
         f"--model {model}": model is not None,
@@ -187,21 +190,24 @@ def pipeline_of(
     several = [name for name, there in given.items() if there]
     if len(several) > 1:
         raise CnntoolError(f"{several[0]} and {several[1]} exclude each other: give one of them")
-    if model is not None:
-        pipeline = Pipeline.load(model)
-    elif pipeline_file == "-":
+
+
+def layers_of(
+    words: tuple[str, ...], pipeline_file: str | None, parse: Callable[..., list[Any]] = parse_words
+) -> list[Any]:
+    """The layers given by words or a file of words, as `parse` makes them."""
+    ctx = click.get_current_context()
+    if pipeline_file == "-":
         if "-" in (ctx.params.get("input"), ctx.params.get("files_from")):
             raise CnntoolError("--pipeline -: standard input is INPUT already; give a file for one of them")
-        pipeline = Pipeline(parse_words(split_text(words_of_stdin())), seed=seed)
-    elif pipeline_file is not None:
-        pipeline = Pipeline.read(pipeline_file, seed=seed)
-    else:
-        if not words:
-            expected = "expected at least one, such as relu, or --pipeline FILE, or --model MODEL"
-            raise click.UsageError(f"no layers: {expected}", ctx)
-        options = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
-        pipeline = Pipeline(parse_words(words, command_options=options), seed=seed)
-    return pipeline if until is None else pipeline.until(until)
+        return parse(split_text(words_of_stdin()))
+    if pipeline_file is not None:
+        return parse_file(pipeline_file, parse)
+    if not words:
+        expected = "expected at least one, such as relu, or --pipeline FILE, or --model MODEL"
+        raise click.UsageError(f"no layers: {expected}", ctx)
+    options = [name for p in ctx.command.params if isinstance(p, click.Option) for name in p.opts]
+    return parse(words, command_options=options)
 
 
 def words_of_stdin() -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import shlex
+import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from cnntool.cli.branches import entries_of
 from cnntool.cli.streams import printable, results
 from cnntool.pipeline import Pipeline
 
@@ -29,6 +30,11 @@ class Column(NamedTuple):
     value: Callable[[dict[str, Any]], str]
     rank: int = 0
     total: str = ""  # the key of the totals
+
+
+def console_width(stream: Any) -> int:
+    """The columns of a terminal, or those of a table that goes elsewhere."""
+    return shutil.get_terminal_size().columns if stream.isatty() else WIDTH_OF_FILES
 
 
 def size(pair: list) -> str:
@@ -79,7 +85,7 @@ def show_summary(summary: dict[str, Any], pipeline: Pipeline, form: str) -> None
         if form == "json":
             click.echo(json.dumps(summary, indent=2))
         elif form == "csv":
-            click.echo(as_csv(summary, pipeline), nl=False)
+            click.echo(as_csv(summary), nl=False)
         elif form == "markdown":
             click.echo(as_markdown(summary, pipeline))
         else:
@@ -91,16 +97,6 @@ def console_of(stream: Any) -> Console:
     from rich.console import Console
 
     return Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES, highlight=False, soft_wrap=False)
-
-
-def words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
-    """The words that a user types for the layer of a row."""
-    return shlex.join(pipeline.graph.nodes[row["row"] - 1].layer.words())
-
-
-def shown_words_of_row(pipeline: Pipeline, row: dict[str, Any]) -> str:
-    """The same, safe to print: names of files and marks may hold terminal control characters."""
-    return printable(words_of_row(pipeline, row))
 
 
 Line = list[tuple[str, str]]
@@ -122,38 +118,50 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
                        *(column.value(row) for row in rows), sums[column.title]]
         for column in columns
     }  # fmt: skip
-    names = [shown_words_of_row(pipeline, row) for row in rows]
+    entries = entries_of(pipeline.layers, summary)
+    lanes = max(0, *(len(entry.lanes) - 1 for entry in entries)) if entries else 0
     digits = len(str(len(pipeline.graph.nodes)))
 
     def words_width() -> int:
         """The width left for a layer's words."""
-        return width - 2 - digits - sum(3 + max(map(len, cells[column.title])) for column in columns) - 3
+        return width - 2 - digits - lanes - sum(3 + max(map(len, cells[column.title])) for column in columns) - 3
 
     left_out: list[str] = []
-    longest = max([5, *map(len, names)])
+    longest = max([5, *(len(entry.words) for entry in entries)])
     while words_width() < min(longest, 28) and (lowest := max(columns, key=lambda column: column.rank)).rank > 0:
         columns.remove(lowest)
         left_out.append(lowest.title)
     layer_width = max(5, min(longest, words_width()))
     widths = [max(map(len, cells[column.title])) for column in columns]
 
-    def line(row: str, layer: Line, index: int, style: str = "") -> Line:
-        pieces = [(f" {row:>{digits}}", "dim"), ("   ", ""), *layer]
+    def line(row: str, layer: Line, values: Sequence[str], style: str = "", drawn: str = "") -> Line:
+        gap = f" {drawn:<{lanes + 1}} " if lanes else "   "
+        pieces = [(f" {row:>{digits}}", "dim"), (gap, "dim" if drawn else ""), *layer]
         pieces.append((" " * (layer_width - sum(len(text) for text, _ in layer)), ""))
-        for column, wide in zip(columns, widths, strict=True):
-            text = cells[column.title][index]
+        for column, wide, text in zip(columns, widths, values, strict=True):
             pieces.append((f"   {text:<{wide}}" if column.title == "output" else f"   {text:>{wide}}", style))
         return pieces
 
-    rule = " " + "\u2500" * (digits + layer_width + 3 + sum(3 + wide for wide in widths))
-    table: list[Line] = [[], line("", [("layer", "bold")], 0, "bold"), [(rule, "")]]
-    table.append(line("", [("input", "dim")], 1, "dim"))
-    for index, (row, name) in enumerate(zip(rows, names, strict=True), 2):
-        first, *rest = textwrap.wrap(name, layer_width, break_on_hyphens=False) or [""]
+    def numbered(index: int) -> list[str]:
+        return [cells[column.title][index] for column in columns]
+
+    rule = " " + "\u2500" * (digits + lanes + layer_width + 3 + sum(3 + wide for wide in widths))
+    table: list[Line] = [[], line("", [("layer", "bold")], numbered(0), "bold"), [(rule, "")]]
+    table.append(line("", [("input", "dim")], numbered(1), "dim"))
+    index = 2
+    for entry in entries:
+        first, *rest = textwrap.wrap(entry.words, layer_width, break_on_hyphens=False) or [""]
         word, space, options = first.partition(" ")
-        table.append(line(str(row["row"]), [(word, "bold cyan"), (space + options, "")], index))
-        table.extend([(" " * (digits + 4) + words, "")] for words in rest)
-    table += [[], line("", [("total", "bold")], -1, "bold")]
+        if entry.row is None:
+            values = ["x".join(map(str, entry.shape)) if column.title == "output" else "" for column in columns]
+            table.append(line("", [(first, "dim")], values, "dim", entry.lanes))
+        else:
+            layer = [(word, "bold cyan"), (space + options, "")]
+            table.append(line(str(entry.row["row"]), layer, numbered(index), "", entry.lanes))
+            index += 1
+        below = f"{entry.below:<{lanes + 1}}" if lanes else " "
+        table.extend([(" " * (digits + 2) + f"{below} {words}", "")] for words in rest)
+    table += [[], line("", [("total", "bold")], numbered(-1), "bold")]
     if left_out:
         note = f" not shown at this width: {', '.join(left_out)}; --json, --csv and --markdown have them"
         table += [[], *([(text, "dim")] for text in textwrap.wrap(note, width, subsequent_indent=" "))]
@@ -186,7 +194,7 @@ def rows_as_table(rows: list[dict[str, str]]) -> Table:
     return table
 
 
-def as_csv(summary: dict[str, Any], pipeline: Pipeline) -> str:
+def as_csv(summary: dict[str, Any]) -> str:
     """One line a layer, with each size as two numbers; no line of totals, which a spreadsheet would add again."""
     import csv
     import io
@@ -196,14 +204,14 @@ def as_csv(summary: dict[str, Any], pipeline: Pipeline) -> str:
     extra = [key for key in summary["totals"] if key.startswith("parameters_")]
     pairs = ("receptive_field", "jump", "center")
     writer.writerow([
-        "row", "layer", "words", "input_height", "input_width", "input_channels", "output_height", "output_width",
-        "output_channels", "parameters", *extra, "buffers", "macs",
+        "row", "layer", "words", "inputs", "input_height", "input_width", "input_channels", "output_height",
+        "output_width", "output_channels", "parameters", *extra, "buffers", "macs",
         *(f"{pair}_{axis}" for pair in pairs for axis in ("height", "width")), "output_bytes",
     ])  # fmt: skip
     for row in summary["layers"]:
         writer.writerow([
-            row["row"], row["layer"], words_of_row(pipeline, row), *row["input_shape"], *row["output_shape"],
-            row["parameters"], *(row[key] for key in extra), row["buffers"], row["macs"],
+            row["row"], row["layer"], row["words"], " ".join(map(str, row["inputs"])), *row["input_shape"],
+            *row["output_shape"], row["parameters"], *(row[key] for key in extra), row["buffers"], row["macs"],
             *(value for pair in pairs for value in row[pair]), row["output_bytes"],
         ])  # fmt: skip
     return stream.getvalue()
@@ -218,9 +226,12 @@ def as_markdown(summary: dict[str, Any], pipeline: Pipeline) -> str:
         ["--:", "---", *("---" if column.title == "output" else "--:" for column in columns)],
         ["", "input", "x".join(map(str, summary["input"])), *[""] * (len(columns) - 1)],
     ]
-    for row in summary["layers"]:
-        name = shown_words_of_row(pipeline, row).replace("|", "\\|")
-        lines.append([str(row["row"]), f"`{name}`", *(column.value(row) for column in columns)])
+    for entry in entries_of(pipeline.layers, summary):
+        name, row = entry.words.replace("|", "\\|"), entry.row
+        values = ["x".join(map(str, entry.shape)), *[""] * (len(columns) - 1)]
+        lines.append(
+            [str(row["row"]) if row else "", f"`{name}`", *([c.value(row) for c in columns] if row else values)]
+        )
     sums = [
         (short_bytes if column.title == "memory" else number)(totals[column.total]) if column.total else ""
         for column in columns

@@ -54,6 +54,7 @@ class Relu(Activation):
     """Rectified linear unit: max(0, x)."""
 
     word: ClassVar[str] = "relu"
+    kept: ClassVar[tuple[str, ...]] = ("output",)
     rectifies: ClassVar[bool] = True
     cost_kind: ClassVar[str] = "rectifier"
 
@@ -131,6 +132,7 @@ class Sigmoid(Activation):
     """Sigmoid: 1 / (1 + exp(-x)), between 0 and 1."""
 
     word: ClassVar[str] = "sigmoid"
+    kept: ClassVar[tuple[str, ...]] = ("output",)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class Tanh(Activation):
     """Hyperbolic tangent, between -1 and 1 and centred at zero."""
 
     word: ClassVar[str] = "tanh"
+    kept: ClassVar[tuple[str, ...]] = ("output",)
 
 
 @dataclass(frozen=True)

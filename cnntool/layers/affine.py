@@ -29,6 +29,7 @@ ROUNDING = 1e-14  # the square of float32's relative resolution: a smaller varia
 class FromData(Layer):
     """Base of the layers whose arrays are statistics of their input: `learn` computes them, `apply` uses them."""
 
+    kept: ClassVar[tuple[str, ...]] = ()
     moments: ClassVar[str]
 
     @property

@@ -34,6 +34,7 @@ class Bank(Layer):
     """
 
     word: ClassVar[str] = "bank"
+    kept: ClassVar[tuple[str, ...]] = ()
 
     bank: FilterBank = argument(
         Nested("NAME|FILE.npy", BANKS | LEARNED, "file"), "The bank's name, or a file of filters."

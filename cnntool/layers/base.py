@@ -42,6 +42,10 @@ class Layer:
     takes_rectifier: ClassVar[bool] = False  # in training, it computes a rectifier that follows it as well
     gives_probabilities: ClassVar[bool] = False  # as the softmax in the loss does, which takes its place in training
 
+    pads_half_at_most: ClassVar[bool] = False  # whether padding in numbers is at most half of the window
+    kept: ClassVar[tuple[str, ...]] = ("input",)  # what PyTorch keeps for the gradient: input, output or neither
+    passes_gradient: ClassVar[bool] = False  # whether the gradient of the output is that of the inputs, uncopied
+    reshapes: ClassVar[bool] = False  # whether the output is the input's memory in another shape
     keeps_channels: ClassVar[bool] = False  # whether channel k of the output is still that of the input
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:
@@ -58,6 +62,10 @@ class Layer:
 
     def macs(self, shape: Shape) -> int:
         """Multiply-adds of convolutions and fully connected layers for one image."""
+        return 0
+
+    def kept_bytes(self, shape: Shape) -> int:
+        """Bytes that PyTorch keeps of an image for the gradient besides: places of maxima, masks."""
         return 0
 
     def window(self, shape: Shape) -> Window:

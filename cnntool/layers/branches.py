@@ -41,6 +41,8 @@ class From(Layer):
 class Join(Layer):
     """Base of the layers with a second, marked input."""
 
+    kept: ClassVar[tuple[str, ...]] = ()
+    passes_gradient: ClassVar[bool] = True
     name: str
 
     @property

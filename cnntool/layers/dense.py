@@ -33,6 +33,9 @@ class Flatten(Layer):
     """Make one vector of the volume, in the order height, width, channels."""
 
     word: ClassVar[str] = "flatten"
+    kept: ClassVar[tuple[str, ...]] = ()
+    passes_gradient: ClassVar[bool] = True
+    reshapes: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape, *others: Shape) -> Shape:
@@ -136,6 +139,7 @@ class Softmax(Layer):
     """Softmax over the channels of each position: positive numbers that sum to 1."""
 
     word: ClassVar[str] = "softmax"
+    kept: ClassVar[tuple[str, ...]] = ("output",)
     gives_probabilities: ClassVar[bool] = True
     keeps_channels: ClassVar[bool] = True
 

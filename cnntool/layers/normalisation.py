@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -177,6 +178,7 @@ class Dropout(Layer):
     """
 
     word: ClassVar[str] = "dropout"
+    kept: ClassVar[tuple[str, ...]] = ()
     transparent: ClassVar[bool] = True
     keeps_channels: ClassVar[bool] = True
 
@@ -192,6 +194,9 @@ class Dropout(Layer):
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         return [self.dropped(d_output, "d_input", training)], {}
+
+    def kept_bytes(self, shape: Shape) -> int:
+        return 4 * math.prod(shape)
 
     def dropped(self, x: np.ndarray, name: str, training: Training) -> np.ndarray:
         """Drops the same values forward and backward, determined by the step's seed."""

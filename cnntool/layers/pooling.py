@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,7 @@ class Pool(Layer):
     """Base of pooling with a window on each channel."""
 
     keeps_channels: ClassVar[bool] = True
+    pads_half_at_most: ClassVar[bool] = True
 
     kernel_size: tuple[int, int] = argument(Pair(), "Height x width of the window.")
     stride: tuple[int, int] | None = option(None, Pair(), "Step between windows; their size when not given.")
@@ -105,6 +107,9 @@ class MaxPool(Pool):
     transparent: ClassVar[bool] = True
     cost_kind: ClassVar[str] = "pool"
     pad_value: ClassVar[float] = -INFINITY
+
+    def kept_bytes(self, shape: Shape) -> int:
+        return 8 * math.prod(self.output_shape(shape))
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [self.pool_step(shapes[0], kernels.pooling.maxpool_forward)]
@@ -194,6 +199,7 @@ class GlobalPool(Layer):
     """Global pooling: each channel becomes one number, its maximum, mean or length over the whole volume."""
 
     word: ClassVar[str] = "globalpool"
+    kept: ClassVar[tuple[str, ...]] = ()
     cost_kind: ClassVar[str] = "global pool"
     keeps_channels: ClassVar[bool] = True
 

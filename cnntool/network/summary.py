@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Any, NamedTuple
 
 from cnntool.network.conventions import CONVENTIONS
@@ -46,11 +47,11 @@ def summarise(
 ) -> dict[str, Any]:
     """One object for the whole network, as `cnntool shape --json` prints it.
 
-    `input`, and `layers` with `layer`, `options`, `input_shape`, `output_shape`, `parameters`, `buffers`, `macs`,
-    `receptive_field`, `jump`, `center`, `output_bytes` (float32), and `totals`. Layers that the output does not depend
-    on are left out. `convention` counts `macs` as another tool does. `without_sharing` adds the parameters that a
-    convolution would have if each position had filters of its own; `as_fc` those of a full connection of the same
-    shapes.
+    `input`, and `layers` with `row`, `layer`, `words`, `inputs` (rows, 0 for the input), `options`, `input_shape`,
+    `output_shape`, `parameters`, `buffers`, `macs`, `receptive_field`, `jump`, `center`, `output_bytes` (float32), and
+    `totals`. Layers that the output does not depend on are left out. `convention` counts `macs` as another tool does.
+    `without_sharing` adds the parameters that a convolution would have if each position had filters of its own; `as_fc`
+    those of a full connection of the same shapes.
     """
     shapes = graph.shapes(input_shape)
     fields = {INPUT: (Field(), Field())}
@@ -71,6 +72,8 @@ def summarise(
             row: dict[str, Any] = {
                 "row": number + 1,
                 "layer": layer.word,
+                "words": shlex.join(layer.words()),
+                "inputs": [source + 1 for source in inputs],
                 "options": layer.options(),
                 "input_shape": list(shape),
                 "output_shape": list(output),

@@ -34,14 +34,15 @@ def place_window(padding: Sides | str, size: Pair, kernel_size: Pair, stride: Pa
 
 def output_size(window: Window, size: Pair, ceil: bool = False) -> Pair:
     """The number of positions of the window on an input of `size`; a CnntoolError if there is none."""
-    heights = _positions(size[0], window.extent[0], window.stride[0], window.padding[0], window.padding[2], ceil)
-    widths = _positions(size[1], window.extent[1], window.stride[1], window.padding[1], window.padding[3], ceil)
+    heights = positions(size[0], window.extent[0], window.stride[0], window.padding[0], window.padding[2], ceil)
+    widths = positions(size[1], window.extent[1], window.stride[1], window.padding[1], window.padding[3], ceil)
     if heights < 1 or widths < 1:
         raise CnntoolError(_does_not_fit(window, size))
     return heights, widths
 
 
-def _positions(size: int, extent: int, stride: int, before: int, after: int, ceil: bool) -> int:
+def positions(size: int, extent: int, stride: int, before: int, after: int, ceil: bool) -> int:
+    """The number of positions along one axis, below 1 if the window does not fit."""
     room = size + before + after - extent
     if not ceil:
         return room // stride + 1 if room >= 0 else 0

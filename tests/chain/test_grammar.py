@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnntool.chain.commands import group_of
-from cnntool.chain.grammar import parse_words
+from cnntool.chain.grammar import parse_open_words, parse_words
 from cnntool.declare import (
     MISSING,
     Choice,
@@ -29,6 +29,7 @@ from cnntool.declare import (
 from cnntool.errors import CnntoolError
 from cnntool.layers.base import Layer
 from cnntool.layers.table import LAYERS, load
+from cnntool.network.templates import Template
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -233,3 +234,12 @@ def test_relative_files_start_from_the_base(filters: str) -> None:
 
 def test_no_words_are_no_layers() -> None:
     assert parse_words([]) == []
+
+
+def test_open_numbers_make_templates() -> None:
+    conv, relu, mark = parse_open_words(["conv", "4", "?", "--padding", "?x1", "relu", "mark", "?"])
+    assert isinstance(conv, Template)
+    assert {name: blank.text for name, blank in conv.blanks.items()} == {"kernel_size": "?", "padding": "?x1"}
+    assert conv.layer([3, 2]) == parse_words(["conv", "4", "3", "--padding", "2x1"])[0]
+    assert isinstance(relu, Layer)
+    assert mark.words() == ["mark", "?"]  # type: ignore[union-attr]
