@@ -306,6 +306,19 @@ def test_rows_that_do_not_go_with_a_new_first_image(cnntool: Tool, here: Path, c
     assert Path("t.npz").read_bytes() == Path("u.npz").read_bytes()
 
 
+def test_images_of_several_sizes_in_one_part(cnntool: Tool, here: Path) -> None:
+    """Rows that cannot stand in the table lie between those that do."""
+    for seed, (name, width) in enumerate((("a", 16), ("b", 17), ("c", 16), ("d", 18))):
+        save(f"f/{name}.png", pixels(16, width, 1, seed=seed))
+    assert cnntool("extract", "f", "t.npz", "globalpool", "avg").code == 0
+    assert np.load("t.npz")["shapes"].tolist() == [[16, width, 1] for width in (16, 17, 16, 18)]
+    assert cnntool("extract", "f", "u.npz", "relu").code == 1
+    table = np.load("u.npz")
+    assert table["paths"].tolist() == ["a.png", "c.png"]
+    expected = [pixels(16, 16, 1, seed=seed).reshape(-1) / np.float32(255) for seed in (0, 2)]
+    assert np.array_equal(table["features"], expected)
+
+
 def test_archives_and_lists_are_brought_up_to_date_too(
     cnntool: Tool, folder: Path, computed: Computed, here: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import http.server
@@ -24,6 +25,7 @@ from tests.images.test_webdataset import sample, shard
 
 __all__ = ["cnntool", "here"]
 fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("fsspec.asyn")
 CHAIN = ("bank", "sobel", "abs", "globalpool", "avg")
 
 
@@ -133,6 +135,27 @@ def test_whatever_a_file_system_raises_is_a_failure_of_one_input(bucket: str, mo
         with pytest.raises(BadInput, match=r"a.png: cannot be read: the token has expired") as caught:
             source[0].read()
         assert caught.value.kind == "failed"
+
+
+class Slow(fsspec.asyn.AsyncFileSystem):
+    """A server that takes a request and gives no answer."""
+
+    protocol = "slow"
+
+    async def _cat_file(self, path: str, **others: Any) -> bytes:
+        await asyncio.sleep(30)
+        return b""
+
+
+def test_a_server_that_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("slow", Slow, clobber=True)
+    monkeypatch.setattr(remote, "SECONDS", 0.1)
+    with (
+        open_source("slow://a.png") as source,
+        pytest.raises(BadInput, match=r"slow://a.png: no answer for 0.1 seconds") as caught,
+    ):
+        source[0].read()
+    assert caught.value.kind == "failed"
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

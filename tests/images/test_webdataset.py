@@ -170,7 +170,7 @@ def test_many_shards_need_few_open_files(monkeypatch: pytest.MonkeyPatch) -> Non
     resource = pytest.importorskip("resource")
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     for number in range(40):
-        shard(f"s/{number:03}.tar{'.gz' if number % 2 else ''}", {"a.png": png(number), "b.png": png(number)})
+        shard(f"s/{number:03}.tar{'.gz' if number % 4 else ''}", {"a.png": png(number), "b.png": png(number)})
     used = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 100
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, limit[1]))
     try:
