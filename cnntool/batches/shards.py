@@ -48,8 +48,7 @@ class Shard(NamedTuple):
 
     def holds(self, name: str) -> bool:
         """Whether an input of this name is in the shard."""
-        digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-        return int.from_bytes(digest, "little") % self.of == self.place - 1
+        return place_of(name, self.of) == self.place - 1
 
     def items(self, items: Sequence[Item]) -> Sequence[Item]:
         """The inputs of this shard."""
@@ -74,6 +73,12 @@ class Shard(NamedTuple):
             for number, name, error in entries.failures:
                 line = {"place": places[number], "name": name, "kind": error.kind, "message": str(error)}
                 file.write(json.dumps(line) + "\n")
+
+
+def place_of(name: str, shards: int) -> int:
+    """The shard of an input, counted from 0."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % shards
 
 
 def names_digest(items: Sequence[Item]) -> str:

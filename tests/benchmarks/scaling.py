@@ -3,9 +3,9 @@
     python -m tests.benchmarks.scaling [--images 2000] [--side 256] [--as-if 100000]
 
 The shards of 1/64 to 64/64 are computed one after the other, by one thread each. What a process takes before its first
-image is measured by a shard that has all its rows already, what `merge` takes by itself. With W machines, the one with
-the most to do has its share of the shards' times and one start; `merge` follows. `--as-if` repeats the images until
-they are that many: computing, listing and merging grow with them, the start of a process does not.
+image is measured by a shard that has all its rows already, what `merge` takes by itself. With W machines, the one that
+the names give the most images has one start and their time; `merge` follows. `--as-if` tells for more images:
+computing, listing and merging grow with them, the start of a process does not.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from cnntool.batches.shards import place_of
 from tests.benchmarks.desk import ROOT
 from tests.benchmarks.whole import timed
 
@@ -60,11 +61,14 @@ def measure(images: int, side: int) -> Measured:
     return Measured(start, max(0.0, known - start), times, max(0.0, merge - start))
 
 
-def seconds(found: Measured, workers: int, factor: float) -> tuple[float, float, float]:
+def seconds(found: Measured, workers: int, images: int, measured: int) -> tuple[float, float, float]:
     """The whole, the part of it that no machine more makes shorter, and what the fullest shard has beyond the mean."""
-    shares = [factor * sum(found.shards[worker::workers]) for worker in range(workers)]
-    fixed = 2 * found.start + factor * (found.listing + found.merge)
-    return max(shares) + fixed, fixed, max(shares) - sum(shares) / workers
+    each = sum(found.shards) / measured
+    counts = [0] * workers
+    for number in range(images):
+        counts[place_of(f"{number:06}.jpg", workers)] += 1
+    fixed = 2 * found.start + images / measured * (found.listing + found.merge)
+    return each * max(counts) + fixed, fixed, each * (max(counts) - images / workers)
 
 
 def main() -> int:
@@ -82,14 +86,13 @@ def main() -> int:
     print(f"measured: start {found.start:.2f} s, listing {found.listing:.2f} s, merge {found.merge:.2f} s, "
           f"{1e3 * total / options.images:.1f} ms an image")  # fmt: skip
     for count in (options.images, options.as_if):
-        factor = count / options.images
-        alone = seconds(found, 1, factor)[0]
+        alone = seconds(found, 1, count, options.images)[0]
         print(f"{count} images:")
         for workers in (1, 2, 4, 8, 16, 32, 64):
-            whole, fixed, uneven = seconds(found, workers, factor)
+            whole, fixed, uneven = seconds(found, workers, count, options.images)
             print(f"  {workers:2} machines: {whole:8.1f} s, {alone / whole:5.1f} times as fast, efficiency "
                   f"{alone / whole / workers:4.0%}; fixed {fixed:.1f} s, uneven {uneven:.1f} s")  # fmt: skip
-        print(f"  half of the time is lost to what is fixed with {total * factor / fixed:.0f} machines")
+        print(f"  half of the time is lost to what is fixed with {total * count / options.images / fixed:.0f} machines")
     return 0
 
 

@@ -76,8 +76,8 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def ours(source: str, output: str, size: str, workers: int) -> list[str]:
     resize = [] if size == "-" else ["--resize", size]
-    return ["-m", "cnntool", "extract", source, output, "--restart", "--quiet", "--threads", str(workers), *resize,
-            *WORDS.split()]  # fmt: skip
+    return ["-m", "cnntool", "extract", source, output, "--restart", "--overwrite", "--quiet", "--threads",
+            str(workers), *resize, *WORDS.split()]  # fmt: skip
 
 
 def race(name: str, source: str, count: int, size: str, options: argparse.Namespace) -> bool:
