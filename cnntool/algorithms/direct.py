@@ -84,7 +84,7 @@ def direct_step(convolution: Convolution) -> Windowed:
         if gathers:
             apart = filters.inputs + kernels.vectors.LANES
             pixels = scratch.array(rows, columns, apart, spare=kernels.vectors.PIXELS * apart)
-            before = [(kernels.pointwise.gather_forward, (pixels, source.array, source.row, rows, columns, *stride))]
+            before = [(kernels.pointwise.gather_forward, (pixels, source, size, window))]
             source, window = Corner(pixels, 0, 0), window._replace(stride=(1, 1))
         if point and window.stride == (1, 1) and source.array.shape[1] == target.array.shape[1] == columns:
             # Rows without padding are one long row, with one partial tile instead of one a row.

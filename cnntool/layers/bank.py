@@ -10,7 +10,7 @@ from cnntool.banks.base import FilterBank
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.banks.table import BANKS, LEARNED
 from cnntool.declare import Choice, Flag, Nested, Padding, Pair, argument, option
-from cnntool.kernels.arguments import Corner, Sides, Window
+from cnntool.kernels.arguments import Corner, Sides, Size, Window
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.learned import learned_convolution, learned_steps
@@ -206,7 +206,7 @@ def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windo
     how = np.array([codes[name] for name in names])
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
-        where = *source, *target, band.rows, shape[1]
+        where = source, target, Size(band.rows, shape[1])
         return [(kernels.pointwise.channel_reduce_forward, (*where, members, starts, how))]
 
     return Windowed(shape, (*shape[:2], len(groups)), Window(), calls)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Integer, argument
-from cnntool.kernels.arguments import Corner, Window
+from cnntool.kernels.arguments import Corner, Size, Window
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import AnyStep, Band, Call, Parallel, PixelInPlace, Whole, Windowed, row_blocks
@@ -77,8 +77,7 @@ class GridPool(Layer):
         def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
             here = rows[band.first : band.first + band.rows] - band.first * stride  # relative to the first window
             edges = here[:, 0].copy(), here[:, 1].copy(), columns[:, 0].copy(), columns[:, 1].copy()
-            where = source.array, source.row, *target, band.rows, len(columns)
-            return [(kernels.descriptors.gridpool_forward, (*where, *edges))]
+            return [(kernels.descriptors.gridpool_forward, (source, target, Size(band.rows, len(columns)), *edges))]
 
         return [Windowed(shape, self.output_shape(shape), self.window(shape), calls)]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cnntool import kernels
 from cnntool.banks.learned import KMeans, Learned
-from cnntool.kernels.arguments import Corner, Window
+from cnntool.kernels.arguments import Corner, Size, Window
 from cnntool.layers.base import Arrays
 from cnntool.steps.geometry import Shape, output_size
 from cnntool.steps.step import Band, Call, Convolution, Step, Windowed
@@ -36,8 +37,7 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
 
     from cnntool.algorithms.direct import Product
 
-    (kh, kw), (sy, sx), *_ = window
-    length = kh * kw * shape[2]
+    length = math.prod(window.kernel_size) * shape[2]
     output_shape = (*output_size(window, shape[:2]), bank.number)
     whitening = np.asarray(arrays["whitening"], np.float64)
     centroids = np.ascontiguousarray(np.reshape(arrays["weight"], (length, -1)).T, np.float32)
@@ -51,9 +51,8 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
         rows, columns = band.rows, output_shape[1]
         patches, whitened = (band.scratch.array(rows * columns, length, spare=spare * length) for _ in range(2))
         positions = whitened.reshape(rows, columns, length)
-        where = source.array, source.row, patches, rows, columns
         return [
-            (clusters.patches_normalised_forward, (*where, kh, kw, sy, sx, eps)),
+            (clusters.patches_normalised_forward, (source, patches, Size(rows, columns), window, eps)),
             whiten.call(patches[None], Corner(whitened[None], 0, 0), 1, rows * columns),
             correlate.call(positions, target, rows, columns),
             (clusters.distances_forward, (whitened, centroids, *target, rows, columns)),

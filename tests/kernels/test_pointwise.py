@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cnntool.kernels import pointwise
+from cnntool.kernels.arguments import Corner, Size
 from tests.kernels.volumes import COLUMN, GUARD, ROW, assert_near, guarded, noise, written
 
 
@@ -41,7 +42,8 @@ REDUCTIONS = {
 def reduced(x, groups, how, rows, columns):
     out = guarded(rows, columns, len(groups))
     members, starts = np.concatenate(groups), np.cumsum([0, *map(len, groups)])
-    pointwise.channel_reduce_forward(x, 1, 2, out, ROW, COLUMN, rows, columns, members, starts, np.array(how))
+    source, target, size = Corner(x, 1, 2), Corner(out, ROW, COLUMN), Size(rows, columns)
+    pointwise.channel_reduce_forward(source, target, size, members, starts, np.array(how))
     return written(out, rows, columns)
 
 

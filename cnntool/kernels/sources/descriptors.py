@@ -10,13 +10,12 @@ F = np.float32
 
 
 @kernel
-def gridpool_forward(
-    x, x_row, out, out_row, out_column, rows, columns, row_starts, row_stops, column_starts, column_stops
-):  # fmt: skip
-    """out[oy, ox, c] = sum of x[x_row + row_starts[oy] : x_row + row_stops[oy], column_starts[ox] : ..., c]
+def gridpool_forward(source, target, size, row_starts, row_stops, column_starts, column_stops):
+    """target[oy, ox, c] = sum of source[row_starts[oy] : row_stops[oy], column_starts[ox] : column_stops[ox], c]
 
-    Each row of x is summed in float32, rows are added in float64.
+    Each row is summed in float32, rows are added in float64.
     """
+    (x, x_row, _), (out, out_row, out_column), (rows, columns) = source, target, size
     channels = x.shape[2]
     line, total = np.empty(channels, np.float32), np.empty(channels, np.float64)
     for oy in range(rows):

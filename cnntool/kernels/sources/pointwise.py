@@ -33,8 +33,9 @@ def affine_forward(x, x_row, x_start, out, out_row, out_start, rows, length, mea
 
 
 @kernel
-def channel_reduce_forward(x, x_row, x_column, out, out_row, out_column, rows, columns, members, starts, how):
-    """out[y, x, g] = `how[g]` of x[y, x, members[starts[g] : starts[g + 1]]]"""
+def channel_reduce_forward(source, target, size, members, starts, how):
+    """target[y, x, g] = `how[g]` of source[y, x, members[starts[g] : starts[g + 1]]]"""
+    (x, x_row, x_column), (out, out_row, out_column), (rows, columns) = source, target, size
     for i in range(rows):
         for j in range(columns):
             pixel, result = x[x_row + i, x_column + j], out[out_row + i, out_column + j]
@@ -68,8 +69,9 @@ def copy_forward(out, row, column, x, x_row, rows, columns, channel):
 
 
 @kernel
-def gather_forward(out, x, x_row, rows, columns, stride_y, stride_x):
-    """out[y, x] = x[x_row + stride_y * y, stride_x * x], the pixels of `out` with more channels than those of x"""
+def gather_forward(out, source, size, window):
+    """out[y, x] = source[stride_y * y, stride_x * x], the pixels of `out` with more channels than those of `source`"""
+    (x, x_row, _), (rows, columns), (stride_y, stride_x) = source, size, window.stride
     channels, width = x.shape[2], out.shape[2]
     for i in range(rows):
         x_at = address_of(x) + 4 * (x_row + stride_y * i) * x.shape[1] * channels
