@@ -6,7 +6,6 @@ import pytest
 
 from cnntool.errors import CnntoolError
 from cnntool.kernels.arguments import Window
-from cnntool.steps import geometry
 from cnntool.steps.geometry import counted_sizes, output_size, place_window, same_padding
 from tests.naive import geometry as naive
 
@@ -63,13 +62,6 @@ def test_place_window_makes_numbers_of_words():
     assert place_window("valid", (5, 6), (3, 3), (1, 1), (1, 1)).padding == (0, 0, 0, 0)
     assert place_window("same", (5, 6), (2, 5), (1, 1), (1, 1)).padding == (0, 2, 1, 2)
     assert place_window((4, 3, 2, 1), (5, 6), (2, 5), (1, 1), (1, 1)).padding == (4, 3, 2, 1)
-
-
-def test_a_point_is_a_pixel_without_border():
-    assert geometry.POINT.is_point
-    assert not window(1, 2).is_point
-    assert not window(1, before=1).is_point
-    assert window(3, dilation=4).extent == (9, 9)
 
 
 @pytest.mark.parametrize(
