@@ -6,10 +6,10 @@ arithmetic of each algorithm, and the share of peak performance that it was meas
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from cnntool.algorithms import depthwise, direct, fourier, separable, winograd
 from cnntool.errors import CnntoolError
 from cnntool.steps.step import Convolution, Step, Windowed
 
@@ -22,18 +22,26 @@ class Algorithm(NamedTuple):
     step: Callable[[Convolution], Windowed]
 
 
+# The module of each, whose `ALGORITHM` it is. Modules load on first use: the shell knows the names without NumPy.
 ALGORITHMS = {
-    "direct": Algorithm(lambda convolution: True, direct.direct_cost, direct.direct_step),
-    "depthwise": Algorithm(depthwise.is_depthwise, depthwise.depthwise_cost, depthwise.depthwise_step),
-    "fft": Algorithm(fourier.fourier_fits, fourier.fourier_cost, fourier.fourier_step),
-    "separable": Algorithm(separable.separable_fits, separable.separable_cost, separable.separable_step),
-    "winograd": Algorithm(winograd.winograd_fits, winograd.winograd_cost, winograd.winograd_step),
+    "direct": "direct",
+    "depthwise": "depthwise",
+    "fft": "fourier",
+    "separable": "separable",
+    "winograd": "winograd",
 }
+
+
+def load(name: str) -> Algorithm:
+    """The algorithm of that name."""
+    algorithm: Algorithm = importlib.import_module(f"{__name__}.{ALGORITHMS[name]}").ALGORITHM
+    return algorithm
 
 
 def costs_of(convolution: Convolution, among: Collection[str] = ALGORITHMS) -> dict[str, float]:
     """The cost of each algorithm that supports the convolution."""
-    return {name: ALGORITHMS[name].cost(convolution) for name in among if ALGORITHMS[name].fits(convolution)}
+    candidates = {name: load(name) for name in among}
+    return {name: one.cost(convolution) for name, one in candidates.items() if one.fits(convolution)}
 
 
 def choose(step: Step, forced: str = "auto") -> Step:
@@ -45,7 +53,7 @@ def choose(step: Step, forced: str = "auto") -> Step:
         name = min(costs, key=costs.__getitem__)
     else:
         name = forced if forced in costs else "direct"
-    chosen = ALGORITHMS[name].step(step)
+    chosen = load(name).step(step)
     chosen.algorithm, chosen.costs, chosen.heavy = name, costs, step.heavy
     return chosen
 

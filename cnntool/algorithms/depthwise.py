@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
+from cnntool.algorithms import Algorithm
 from cnntool.algorithms.direct import epilogue, float_bias, lower_bound, macs
 from cnntool.kernels.arguments import Corner, Size
 from cnntool.steps.step import Band, Call, Convolution, Windowed
@@ -43,3 +44,6 @@ def depthwise_step(convolution: Convolution) -> Windowed:
     if of_3x3:
         return Windowed(*shapes, calls_3x3, crosses_border=True)
     return Windowed(*shapes, calls, overread=max(0, kernels.convolution.CHANNEL_PIXELS - columns) * sx * channels)
+
+
+ALGORITHM = Algorithm(is_depthwise, depthwise_cost, depthwise_step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool import kernels
+from cnntool.algorithms import Algorithm
 from cnntool.kernels.arguments import POINT, Corner, Size, Span
 from cnntool.steps.step import Added, Band, Call, Convolution, Part, Rectifier, Windowed
 
@@ -125,3 +126,6 @@ def spare_pixels(convolution: Convolution) -> int:
 def float_bias(convolution: Convolution) -> np.ndarray:
     bias = np.zeros(convolution.output_shape[2]) if convolution.bias is None else convolution.bias
     return np.ascontiguousarray(bias, np.float32)
+
+
+ALGORITHM = Algorithm(lambda convolution: True, direct_cost, direct_step)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from cnntool import kernels
+from cnntool.algorithms import Algorithm
 from cnntool.algorithms.direct import direct_step, epilogue, float_bias
 from cnntool.kernels.arguments import Corner, Size, Span
 from cnntool.steps.step import Band, Call, Convolution, Windowed, run_calls
@@ -177,3 +178,6 @@ def fourier_step(convolution: Convolution) -> Windowed:
     top, left, bottom, right = convolution.window.padding
     window = convolution.window._replace(padding=(top, left, bottom, right + -width % wide))
     return Windowed(*shapes, window, calls, is_native=False, row_multiple=tall, overread=direct.overread)
+
+
+ALGORITHM = Algorithm(fourier_fits, fourier_cost, fourier_step)

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from cnntool import kernels
+from cnntool.algorithms import Algorithm
 from cnntool.algorithms.direct import epilogue, lower_bound, spare_pixels
 from cnntool.kernels.arguments import Corner, Factors, Size
 from cnntool.steps.step import Band, Call, Convolution, Windowed
@@ -284,3 +285,6 @@ def separable_step(convolution: Convolution) -> Windowed:
         convolution.input_shape, convolution.output_shape, convolution.window, calls,
         overread=spare_pixels(convolution), fair_rows=fair_rows,
     )  # fmt: skip
+
+
+ALGORITHM = Algorithm(separable_fits, separable_cost, separable_step)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from cnntool import kernels
+from cnntool.algorithms import Algorithm
 from cnntool.algorithms.direct import blocks_of, epilogue, lower_bound, reading_cost
 from cnntool.algorithms.winograd_few import few_cost, few_fits, few_step
 from cnntool.kernels.arguments import Corner, Size, Span
@@ -117,3 +118,6 @@ def winograd_step(convolution: Convolution) -> Windowed:
         fair_rows=tile * together // tiles,
         filter_bytes=0 if convolution.adds else filters.nbytes,  # the residual is added to all channels at once
     )  # fmt: skip
+
+
+ALGORITHM = Algorithm(winograd_fits, winograd_cost, winograd_step)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnntool.algorithms import ALGORITHMS
 from cnntool.chain.grammar import cut, parse_words
 from cnntool.chain.text import parse_file, split_text
 from cnntool.declare import Integer, Kind
@@ -159,7 +160,7 @@ sheet_options = options(
 )  # fmt: skip
 
 work_options = options(
-    click.option("--algorithm", default="auto", metavar="auto|direct|winograd|separable|fft|depthwise",
+    click.option("--algorithm", default="auto", metavar="|".join(("auto", *ALGORITHMS)),
                  help="Of convolutions where it fits; auto: the fastest."),
     click.option("--explain-plan", is_flag=True, help="How it is computed and why, as a table on stderr."),
     basic_options,

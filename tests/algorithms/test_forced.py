@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.algorithms import winograd
+from cnntool.algorithms import ALGORITHMS, winograd
 from cnntool.errors import CnntoolError
 from cnntool.steps import bands
+from tests.algorithms.cases import CASES
 from tests.kernels.volumes import assert_near, noise
 from tests.naive.convolution import conv
 from tests.naive.pooling import maxpool
-
-TOLERANCE = {"direct": 1e-5, "depthwise": 1e-5, "separable": 1e-5, "fft": 1e-5, "winograd": 5e-5}
 
 
 def forced(name: str, words: str, weight: np.ndarray, bias: np.ndarray) -> Pipeline:
@@ -29,10 +28,19 @@ def check(name: str, pipeline: Pipeline, x: np.ndarray, expected: np.ndarray) ->
     found = pipeline.run(x, 1)
     (plan,) = pipeline._plans.values()
     assert plan.explain(1)[0]["algorithm (others cost)"].startswith(name)
-    assert_near(found, expected, TOLERANCE[name], hint=f"{name} on {x.shape}")
+    assert_near(found, expected, CASES[name].tolerance, hint=f"{name} on {x.shape}")
     for threads in (1, 2, 3):
         for _ in range(2):
             assert pipeline.run(x, threads).tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm(name):
+    case = CASES[name]
+    x, weight, bias = noise(61, 45, case.channels), case.weight(), noise(case.kernel[3])
+    expected = conv(x, weight, bias, case.stride, dilation=case.dilation, groups=case.groups)
+    check(name, forced(name, case.conv, weight, bias), x, expected)
+    check(name, forced(name, f"{case.conv} relu", weight, bias), x, np.maximum(expected, 0))
 
 
 @pytest.mark.parametrize("tile", [2, 4])
@@ -120,7 +128,7 @@ def test_winograd_of_few_channels_where_values_are_large_or_not_finite(size, str
         with np.errstate(invalid="ignore", over="ignore"):
             expected = conv(x, weight, bias, stride, (2, 2, 2, 2)).astype(np.float32)
         found = forced("winograd", words, weight, bias).run(x, 1)
-        assert_near(found, expected, TOLERANCE["winograd"])
+        assert_near(found, expected, CASES["winograd"].tolerance)
         weight[0, 0, 1, 3] = bias[17] = value
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
+from cnntool.algorithms import ALGORITHMS
 from cnntool.engine import plan
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.kernels.code import Entry, Kernel
 from cnntool.kernels.convention import Kinds
 from cnntool.steps.step import Step
+from tests.algorithms.cases import CASES
 from tests.kernels.volumes import assert_near, noise
 from tests.naive import twins
 
@@ -209,12 +211,13 @@ def test_thousands_of_layers_are_computed_in_runs_of_a_few():
     assert max(len(one.steps) for one in pipeline.plan(X.shape).runs) == plan.LONGEST_RUN
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "depthwise", "fft", "separable", "winograd"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_plan_goes_with_its_last_user(algorithm):
     """Not when Python's collector comes by: packed filters of many sizes would fill the memory until then."""
-    words = {"depthwise": "conv 16 3 --groups 16", "separable": "bank gabor", "fft": "conv 16 9"}
-    pipeline = Pipeline.parse(words.get(algorithm, "conv 16 3 relu"))
-    batch = np.zeros((1, 30, 30, 16), np.float32)
+    case = CASES[algorithm]
+    pipeline = Pipeline.parse(f"{case.conv} relu")
+    pipeline.set_weights([{"weight": case.weight(), "bias": np.zeros(case.kernel[3], np.float32)}, {}])
+    batch = np.zeros((1, 30, 30, case.channels), np.float32)
     made = plan.Plan(pipeline.graph, pipeline.parameters, batch.shape[1:], algorithm)
     for _ in range(3):
         made.run(batch, 1)

@@ -14,6 +14,7 @@ from cnntool.errors import CnntoolError
 from cnntool.kernels.arguments import Window
 from cnntool.steps.bands import inside, needed_rows
 from cnntool.steps.borders import MODES, Border, batch_with_border, gradient_without_border, place
+from tests.algorithms.cases import CASES
 from tests.kernels.volumes import assert_near, noise
 from tests.layers.cases import NUMPY_MODES
 from tests.suffixes import is_written
@@ -91,25 +92,11 @@ def test_avgpool_with_a_border_has_no_partial_windows():
         Pipeline.parse("avgpool 3 --padding 1 --border reflect --ceil")
 
 
-# (words, channels in, kernel, channels out) that each algorithm can compute
-FITTING = {
-    "direct": ("--stride 2 --dilation 2x1", 3, (3, 4), 5),
-    "depthwise": ("--groups 16", 1, (3, 3), 16),
-    "winograd": ("", 32, (3, 3), 32),
-    "fft": ("", 1, (25, 25), 4),
-    "separable": ("", 1, (9, 9), 6),
-}
-
-
 @pytest.mark.parametrize("mode", AROUND)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_threads_batches_and_programs(mode, algorithm):
-    words, channels, kernel, outputs = FITTING[algorithm]
-    groups = 16 if algorithm == "depthwise" else 1
-    weight = noise(*kernel, channels, outputs)
-    if algorithm == "separable":
-        weight = noise(9, 1, 1, 6) * noise(1, 9, 1, 6)
-    x = noise(61, 45, channels * groups)
+    case = CASES[algorithm]
+    words, weight, x = case.options, case.weight(), noise(61, 45, case.channels)
     pipeline = conv(f"--padding 4,3,2,5 --border {mode} {words}", weight)
     pipeline.use_algorithm(algorithm)
     assert algorithm in {step.algorithm for run in pipeline.plan(x.shape).runs for step in run.row_steps()}
