@@ -40,8 +40,8 @@ from cnntool.steps.step import Adaptive, AnyStep, Joined, Step, View, Whole
 
 # Steps of a run: longer ones gain little, and window arithmetic is quadratic in the length.
 LONGEST_RUN, LONGEST_STREAM = 64, 1024
-# Bytes of filters beside the rows of a band. MobileNet took, on an Intel Xeon with an L2 cache of 2 MB, without such runs
-# 16.46 ms with AVX2 and 9.38 with AVX-512; with up to 32 KB 16.27 and 9.24, with up to 64 KB 16.52 and 9.40.
+# Bytes of filters beside the rows of a band. MobileNet took, on an Intel Xeon with an L2 cache of 2 MB, 16.46 ms with
+# AVX2 and 9.38 with AVX-512 without such runs; with up to 32 KB 16.27 and 9.24, with up to 64 KB 16.52 and 9.40.
 FILTERS_BESIDE_ROWS = HOST.l2_cache // 16
 KINDS_KEPT = 4  # (batch size, threads) pairs whose programs are kept
 
