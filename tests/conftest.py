@@ -1,9 +1,16 @@
 """The quick tier, `pytest -m quick`: what a change is tried with first. Left out are tests that start processes, go
-through hundreds of cases, or wait."""
+through hundreds of cases, or wait.
+
+A script that runs the tests in the background has them ignore Ctrl-C, and the processes that they start would, too.
+"""
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGER = (
     "cases/", "cli/", "algorithms/", "engine/test_program.py", "engine/test_team.py",

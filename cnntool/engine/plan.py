@@ -135,8 +135,16 @@ class Plan:
             values[run.result] = np.empty((images, *run.output_shape), np.float32)
             if run.is_view:
                 values[run.result] = run.compute(values, map, threads)
-            elif run.has_calls():
-                for kernel, arguments in itertools.chain(*run.phase(values, [Scratch() for _ in range(threads)])):
+                continue
+            read = values
+            if isinstance(run.steps[0], Adaptive) and (known := run.row_steps()):
+                # The first steps depend on the image; those after them are known.
+                run, read = (
+                    run.after_first(),
+                    values | {run.source: np.empty((images, *known[0].input_shape), np.float32)},
+                )
+            if run.has_calls():
+                for kernel, arguments in itertools.chain(*run.phase(read, [Scratch() for _ in range(threads)])):
                     assert isinstance(kernel, Kernel)
                     names[kernel.file(taken_apart(arguments)[0])] = None
         return list(names)

@@ -78,6 +78,13 @@ class Run:
         self.seconds.append(second)
         self.result = number
 
+    def after_first(self) -> Run:
+        """The run without its first step."""
+        rest = Run(self.source, self._choose)
+        for step, words, second in zip(self.steps[1:], self.words[1:], self.seconds[1:], strict=True):
+            rest.append(step, second, self.result, words)
+        return rest
+
     def uses(self) -> set[int]:
         return {self.source, *(second for second in self.seconds if second is not None)}
 
