@@ -86,7 +86,7 @@ def test_one_pass_holds_a_convolution_with_its_activation_and_pool():
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_one_pass_holds_a_depthwise_convolution_with_the_1x1_after_it(stride):
-    words = f"conv 24 3 --groups 24 --stride {stride} --padding same relu", "conv 40 1 relu"
+    words = f"conv 24 3 --groups 24 --stride {stride} --padding same relu", "conv 50 1 relu"  # heavy: over 1024 weights
     x = noise(75, 41, 24)
     pipeline, first, then = (Pipeline.parse(each) for each in (" ".join(words), *words))
     weights = pipeline.weights(x.shape)
