@@ -7,7 +7,6 @@ import numpy as np
 from cnntool import kernels
 from cnntool.algorithms.direct import lower_bound, nothing, reading_cost
 from cnntool.kernels.arguments import Corner, Size
-from cnntool.steps.memory import aligned
 from cnntool.steps.step import Band, Call, Convolution, Windowed
 
 MOST = kernels.vectors.HOST.few_channels  # of the input
@@ -49,14 +48,12 @@ def few_step(convolution: Convolution) -> Windowed:
     few, (sy, sx) = kernels.winograd_few, convolution.window.stride
     (_, width, out_channels), in_channels, tile = convolution.output_shape, convolution.input_shape[2], few.TILE
     patch, tiles = few_patch(convolution), whole_tiles(width)
-    turned = few.transform_few_filters(convolution.weight, (sy, sx), patch)
-    u = aligned(*turned.shape)
-    u[:] = turned
-    limit = few.largest_input(turned, patch)
+    u = few.transform_few_filters(convolution.weight, (sy, sx), patch)
+    limit = few.largest_input(u, patch)
     bias = kernels.convolution.pack_bias(convolution.bias, out_channels, 1)
     row, one = u.shape[3], patch * few.PIECE
     lanes, low = kernels.vectors.LANES, lower_bound(convolution, adds=True)
-    weight = np.zeros((*convolution.weight.shape[:3], len(turned) * lanes), np.float32)
+    weight = np.zeros((*convolution.weight.shape[:3], len(u) * lanes), np.float32)
     weight[..., :out_channels] = convolution.weight
 
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:

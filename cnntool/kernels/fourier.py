@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels import kernels_of
+from cnntool.kernels.convolution import on_cache_lines
 from cnntool.kernels.vectors import LANES
 
 
@@ -20,7 +21,7 @@ def transform_filters(weight: np.ndarray, size: int) -> np.ndarray:
         part = spectra[..., block * LANES : (block + 1) * LANES].transpose(2, 1, 0, 3) / (size * size)
         packed[block, :, :, :, 0, : part.shape[3]] = part.real
         packed[block, :, :, :, 1, : part.shape[3]] = part.imag
-    return packed
+    return on_cache_lines(packed)
 
 
 def twiddles(size: int) -> np.ndarray:

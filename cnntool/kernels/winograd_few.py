@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels import kernels_of
+from cnntool.kernels.convolution import on_cache_lines
 from cnntool.kernels.vectors import HOST, LANES
 
 TILE = 4  # outputs along one axis
@@ -58,7 +59,7 @@ def transform_few_filters(weight: np.ndarray, stride: tuple[int, int], patch: in
     phases = padded.reshape(taps, sy, taps, sx, pieces, depth, blocks, LANES)
     with np.errstate(invalid="ignore", over="ignore"):
         turned = np.einsum("ay,bx,ypxqiskl->kapqisbl", matrix, matrix, phases, optimize=True).astype(np.float32)
-    return np.ascontiguousarray(turned).reshape(blocks, len(matrix), sy, sx * pieces, depth, -1)
+    return on_cache_lines(turned.reshape(blocks, len(matrix), sy, sx * pieces, depth, -1))
 
 
 def largest_input(filters: np.ndarray, patch: int) -> np.float32:
