@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnntool.batches.content import content_of
-from cnntool.engine.threads import prefetch
-from cnntool.errors import BadInput, CnntoolError, Failed, NoRoom, Unfit
+from cnntool.batches.order import GROUP_BYTES, LONGEST, Group, in_order, outcome_of
+from cnntool.errors import BadInput, CnntoolError, NoRoom, Unfit
 from cnntool.images.items import Item
 from cnntool.images.preparation import Preparation
 from cnntool.pipeline import Pipeline
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
     from cnntool.images.resizing import Resizer
 
-# Inputs examined, and different shapes tried, before a run of which no input fits ends as a mistake in the words.
-LOOKED_AT, TRIED = 200, 8
-AHEAD = 2  # images prefetched for each thread: none waits, and memory stays bounded
+BATCH_BYTES = 2**23  # of the volumes of a batch, with those that layers make of them
 
 Notice = Callable[[str], None]
-R = TypeVar("R")
 
 
 class Row(NamedTuple):
@@ -33,6 +30,14 @@ class Row(NamedTuple):
     content: bytes
     shape: tuple[int, int, int] | None = None
     vectors: np.ndarray | None = None
+
+
+class Read(NamedTuple):
+    """An input whose row is yet to be computed, from its volume."""
+
+    item: Item
+    content: bytes
+    volume: np.ndarray
 
 
 @dataclass
@@ -48,13 +53,77 @@ class Work:
         """The rows an input gives."""
         return 2 if self.mirrored else 1
 
-    def vectors(self, volume: np.ndarray, threads: int) -> np.ndarray:
-        """Sides x D: the last volume, and that of the mirror image, each in the order height, width, channels."""
+    def vectors(self, volumes: Sequence[np.ndarray], threads: int) -> np.ndarray:
+        """N x sides x D of volumes of one shape: the last volume, and that of the mirror image, flattened in the order
+        height, width, channels. What one gives does not depend on the others."""
         import numpy as np
 
-        # one by one: statistics of a batch would mix the two
-        sides = [volume, volume[:, ::-1]] if self.mirrored else [volume]
-        return np.stack([self.pipeline.run(side, threads).reshape(-1) for side in sides])
+        batch = volumes[0][None] if len(volumes) == 1 else np.stack(volumes)
+        sides = [batch, batch[:, :, ::-1]] if self.mirrored else [batch]
+        found = [self.pipeline.run(side, threads).reshape(len(batch), 1, -1) for side in sides]
+        return np.concatenate(found, axis=1) if self.mirrored else found[0]
+
+    def takes_batches(self, shape: tuple[int, int, int]) -> bool:
+        """Whether volumes of a shape are so small that a batch of them is computed faster than one by one."""
+        try:
+            return LONGEST * self.pipeline.plan(shape).bytes_of_image <= BATCH_BYTES
+        except CnntoolError:  # of each input by itself
+            return False
+
+
+@dataclass
+class Rows:
+    """The rows of groups of inputs, as `in_order` asks for them; one whose content is `known` is not computed."""
+
+    work: Work
+    threads: int  # for each input
+    known: Container[bytes]
+    notice: Notice
+    resizer: Resizer | None
+    single: bool
+
+    def __call__(self, group: Group) -> list[Row | CnntoolError]:
+        """The outcomes of a group; fewer where rows are long."""
+        found: list[Read | Row | CnntoolError] = []
+        held = 0
+        for index, item in group:
+            one = outcome_of(self._read, index, item)
+            if isinstance(one, Read) and not self.work.takes_batches(one.volume.shape):
+                one = self._row(one)
+            found.append(one)
+            held += bytes_of(one) if isinstance(one, Row) else 0
+            if held > GROUP_BYTES:
+                break
+        return self._batch(found) or [self._row(one) if isinstance(one, Read) else one for one in found]
+
+    def _read(self, index: int, item: Item) -> Read | Row:
+        content, source = content_of(item)
+        if content in self.known:
+            return Row(content)
+        return Read(item, content, item.read(self.work.preparation, self.notice, self.resizer, source))
+
+    def _batch(self, found: list[Read | Row | CnntoolError]) -> list[Row | CnntoolError] | None:
+        """The rows of a whole group at once; None if it is not whole, not of one shape, or fails."""
+        read = [one for one in found if isinstance(one, Read)]
+        if len(read) < LONGEST or len({one.volume.shape for one in read}) > 1:
+            return None
+        try:
+            vectors = self.work.vectors([one.volume for one in read], self.threads)
+        except (CnntoolError, MemoryError):  # of each by itself
+            return None
+        return [Row(one.content, one.volume.shape, of_one) for one, of_one in zip(read, vectors, strict=True)]
+
+    def _row(self, read: Read) -> Row | CnntoolError:
+        return outcome_of(lambda *_: self._computed(read), 0, read.item)
+
+    def _computed(self, read: Read) -> Row:
+        with nullcontext() if self.single else naming(read.item):
+            return Row(read.content, read.volume.shape, self.work.vectors([read.volume], self.threads)[0])
+
+
+def bytes_of(row: Row) -> int:
+    """Of its vectors."""
+    return 0 if row.vectors is None else row.vectors.nbytes
 
 
 def rows_of(
@@ -67,76 +136,16 @@ def rows_of(
 ) -> Iterator[tuple[int, Item, Row | CnntoolError]]:
     """(index, item, row or error) of each input, in order; one whose content is `known` is not computed.
 
-    Several inputs: each thread reads and computes one at a time. One input: all threads share its bands. A mistake in
-    the words is raised if `single` says that there was one input by form.
+    Several inputs: each thread reads and computes a group of them at a time. One input: all threads share its bands. A
+    mistake in the words is raised if `single` says that there was one input by form.
     """
     spread = threads if len(items) == 1 else 1
     resizer = resizer_of_kernel() if len(items) > 1 and work.preparation.resize is not None else None
-
-    def compute(index: int, item: Item) -> Row:
-        content, source = content_of(item)
-        if content in known:
-            return Row(content)
-        volume = item.read(work.preparation, notice, resizer, source)
-        with nullcontext() if single else naming(item):
-            return Row(content, volume.shape, work.vectors(volume, spread))
-
-    for index, item, row in in_order(items, compute, work.preparation, threads):
+    rows = Rows(work, spread, known, notice, resizer, single)
+    for index, item, row in in_order(items, rows, work.preparation, threads, LONGEST, bytes_of):
         if single and isinstance(row, CnntoolError) and not isinstance(row, BadInput):
             raise row
         yield index, item, row
-
-
-def in_order(
-    items: Sequence[Item], compute: Callable[[int, Item], R], preparation: Preparation, threads: int
-) -> Iterator[tuple[int, Item, R | CnntoolError]]:
-    """`compute(index, item)` of each input by several threads, or the error it raised, in order.
-
-    A mistake in the words is raised instead: the first input does not fit, nor does one of any other shape.
-    """
-
-    def guarded(following: tuple[int, Item]) -> R:
-        try:
-            return compute(*following)
-        except MemoryError:
-            raise Failed(f"{following[1].where}: out of memory: make the images or the pipeline smaller") from None
-
-    if len(items) == 1:
-        try:
-            yield 0, items[0], guarded((0, items[0]))
-        except CnntoolError as error:
-            yield 0, items[0], error
-        return
-    seen_to_fit = False
-    for (index, item), call in prefetch(guarded, enumerate(items), threads, AHEAD * threads):
-        try:
-            result: R | CnntoolError = call.result()
-        except NoRoom:
-            raise
-        except CnntoolError as error:
-            if not seen_to_fit and isinstance(error, Unfit) and not any_fits(items, preparation, guarded):
-                raise CnntoolError(f"{error} (nor does any other of the {len(items)} inputs fit)") from None
-            seen_to_fit = seen_to_fit or isinstance(error, Unfit)
-            result = error
-        else:
-            seen_to_fit = True
-        yield index, item, result
-
-
-def any_fits(items: Sequence[Item], preparation: Preparation, compute: Callable[[tuple[int, Item]], object]) -> bool:
-    """Whether an input can be computed, by one of each shape among the first."""
-    shapes: set[tuple[int, ...]] = set()
-    for index, item in enumerate(items[:LOOKED_AT]):
-        try:
-            shape = item.shape(preparation)
-            if shape not in shapes:
-                shapes.add(shape)
-                compute((index, item))
-                return True
-        except CnntoolError:
-            if len(shapes) == TRIED:
-                break
-    return False
 
 
 class naming:

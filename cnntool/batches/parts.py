@@ -21,6 +21,7 @@ import numpy as np
 
 from cnntool.batches.content import DIGEST
 from cnntool.batches.identity import Identity
+from cnntool.batches.order import AHEAD, LONGEST
 from cnntool.errors import CnntoolError
 from cnntool.files import PathLike, Replacement, make_own_folder, removed, writing
 from cnntool.images.origins import INDEX
@@ -28,8 +29,9 @@ from cnntool.images.origins import INDEX
 MAGIC = b"cnnrows1"
 SUFFIX = ".rows"
 SHARDS = "shard-*.jsonl"  # what runs with --shard leave for `cnntool merge`
-# A part is written when it holds so many rows, bytes, or what so many seconds gave: the most that a kill can cost.
-ROWS, BYTES, SECONDS = 256, 2**25, 30
+# A part is written when it holds so many rows, bytes, or what so many seconds gave. With the images that a thread has
+# in hand, 256 are the most that a kill can cost.
+ROWS, BYTES, SECONDS = 256 - AHEAD * LONGEST, 2**25, 30
 PART_BITS = 32  # of a row's number in a part
 OPEN_FILES = 32  # parts are read where rows lie, a file that was used last stays open
 HEAD = len(MAGIC) + DIGEST + 16

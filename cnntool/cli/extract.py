@@ -269,8 +269,8 @@ def tell_plan(
     source: Inputs, output: str, work: Work, model: str | None, labels: bool, kin: Kin, values: dict[str, Any]
 ) -> int:
     """--dry-run: what is known, what would be computed, what would be dropped."""
-    from cnntool.batches.compute import in_order
     from cnntool.batches.content import content_of
+    from cnntool.batches.order import LONGEST, in_order, one_by_one
     from cnntool.batches.shards import Shard
     from cnntool.cli.streams import results
 
@@ -278,7 +278,8 @@ def tell_plan(
     with extraction_of(output, work, model, labels, kin, values) as extraction:
         known = missing = failures = 0
         contents = set()
-        for *_, content in in_order(items, lambda _, item: content_of(item)[0], work.preparation, values["threads"]):
+        contents_of = one_by_one(lambda _, item: content_of(item)[0])
+        for *_, content in in_order(items, contents_of, work.preparation, values["threads"], LONGEST):
             failures += isinstance(content, CnntoolError)
             if not isinstance(content, CnntoolError):
                 contents.add(content)

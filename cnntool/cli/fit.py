@@ -152,7 +152,7 @@ class ImageData:
     @cached_property
     def _are_mixed(self) -> bool:
         """Whether several of the first images differ from the first in their channels; a single one is left out."""
-        from cnntool.batches.compute import LOOKED_AT
+        from cnntool.batches.order import LOOKED_AT
 
         others = 0
         for item in self._source[:LOOKED_AT]:

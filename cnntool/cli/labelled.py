@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnntool.batches.compute import AHEAD
+from cnntool.batches.order import AHEAD
 from cnntool.cli.work import Notices, Progress
 from cnntool.engine.threads import prefetch
 from cnntool.errors import BadInput, CnntoolError

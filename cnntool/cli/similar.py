@@ -146,7 +146,7 @@ def vector_of(stored: Stored, image: str) -> np.ndarray:
     with open_source(image) as source:
         if not source.single:
             raise CnntoolError(f"{image}: expected one image")
-        vectors = work.vectors(source[0].read(work.preparation), available_threads())
+        vectors = work.vectors([source[0].read(work.preparation)], available_threads())[0]
     if vectors.shape[1] != stored.length:
         raise BadInput(f"{image} gives {vectors.shape[1]} values and the table has {stored.length} columns")
     return vectors

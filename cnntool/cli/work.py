@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from cnntool.batches.compute import in_order, naming, resizer_of_kernel
+from cnntool.batches.compute import naming, resizer_of_kernel
 from cnntool.batches.content import content_of
+from cnntool.batches.order import in_order, one_by_one
 from cnntool.cli.streams import printable, tell, telling
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.pipeline import Pipeline
@@ -118,7 +119,7 @@ def volumes(
             kept.record(number, content)
         return result, volume.shape
 
-    for number, item, result in in_order(source, compute, preparation, threads):
+    for number, item, result in in_order(source, one_by_one(compute), preparation, threads):
         if not isinstance(result, CnntoolError):
             yield number, item, *result
         elif source.single and not isinstance(result, BadInput):

@@ -84,6 +84,11 @@ class Plan:
         self._seen: set[tuple[int, int]] = set()
         self._programs: dict[tuple[int, int], list[Program]] = {}  # that are idle
 
+    @property
+    def bytes_of_image(self) -> int:
+        """Of an input and the volumes that runs store for it, as if each had memory of its own."""
+        return 4 * (math.prod(self.input_shape) + sum(math.prod(run.output_shape) for run in self.runs))
+
     def run(self, batch: np.ndarray, threads: int) -> np.ndarray:
         """`batch`: float32 N x H x W x C, C-contiguous. The result never shares memory with it."""
         if batch.shape[1:] != self.input_shape:

@@ -187,7 +187,14 @@ def _wanted(named: dict[str, Member], left_out: LeftOut, side_labels: SideLabels
 
 
 def _is_hidden(name: str) -> bool:
-    return any(is_side_file(part) for part in name.split("/"))
+    folder, _, last = name.rpartition("/")
+    return is_side_file(last) or _holds_hidden(folder)
+
+
+@functools.lru_cache(256)
+def _holds_hidden(folder: str) -> bool:
+    """Whether a folder, or one of those it lies in, is hidden."""
+    return any(map(is_side_file, folder.split("/")))
 
 
 def _followed(name: str, named: dict[str, Member]) -> Member | None:

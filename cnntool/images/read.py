@@ -20,6 +20,7 @@ from cnntool.errors import BadInput, CnntoolError, Unfit, reason_of
 from cnntool.images import decode, formats, limits, volumes
 from cnntool.images.inspection import Found, inspected
 from cnntool.images.orientation import orientation_of, turned, turned_array, turned_size
+from cnntool.images.plain import plain
 from cnntool.images.preparation import AS_IT_IS, Preparation
 from cnntool.images.resizing import Resizer
 from cnntool.images.tiff import MAX_SAMPLES, Unsupported
@@ -64,11 +65,29 @@ def read_image(
     name = name or name_of(source)
     with decoding(name):
         content = source if isinstance(source, str | bytes | os.PathLike) else limits.read_bounded(source.read)
-        with inspected(content, name, preparation.page) as found:
-            check_pixels(found, preparation, name)
-            tell(found, name, notice)
-            volume = volume_of(found, preparation, name, resizer)
+        volume = _volume_of_plain(content, preparation, resizer) if isinstance(content, bytes) else None
+        if volume is None:
+            with inspected(content, name, preparation.page) as found:
+                check_pixels(found, preparation, name)
+                tell(found, name, notice)
+                volume = volume_of(found, preparation, name, resizer)
     return finished(volume, preparation, name)
+
+
+def _volume_of_plain(content: bytes, preparation: Preparation, resizer: Resizer | None) -> np.ndarray | None:
+    """The volume of a small file without anything unusual, as `volume_of` gives it; None for all others."""
+    found = plain(content) if preparation.page == 1 else None
+    if found is None:
+        return None
+    try:
+        preparation.check_pixels(found.height, found.width)
+        size = preparation.resized(found.height, found.width)
+        if found.decoder == "jpeg" and reduces(found.height, found.width, size):
+            return None
+        pixels = cropped(resized(found.image(), size, 1, None, resizer), preparation, size)
+    except Exception:  # of which the usual way tells
+        return None
+    return pixels if isinstance(pixels, np.ndarray) else decode.to_array(pixels)
 
 
 def volume_of(found: Found, preparation: Preparation, name: str, resizer: Resizer | None = None) -> np.ndarray:
@@ -203,13 +222,21 @@ def prepared(
     height, width = turned_size(image)
     with naming(name):
         size = preparation.resized(height, width)
-        top, left = preparation.corner(*size)
-        rows, columns = preparation.cropped(*size)
+        preparation.cropped(*size)  # refuses before the pixels are read
     box = _draft(image, size)
     image.load()
     pixels = resized(decode.flatten_mode(image, raw), size, orientation_of(image), box, resizer)
+    return cropped(pixels, preparation, size)
+
+
+def cropped(
+    pixels: Image.Image | np.ndarray, preparation: Preparation, size: tuple[int, int]
+) -> Image.Image | np.ndarray:
+    """The pixels within the crop of an image resized to `size`; a ValueError for a crop that is larger."""
     if preparation.crop is None:
         return pixels
+    top, left = preparation.corner(*size)
+    rows, columns = preparation.cropped(*size)
     if isinstance(pixels, np.ndarray):
         return pixels[top : top + rows, left : left + columns]
     return pixels.crop((left, top, left + columns, top + rows))
@@ -220,10 +247,15 @@ def _draft(image: Any, size: tuple[int, int]) -> tuple[float, float, float, floa
     if image.format not in ("JPEG", "MPO"):
         return None
     height, width = size if orientation_of(image) < 5 else (size[1], size[0])
-    if min(image.height // height, image.width // width) < 2 * REDUCING_GAP:
+    if not reduces(image.height, image.width, (height, width)):
         return None
     drafted = image.draft(None, (width * REDUCING_GAP, height * REDUCING_GAP))
     return drafted[1] if drafted else None
+
+
+def reduces(height: int, width: int, size: tuple[int, int]) -> bool:
+    """Whether a JPEG that becomes `size` is decoded at reduced scale."""
+    return min(height // size[0], width // size[1]) >= 2 * REDUCING_GAP
 
 
 def resized(

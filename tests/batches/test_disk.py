@@ -113,11 +113,11 @@ def test_a_folder_that_is_removed_half_way(
     monkeypatch.setattr(parts, "ROWS", 8)
     vectors, computed = Work.vectors, []
 
-    def removing(self: Work, volume, threads):  # type: ignore[no-untyped-def]
-        computed.append(1)
-        if len(computed) == 30:
+    def removing(self: Work, volumes, threads):  # type: ignore[no-untyped-def]
+        computed.extend(volumes)
+        if len(computed) >= 30 > len(computed) - len(volumes):
             shutil.rmtree(gone)
-        return vectors(self, volume, threads)
+        return vectors(self, volumes, threads)
 
     monkeypatch.setattr(Work, "vectors", removing)
     result = cnntool("extract", "f", "out/t.npz", "--threads", 1, *CHAIN)

@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cnntool.batches import parts
+from cnntool.batches import compute, parts
 from cnntool.batches.compute import Work
 from tests.cli.conftest import Tool, files, pixels, save
 from tests.suffixes import tables
@@ -43,11 +43,12 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Computed]:
     found = Computed()
     vectors = Work.vectors
 
-    def counted(self: Work, volume: np.ndarray, threads: int) -> np.ndarray:
-        if found.stop_at is not None and len(found) >= found.stop_at:
-            raise KeyboardInterrupt
-        found.append(hash(volume.tobytes()))
-        return vectors(self, volume, threads)
+    def counted(self: Work, volumes: Sequence[np.ndarray], threads: int) -> np.ndarray:
+        for volume in volumes:
+            if found.stop_at is not None and len(found) >= found.stop_at:
+                raise KeyboardInterrupt
+            found.append(hash(volume.tobytes()))
+        return vectors(self, volumes, threads)
 
     monkeypatch.setattr(Work, "vectors", counted)
     monkeypatch.setattr(parts, "ROWS", 3)
@@ -92,7 +93,10 @@ def test_an_update_computes_what_changed_and_equals_a_fresh_table(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_an_interrupted_run_goes_on(cnntool: Tool, folder: Path, computed: Computed, suffix: str) -> None:
+def test_an_interrupted_run_goes_on(
+    cnntool: Tool, folder: Path, computed: Computed, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(compute, "LONGEST", 1)  # what a thread has in hand is lost
     assert cnntool("extract", folder, f"u.{suffix}", "--threads", 1, *CHAIN).code == 0
     command = ("extract", folder, f"t.{suffix}", "--threads", 1, *CHAIN)
     total = 0
@@ -117,14 +121,14 @@ def test_kills_cost_a_part_at_most(here: Path, suffix: str) -> None:
         save(f"f/{number:02}.png", pixels(90, 90, seed=number))
     script = """
 import sys, time
-from cnntool.batches import parts
+from cnntool.batches import compute, parts
 from cnntool.batches.compute import Work
 from cnntool.cli.main import main
-parts.ROWS = 4
+parts.ROWS, compute.LONGEST = 4, 2
 vectors = Work.vectors
-def counted(self, volume, threads):
-    found = vectors(self, volume, threads)
-    open("log", "a").write("x")
+def counted(self, volumes, threads):
+    found = vectors(self, volumes, threads)
+    open("log", "a").write("x" * len(volumes))
     time.sleep(0.02)
     return found
 Work.vectors = counted
@@ -146,8 +150,8 @@ sys.exit(main(sys.argv[1:]))
             break
     assert kills >= 2
     assert subprocess.run(command, env=environment).returncode == 0
-    # a part is 4 rows, and a thread has up to 2 images more in flight
-    assert len(Path("log").read_text()) <= 40 + kills * (4 + 3)
+    # a part is 4 rows, and a thread has up to 2 groups of 2 images in hand
+    assert len(Path("log").read_text()) <= 40 + kills * (4 + 2 * 2)
     Path("log").unlink()
     fresh = [word.replace("t.", "u.") if word == f"t.{suffix}" else word for word in command]
     assert subprocess.run(fresh, env=environment).returncode == 0
@@ -278,7 +282,10 @@ def test_a_rename_keeps_rows_of_equal_content(cnntool: Tool, folder: Path, compu
     assert len(rows) == COUNT + 2
 
 
-def test_damaged_parts_are_computed_again(cnntool: Tool, folder: Path, computed: Computed) -> None:
+def test_damaged_parts_are_computed_again(
+    cnntool: Tool, folder: Path, computed: Computed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compute, "LONGEST", 1)
     computed.stop_at = 7
     assert cnntool("extract", folder, "t.npz", "--threads", 1, *CHAIN).code == 130
     computed.stop_at = None

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from cnntool import Pipeline
-from cnntool.batches.compute import AHEAD
+from cnntool.batches.order import AHEAD
 from cnntool.cli import work
 from cnntool.errors import CnntoolError
 from cnntool.images.preparation import Preparation
