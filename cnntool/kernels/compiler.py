@@ -29,6 +29,7 @@ from cnntool.kernels.convention import (
     Kind,
     Kinds,
 )
+from cnntool.kernels.frontend import quick
 from cnntool.kernels.libraries import Whole, of_kernels
 from cnntool.kernels.sources.jit import compiling_enabled
 
@@ -103,7 +104,7 @@ def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, bytes]:
     kernel.targetdescr.options.parse_as_flags(flags, kernel.targetoptions)
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
     arguments = tuple(kind_as_type(kind) for kind in kinds)
-    with compiling_enabled(), of_kernels(context) as codegen:
+    with compiling_enabled(), quick(), of_kernels(context) as codegen:
         library = Whole(codegen, entry)
         result = compiler.compile_extra(
             typing, context, kernel.py_func, arguments, None, flags, {}, library=library

@@ -14,7 +14,7 @@ from pathlib import Path
 from cnntool.kernels.processors import target
 
 FOLDER = Path(__file__).parent
-COMPILER = ("compiler", "libraries", "convention", "arguments")
+COMPILER = ("compiler", "frontend", "libraries", "convention", "arguments")
 # Parsing imports with `ast` would take 50 ms of each start. Mentions that are not imports do no harm.
 IMPORT = re.compile(rb"cnntool\.kernels((?:\.\w+)*)(?:\s+import\s+(\([^)]*\)|[^\n]*))?")
 # Numba's variables that do not change code. `processors.target` covers the processor.

@@ -29,6 +29,9 @@ class Part(JITCodeLibrary):
         self._raise_if_finalized()
         self._finalized = True
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
     def callees(self) -> list[Any]:
         """The libraries that it calls, directly or not: each once, after all that call it.
 
