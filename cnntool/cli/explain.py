@@ -14,11 +14,12 @@ from cnntool.cli.options import (
     CHAIN,
     IMAGE,
     ChainCommand,
-    Parsed,
     chain_options,
     image_options,
+    overwrite_option,
     pipeline_of,
     preparation_of,
+    value_option,
 )
 from cnntool.cli.shape import input_shape_of
 from cnntool.cli.streams import printable, results, tell
@@ -56,13 +57,13 @@ lang_option = click.option(
 @click.argument("input", metavar="HxWxC|IMAGE|FILE.npy")
 @chain_options
 @image_options
-@click.option("--at", type=Parsed(parse_place, "Y,X,C"), metavar="Y,X,C",
+@value_option("--at", parse=parse_place, metavar="Y,X,C",
               help="Which number of the last output, counted from 0; its middle when not given.")  # fmt: skip
 @click.option("--row", type=click.IntRange(1), metavar="N", help="Only the layer of this row.")
 @click.option("--values", metavar="FILE", help="Typed numbers of the input and the filters, as text.")
 @click.option("--terminal", is_flag=True, help="Step through it with the keyboard.")
 @click.option("--animate", metavar="OUT", help="The window on its way, as .gif, .svg or .html.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it is there.")
+@overwrite_option
 @click.option("--json", "as_json", is_flag=True, help="All of it as one JSON object.")
 @lang_option
 def command(

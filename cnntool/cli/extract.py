@@ -12,7 +12,6 @@ import click
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
-    Parsed,
     chain_options,
     image_options,
     options,
@@ -21,6 +20,7 @@ from cnntool.cli.options import (
     preparation_of,
     reading_of,
     refuse_layer_as_output,
+    value_option,
     work_options,
 )
 from cnntool.errors import BadInput, CnntoolError
@@ -50,7 +50,7 @@ batch_options = options(
     click.option("--dry-run", is_flag=True, help="Say what would be computed, and compute nothing."),
     click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip", show_default=True,
                  help="What an image does that fails: it is left out, or ends the run."),
-    click.option("--shard", type=Parsed(parse_shard, "I/N"), metavar="I/N",
+    value_option("--shard", parse=parse_shard, metavar="I/N",
                  help="Only the I-th of N shards of the images; `cnntool merge OUTPUT` makes the table."),
     click.option("--engine", type=click.Choice(["threads", "dask"]), default="threads", show_default=True,
                  help="Who computes: threads of this process, or a Dask cluster."),

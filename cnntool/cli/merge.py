@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from cnntool.cli.options import quiet_option
 from cnntool.errors import CnntoolError
 
 
 @click.command(name="merge")
 @click.argument("output", metavar="OUTPUT")
 @click.option("--overwrite", is_flag=True, help="Replace a table of another pipeline.")
-@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@quiet_option
 def command(output: str, overwrite: bool, quiet: bool) -> int:
     """One table from the shards that `cnntool extract --shard I/N` computed.
 

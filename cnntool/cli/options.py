@@ -82,6 +82,12 @@ class Parsed(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+def value_option(*names: str, parse: Callable[[str], Any] | Kind, metavar: str = "N", **attributes: Any) -> Callable:
+    """An option whose value `parse` reads; its help shows a default."""
+    shown = {"show_default": "default" in attributes}
+    return click.option(*names, type=Parsed(parse, metavar), metavar=metavar, **shown | attributes)
+
+
 def _late(name: str) -> Callable[[str], Any]:
     """A parser of `images.preparation`, imported when its option is used."""
 
@@ -105,10 +111,7 @@ def options(*decorators: Callable) -> Callable[[Callable], Callable]:
 pipeline_option = click.option(
     "-p", "--pipeline", "pipeline_file", metavar="FILE|-", help="Take the layers from a file of words."
 )
-seed_option = click.option(
-    "--seed", type=Parsed(Integer(), "N"), default=0, show_default=True, metavar="N",
-    help="Draws the parameters that no file gives.",
-)  # fmt: skip
+seed_option = value_option("--seed", parse=Integer(), default=0, help="Draws the parameters that no file gives.")
 
 model_option = click.option("-m", "--model", metavar="MODEL", help="Take layers and arrays from a saved model.")
 until_option = click.option("--until", metavar="ROW|MARK", help="Stop at a row's number, or at a mark.")
@@ -117,14 +120,14 @@ chain_options = options(pipeline_option, model_option, until_option, seed_option
 image_options = options(
     click.option("--gray", is_flag=True, help="One channel: 0.299 R + 0.587 G + 0.114 B."),
     click.option("--rgb", is_flag=True, help="Three channels; a gray image is repeated."),
-    click.option("--resize", type=Parsed(_late("parse_resize"), "SIZE"), metavar="N|HxW",
+    value_option("--resize", parse=_late("parse_resize"), metavar="N|HxW",
                  help="Shorter side, or exact height and width, in pixels."),
-    click.option("--crop", type=Parsed(_late("parse_crop"), "SIZE"), metavar="N|HxW", help="The middle of the image."),
-    click.option("--page", type=Parsed(_late("parse_page"), "PAGE"), metavar="N|all",
+    value_option("--crop", parse=_late("parse_crop"), metavar="N|HxW", help="The middle of the image."),
+    value_option("--page", parse=_late("parse_page"), metavar="N|all",
                  help="Of a TIFF of several pages, or an animation; all: gray pages of one size as channels."),
-    click.option("--max-pixels", type=Parsed(Integer(1, MAX_PIXELS), "N"), metavar="N",
+    value_option("--max-pixels", parse=Integer(1, MAX_PIXELS),
                  help="An image or volume of more pixels, as it is stored, fails. Default: 2^29."),
-    click.option("--normalize", type=Parsed(_late("parse_normalize"), "MEAN/STD"), metavar="imagenet|MEAN/STD",
+    value_option("--normalize", parse=_late("parse_normalize"), metavar="imagenet|MEAN/STD",
                  help="Subtract and divide, one number for all channels or R,G,B."),
 )  # fmt: skip
 
@@ -140,22 +143,25 @@ column_options = options(
     click.option("--label-column", metavar="NAME", help="Of a table of paths. Default: label or class."),
 )  # fmt: skip
 
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+threads_option = value_option("--threads", parse=Integer(1, 1024), help="Default: all processors.")
+quiet_option = click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+
 basic_options = options(
     click.option("--files-from", metavar="FILE|-", help="With INPUT -, a list of paths to read."),
     column_options,
     click.option("--overwrite", is_flag=True, help="Replace outputs that are there."),
-    click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors."),
-    click.option("--quiet", is_flag=True, help="Nothing on stderr but errors."),
+    threads_option,
+    quiet_option,
 )
 
 sheet_options = options(
-    click.option("--columns", type=Parsed(Integer(1), "N"), metavar="N",
+    value_option("--columns", parse=Integer(1),
                  help="Maps in a row of a contact sheet. Default: as a bank is built, or a nearly square sheet."),
     click.option("--scale", type=click.Choice(("own", "shared", "symmetric")), default="own", show_default=True,
                  help="Each map by its own scale; all by one; each by its own, zero in the middle."),
     click.option("--colormap", type=click.Choice(COLORMAPS), help="Default: magma, or blue-red for signed maps."),
-    click.option("--top", type=Parsed(Integer(1), "N"), metavar="N",
-                 help="Only the N strongest maps, those of the largest mean of squares."),
+    value_option("--top", parse=Integer(1), help="Only the N strongest maps, those of the largest mean of squares."),
     click.option("--plain", is_flag=True, help="Only the maps, without names, ranges and legend."),
 )  # fmt: skip
 

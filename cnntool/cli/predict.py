@@ -12,7 +12,7 @@ from typing import IO, Any
 import click
 
 from cnntool.cli.classify import Classified, classified, load_classifier
-from cnntool.cli.options import InputCommand, Parsed, basic_options, image_options, outputs_beside
+from cnntool.cli.options import InputCommand, basic_options, image_options, outputs_beside, value_option
 from cnntool.cli.streams import Results, printable
 from cnntool.declare import Integer
 from cnntool.errors import BadInput, CnntoolError
@@ -26,8 +26,7 @@ Top = list[tuple[str, float]]
 @click.argument("model", metavar="MODEL")
 @click.argument("input", metavar="INPUT")
 @click.argument("output", metavar="[OUTPUT]", required=False)
-@click.option("--top", type=Parsed(Integer(1), "N"), default=5, show_default=True, metavar="N",
-              help="Classes an image.")  # fmt: skip
+@value_option("--top", parse=Integer(1), default=5, help="Classes an image.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Default: by OUTPUT's suffix; table for stdout.")
 @image_options
 @basic_options

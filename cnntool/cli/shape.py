@@ -10,7 +10,6 @@ import click
 from cnntool.cli.options import (
     IMAGE,
     ChainCommand,
-    Parsed,
     image_options,
     model_option,
     options,
@@ -18,6 +17,7 @@ from cnntool.cli.options import (
     preparation_of,
     seed_option,
     until_option,
+    value_option,
 )
 from cnntool.cli.streams import tell
 from cnntool.declare import Integer, is_integer
@@ -34,12 +34,12 @@ COLOURS, LEAST_SIDE = (1, 3, 4), 8
 LISTED, BATCH = 1000, 32  # solutions, images
 
 solve_options = options(
-    click.option("--solve", metavar="TARGET", type=Parsed(parse_target, "TARGET"),
+    value_option("--solve", parse=parse_target, metavar="TARGET",
                  help="Find the number for each '?' that gives this output: 27x27, 27x27x64, ?x27 or unchanged."),
-    click.option("--up-to", metavar="N", type=Parsed(Integer(1), "N"),
+    value_option("--up-to", parse=Integer(1),
                  help=f"With --solve, the largest number tried. Default: {LARGEST_SIZE} in sizes, strides, paddings "
                       f"and dilations, {LARGEST_COUNT} elsewhere."),
-    click.option("--limit", metavar="N", type=Parsed(Integer(1), "N"),
+    value_option("--limit", parse=Integer(1),
                  help=f"With --solve, the most solutions that are listed. Default: {LISTED}."),
 )  # fmt: skip
 
@@ -62,8 +62,7 @@ solve_options = options(
 @solve_options
 @click.option("--compare", is_flag=True, help="Set two networks side by side: the words, -p or -m, and one more -p.")
 @click.option("--train", is_flag=True, help="The memory of a training step, as PyTorch allocates it.")
-@click.option("--batch", metavar="N", type=Parsed(Integer(1, 2**20), "N"),
-              help=f"With --train, the images of a step. Default: {BATCH}.")  # fmt: skip
+@value_option("--batch", parse=Integer(1, 2**20), help=f"With --train, the images of a step. Default: {BATCH}.")
 @click.option("--optimizer", type=click.Choice(list(OPTIMISERS)), help="With --train. Default: adam.")
 def command(
     input: str, words: tuple[str, ...], pipeline_files: tuple[str, ...], form: str | None, **values: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cnntool.cli.groups import command_line
-from cnntool.cli.options import Parsed
+from cnntool.cli.options import overwrite_option, value_option
 from cnntool.cli.streams import results
 from cnntool.declare import Real, did_you_mean
 from cnntool.errors import CnntoolError
@@ -15,9 +15,8 @@ from cnntool.files import outputs
 @click.command(name="activations")
 @click.argument("out", metavar="[OUT]", required=False)
 @click.option("--only", metavar="WORD,...", help="Some of them, such as relu,leaky-relu,tanh. Default: all.")
-@click.option("--range", "reach", type=Parsed(Real(0.1, 80), "X"), default=5.0, show_default=True, metavar="X",
-              help="From -X to X.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@value_option("--range", "reach", parse=Real(0.1, 80), metavar="X", default=5.0, help="From -X to X.")
+@overwrite_option
 def activations(out: str | None, only: str | None, reach: float, overwrite: bool) -> None:
     """Curves and derivatives of the activation functions, as a picture, or without OUT in the terminal.
 

@@ -6,13 +6,14 @@ import click
 
 from cnntool.cli.banks import BankCommand
 from cnntool.cli.groups import command_line
+from cnntool.cli.options import overwrite_option
 from cnntool.files import outputs
 
 
 @click.command(cls=BankCommand, name="bank")
 @click.argument("name", metavar="NAME|FILE.npy")
 @click.argument("out", metavar="OUT")
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@overwrite_option
 @click.pass_obj
 def bank(filters: object, name: str, out: str, overwrite: bool) -> None:
     """A bank of filters in space and in frequency, and what all of them together let through.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cnntool.cli.groups import command_line
-from cnntool.cli.options import InputCommand, image_options, preparation_of, seed_option
+from cnntool.cli.options import InputCommand, image_options, overwrite_option, preparation_of, seed_option
 from cnntool.cli.streams import results
 from cnntool.errors import CnntoolError
 from cnntool.files import outputs
@@ -21,7 +21,7 @@ SMALLEST = 8  # pixels a side that the convolutions need
 @click.argument("out", metavar="OUT")
 @seed_option
 @image_options
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@overwrite_option
 def compare(input: str, out: str, seed: int, overwrite: bool, **values: Any) -> None:
     """A fully connected layer against a convolution, and batch normalisation before and after, on an image.
 

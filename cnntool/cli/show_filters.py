@@ -8,7 +8,7 @@ import click
 
 from cnntool.cli.banks import BankCommand
 from cnntool.cli.groups import command_line
-from cnntool.cli.options import Parsed, look_of, sheet_options
+from cnntool.cli.options import look_of, overwrite_option, sheet_options, value_option
 from cnntool.cli.streams import tell
 from cnntool.declare import Integer
 from cnntool.errors import CnntoolError
@@ -27,14 +27,14 @@ class FiltersCommand(BankCommand):
 @click.command(cls=FiltersCommand, name="filters")
 @click.argument("name", metavar="MODEL|BANK")
 @click.argument("out", metavar="OUT")
-@click.option(
+@value_option(
     "--layer",
-    type=Parsed(Integer(1), "ROW"),
+    parse=Integer(1),
     metavar="ROW",
     help="Of a model, the row of the layer as `cnntool shape -m MODEL` numbers it. Default: the first with filters.",
 )
 @sheet_options
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@overwrite_option
 @click.pass_obj
 def filters(bank: Any, name: str, out: str, layer: int | None, overwrite: bool, **values: Any) -> None:
     """The filters of a bank or of a layer of a model as a contact sheet.

@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from cnntool.cli.groups import command_line
-from cnntool.cli.options import ChainCommand, Parsed, refuse_layer_as_output
+from cnntool.cli.options import (
+    ChainCommand,
+    overwrite_option,
+    quiet_option,
+    refuse_layer_as_output,
+    threads_option,
+    value_option,
+)
 from cnntool.cli.units import channels_of, unit_options, units_of
 from cnntool.declare import Integer, Real
 from cnntool.errors import CnntoolError
@@ -21,37 +28,17 @@ SMALLEST, LARGEST = 32, 160  # pixels a side, where the option does not say
 @click.command(cls=ChainCommand, name="maximize")
 @click.argument("out", metavar="OUT")
 @unit_options
-@click.option(
+@value_option(
     "--size",
-    type=Parsed(Integer(4, 1024), "N"),
-    metavar="N",
+    parse=Integer(4, 1024),
     help="Height and width of the pictures. Default: twice what a unit sees, 32 to 160.",
 )
-@click.option(
-    "--depth",
-    type=Parsed(Integer(1, 3), "N"),
-    metavar="N",
-    help="Channels of the pictures, where no model tells them. Default: 3.",
-)
-@click.option(
-    "--steps",
-    type=Parsed(Integer(1, 100_000), "N"),
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="Steps of the ascent.",
-)
-@click.option(
-    "--rate",
-    type=Parsed(Real(0, 10, open_below=True), "R"),
-    default=0.02,
-    show_default=True,
-    metavar="R",
-    help="Length of a step.",
-)
-@click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors.")
-@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@value_option("--depth", parse=Integer(1, 3), help="Channels of the pictures, where no model tells them. Default: 3.")
+@value_option("--steps", parse=Integer(1, 100_000), default=200, help="Steps of the ascent.")
+@value_option("--rate", parse=Real(0, 10, open_below=True), metavar="R", default=0.02, help="Length of a step.")
+@threads_option
+@quiet_option
+@overwrite_option
 def maximize(out: str, size: int | None, depth: int | None, steps: int, rate: float, overwrite: bool, **values: Any
              ) -> None:  # fmt: skip
     """The pictures that excite units of a network most: what its filters look for.

@@ -12,6 +12,7 @@ from cnntool.cli.options import (
     ChainCommand,
     chain_options,
     image_options,
+    overwrite_option,
     pipeline_of,
     refuse_layer_as_output,
 )
@@ -24,7 +25,7 @@ from cnntool.files import outputs
 @click.argument("out", metavar="OUT")
 @chain_options
 @image_options
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@overwrite_option
 def network(input: str, out: str, words: tuple[str, ...], overwrite: bool, **values: Any) -> None:
     """A network as a graph with the shape behind each layer: a picture, or Mermaid's text (.mmd).
 

@@ -10,13 +10,13 @@ import click
 from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     ChainCommand,
-    Parsed,
     basic_options,
     image_options,
     outputs_beside,
     preparation_of,
     reading_of,
     refuse_layer_as_output,
+    value_option,
 )
 from cnntool.cli.units import channels_of, unit_options, units_of
 from cnntool.declare import Integer
@@ -44,9 +44,7 @@ class Found(NamedTuple):
 @click.argument("input", metavar="INPUT")
 @click.argument("out", metavar="OUT")
 @unit_options
-@click.option(
-    "--count", type=Parsed(Integer(1, 64), "N"), default=8, show_default=True, metavar="N", help="Patches a channel."
-)
+@value_option("--count", parse=Integer(1, 64), default=8, help="Patches a channel.")
 @image_options
 @basic_options
 def patches(input: str, out: str, count: int, overwrite: bool, **values: Any) -> int:

@@ -10,12 +10,13 @@ from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
-    Parsed,
     chain_options,
     image_options,
+    overwrite_option,
     pipeline_of,
     preparation_of,
     refuse_layer_as_output,
+    value_option,
 )
 from cnntool.declare import Integer
 from cnntool.errors import CnntoolError
@@ -25,24 +26,12 @@ from cnntool.files import outputs
 @click.command(cls=ChainCommand, name="pooling")
 @click.argument("input", metavar="IMAGE")
 @click.argument("out", metavar="OUT")
-@click.option(
-    "--size",
-    type=Parsed(Integer(1, 64), "N"),
-    default=2,
-    show_default=True,
-    metavar="N",
-    help="Height and width of the windows.",
-)
-@click.option("--stride", type=Parsed(Integer(1, 64), "N"), metavar="N", help="Step between windows: their size.")
-@click.option(
-    "--channel",
-    type=Parsed(Integer(0), "N"),
-    metavar="N",
-    help="Which map of the layers is pooled. Default: the strongest.",
-)
+@value_option("--size", parse=Integer(1, 64), default=2, help="Height and width of the windows.")
+@value_option("--stride", parse=Integer(1, 64), help="Step between windows: their size.")
+@value_option("--channel", parse=Integer(0), help="Which map of the layers is pooled. Default: the strongest.")
 @chain_options
 @image_options
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@overwrite_option
 def pooling(
     input: str, out: str, size: int, stride: int | None, channel: int | None, overwrite: bool, **values: Any
 ) -> None:  # fmt: skip

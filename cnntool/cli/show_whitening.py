@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cnntool.cli.groups import command_line
-from cnntool.cli.options import InputCommand, Parsed, image_options, preparation_of
+from cnntool.cli.options import InputCommand, image_options, overwrite_option, preparation_of, value_option
 from cnntool.errors import CnntoolError
 from cnntool.files import outputs
 
@@ -34,21 +34,22 @@ def parse_ranges(text: str) -> tuple[float, float]:
 @click.command(cls=InputCommand, name="whitening")
 @click.argument("input", metavar="IMAGE")
 @click.argument("out", metavar="OUT")
-@click.option(
+@value_option(
     "--channels",
-    type=Parsed(parse_pair, "A,B"),
-    default=(0, 1),
+    parse=parse_pair,
     metavar="A,B",
+    default=(0, 1),
     help="The channels called A and B.  [default: 0,1]",
+    show_default=False,
 )
-@click.option(
+@value_option(
     "--ranges",
-    type=Parsed(parse_ranges, "A,B"),
+    parse=parse_ranges,
     metavar="A,B",
     help="Stretch A to 0..A and B to 0..B first: 20,2 is the example that the method is taught with.",
 )
 @image_options
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there.")
+@overwrite_option
 def whitening(
     input: str, out: str, channels: tuple[int, int], ranges: tuple[float, float] | None, overwrite: bool, **values: Any
 ) -> None:  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnntool.cli.groups import command_line
-from cnntool.cli.options import Parsed
+from cnntool.cli.options import value_option
 from cnntool.cli.streams import printable, results
 from cnntool.declare import Integer, Real
 from cnntool.errors import BadInput, CnntoolError
@@ -27,15 +27,7 @@ DEFAULT_THRESHOLD = {"cosine": 0.99, "l2": 0.1}
 @click.command(name="similar")
 @click.argument("table", metavar="TABLE")
 @click.argument("image", metavar="[IMAGE|ROW]", required=False)
-@click.option(
-    "-n",
-    "--count",
-    type=Parsed(Integer(1), "N"),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="How many of the nearest to show.",
-)
+@value_option("-n", "--count", parse=Integer(1), default=5, help="How many of the nearest to show.")
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "l2"]),
@@ -44,9 +36,9 @@ DEFAULT_THRESHOLD = {"cosine": 0.99, "l2": 0.1}
     help="How near two rows are: the cosine of their angle, or their distance.",
 )
 @click.option("--whiten", is_flag=True, help="Give all principal axes of the table the same weight first.")
-@click.option(
+@value_option(
     "--threshold",
-    type=Parsed(Real(-1, 1e30), "T"),
+    parse=Real(-1, 1e30),
     metavar="T",
     help="For groups: a cosine of at least T (0.99), or a distance of at most T (0.1).",
 )

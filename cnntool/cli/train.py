@@ -13,7 +13,6 @@ from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     CHAIN,
     ChainCommand,
-    Parsed,
     chain_options,
     column_options,
     columns_of,
@@ -23,7 +22,10 @@ from cnntool.cli.options import (
     outputs_beside,
     pipeline_of,
     preparation_of,
+    quiet_option,
     refuse_layer_as_output,
+    threads_option,
+    value_option,
 )
 from cnntool.cli.signals import exit_code
 from cnntool.cli.streams import tell
@@ -39,14 +41,14 @@ if TYPE_CHECKING:
 
 DECAYS = ", ".join(f"{kind.default_decay:g} for {name}" for name, kind in OPTIMISERS.items())
 RATES = ", ".join(f"{kind.default_rate:g} for {name}" for name, kind in OPTIMISERS.items())
-RATE = Parsed(Real(0, open_below=True), "X")
-SHARE = Parsed(Real(0, 1, open_above=True), "X")
+RATE = Real(0, open_below=True)
+SHARE = Real(0, 1, open_above=True)
 NOT_FOR_TABLES = (
     *("epochs", "batch_size", "optimizer", "rate", "momentum", "weight_decay", "l1", "schedule", "warmup", "augment"),
     *("class_weights", "labels_file", "path_column", "label_column", "early_stop", "resume", "curves", "until"),
     *("gray", "rgb", "resize", "crop", "normalize", "max_pixels"),
 )
-STRENGTH = Parsed(Real(0), "X")
+STRENGTH = Real(0)
 
 
 def _augmentation(text: str) -> tuple[str, ...]:
@@ -64,37 +66,34 @@ def _class_weights(text: str) -> str:
 
 
 training_options = options(
-    click.option("--epochs", type=Parsed(Integer(1), "N"), default=10, show_default=True, metavar="N",
-                 help="How often all images are gone through."),
-    click.option("--batch-size", type=Parsed(Integer(1), "N"), default=64, show_default=True, metavar="N",
+    value_option("--epochs", parse=Integer(1), default=10, help="How often all images are gone through."),
+    value_option("--batch-size", parse=Integer(1), default=64,
                  help="Images a step, at most; all steps of an epoch take nearly equally many."),
     click.option("--optimizer", type=click.Choice(list(OPTIMISERS)), default="adam", show_default=True,
                  help=" ".join(f"{name}: {help_of(kind)}" for name, kind in OPTIMISERS.items())),
-    click.option("--lr", "rate", type=RATE, metavar="X", help=f"Learning rate. Default: {RATES}."),
-    click.option("--momentum", type=SHARE, default=0.9, show_default=True, metavar="X", help="Of sgd."),
-    click.option("--weight-decay", type=STRENGTH, metavar="X",
+    value_option("--lr", "rate", parse=RATE, metavar="X", help=f"Learning rate. Default: {RATES}."),
+    value_option("--momentum", parse=SHARE, metavar="X", default=0.9, help="Of sgd."),
+    value_option("--weight-decay", parse=STRENGTH, metavar="X",
                  help="Draws weights to zero, but no biases, slopes and scales: sgd adds X times the weight to its "
                  "gradient, adam takes X times the rate of the weight away. Default: " + DECAYS + "."),
-    click.option("--l1", type=STRENGTH, default=0.0, show_default=True, metavar="X",
-                 help="L1: X times the weight's sign."),
+    value_option("--l1", parse=STRENGTH, metavar="X", default=0.0, help="L1: X times the weight's sign."),
     click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="cosine", show_default=True,
                  help="How the rate falls; step divides it by 10 at a half and three quarters."),
-    click.option("--warmup", type=SHARE, default=0.05, show_default=True, metavar="X",
+    value_option("--warmup", parse=SHARE, metavar="X", default=0.05,
                  help="Share of all steps over which the rate first rises from zero."),
-    click.option("--validation", type=SHARE, default=0.05, show_default=True, metavar="X",
+    value_option("--validation", parse=SHARE, metavar="X", default=0.05,
                  help="Share of each class that is held back, to choose the best epoch by."),
-    click.option("--augment", type=Parsed(_augmentation, "NAMES"), default="", metavar="NAMES",
+    value_option("--augment", parse=_augmentation, metavar="NAMES", default="", show_default=False,
                  help="flip, vflip, crop, shift, erase, separated by commas: random changes of each image."),
-    click.option("--class-weights", type=Parsed(_class_weights, "WEIGHTS"), default="",
-                 metavar="balanced|NAME=X,...",
+    value_option("--class-weights", parse=_class_weights, metavar="balanced|NAME=X,...", default="", show_default=False,
                  help="How much an image of each class counts; balanced: all classes the same, however many images."),
-    click.option("--early-stop", type=Parsed(Integer(0), "N"), default=0, metavar="N",
+    value_option("--early-stop", parse=Integer(0), default=0, show_default=False,
                  help="Stop after N epochs without a better one."),
     click.option("--resume", is_flag=True, help="Go on from the checkpoint that a stopped run left."),
     click.option("--curves", metavar="FILE", help="A picture of loss and accuracy (needs the extra plots)."),
-    click.option("--head", type=Parsed(Choice("logistic", "l2svm"), "NAME"), metavar="logistic|l2svm",
+    value_option("--head", parse=Choice("logistic", "l2svm"), metavar="logistic|l2svm",
                  help="For a table: the kind of linear classifier. Default: l2svm."),
-    click.option("--c", type=RATE, metavar="X", help="For a table: how much errors weigh against large weights."),
+    value_option("--c", parse=RATE, metavar="X", help="For a table: how much errors weigh against large weights."),
 )  # fmt: skip
 
 
@@ -107,8 +106,8 @@ training_options = options(
 @image_options
 @column_options
 @click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
-@click.option("--threads", type=Parsed(Integer(1, 1024), "N"), metavar="N", help="Default: all processors.")
-@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@threads_option
+@quiet_option
 def command(folder: str, target: str, **values: Any) -> int:
     """Train a classifier of images, one sub-folder a class.
 

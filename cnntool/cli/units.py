@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cnntool.cli.options import Parsed, options, pipeline_of
+from cnntool.cli.options import model_option, options, pipeline_of, pipeline_option, seed_option, value_option
 from cnntool.declare import is_integer
 from cnntool.errors import CnntoolError
 from cnntool.pipeline import Pipeline
@@ -30,13 +30,12 @@ def parse_channels(text: str) -> tuple[int, ...]:
 
 
 unit_options = options(
-    click.option("-m", "--model", metavar="MODEL", help="Take layers and arrays from a saved model."),
-    click.option("-p", "--pipeline", "pipeline_file", metavar="FILE|-", help="Take the layers from a file of words."),
+    model_option,
+    pipeline_option,
     click.option("--layer", metavar="ROW|MARK", help="The row of the layer, or a mark. Default: the last."),
-    click.option("--channel", "channels", type=Parsed(parse_channels, "C"), metavar="C|A-B|A,B,...",
+    value_option("--channel", "channels", parse=parse_channels, metavar="C|A-B|A,B,...",
                  help="Its channels. Default: the first sixteen."),
-    click.option("--seed", type=Parsed(int, "N"), default=0, show_default=True, metavar="N",
-                 help="Draws the parameters that no file gives."),
+    seed_option,
 )  # fmt: skip
 
 
