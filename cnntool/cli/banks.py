@@ -9,16 +9,21 @@ import click
 
 from cnntool.banks.table import LEARNED
 from cnntool.chain.commands import command_of, group_of
-from cnntool.declare import did_you_mean, fields_of
+from cnntool.declare import Nested, did_you_mean, fields_of
 from cnntool.errors import CnntoolError
 from cnntool.layers.table import load
 
 
-def options_of_bank(name: str) -> list[click.Option]:
-    """The options of a bank itself, without those of the layer."""
+def banks() -> Nested:
+    """The banks that the layer `bank` takes."""
     group = group_of(load("bank"))
     assert group is not None
-    own = {field.name for field in fields_of(group.load(name))}
+    return group
+
+
+def options_of_bank(name: str) -> list[click.Option]:
+    """The options of a bank itself, without those of the layer."""
+    own = {field.name for field in fields_of(banks().load(name))}
     return [p for p in command_of("bank", name).params if p.name in own and isinstance(p, click.Option)]
 
 
@@ -32,8 +37,7 @@ class BankCommand(click.Command):
 
     def offered(self, words: Sequence[str]) -> tuple[list[str], list[click.Option]]:
         """For completion after `words`: the names of banks, if none stands there yet, else the options of that one."""
-        group = group_of(load("bank"))
-        assert group is not None
+        group = banks()
         name = next((word for word in words if word in group.table), None)
         if name is not None:
             return [], options_of_bank(name)
@@ -41,8 +45,7 @@ class BankCommand(click.Command):
         return ([], []) if any(not word.startswith("-") for word in words) else (fixed, [])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        group = group_of(load("bank"))
-        assert group is not None
+        group = banks()
         name = next((word for word in args if word in group.table), None)
         first = next((word for word in args if not word.startswith("-")), None)
         is_file = first is not None and first.lower().endswith(".npy")

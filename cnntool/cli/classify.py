@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool.cli.options import preparation_of, reading_of
@@ -40,10 +40,10 @@ def classified(
     values: dict[str, Any],
     doing: str,
     labels: bool,
-    failed: Callable[[], Any],
+    failed: list[str],
     outputs: Sequence[str] = (),
 ) -> Iterator[Classified]:
-    """All inputs that can be read, in order. For each of the others a line goes to stderr and `failed` is called."""
+    """All inputs that can be read, in order. The others go to stderr and into `failed`."""
     from cnntool.engine.threads import available_threads
     from cnntool.images.sources import open_source
 
@@ -68,7 +68,7 @@ def classified(
             def complain(item: Any, error: CnntoolError) -> None:
                 progress.complain(str(error))
                 progress.advance()
-                failed()
+                failed.append(item.name)
 
             def of_classes(number: int, volume: np.ndarray) -> np.ndarray:
                 return probabilities(pipeline, volume.reshape(1, -1))[0]

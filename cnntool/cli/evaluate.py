@@ -65,12 +65,7 @@ def evaluate(
 
     classes = pipeline.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    failures = 0
-
-    def failed() -> None:
-        nonlocal failures
-        failures += 1
-
+    failed: list[str] = []
     beside = outputs_beside(None, csv_file, picture)
     for name, label, found in classified(pipeline, folder, values, "evaluate", True, failed, beside):
         if label is None:
@@ -91,7 +86,7 @@ def evaluate(
             click.echo(json.dumps(result, indent=2))
         else:
             show(result, confusion, classes)
-    return 1 if failures else 0
+    return 1 if failed else 0
 
 
 def summary_of(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
@@ -116,24 +111,18 @@ def summary_of(confusion: np.ndarray, classes: list[str]) -> dict[str, Any]:
 
 def show(result: dict[str, Any], confusion: np.ndarray, classes: list[str]) -> None:
     """Tables on stdout."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    from cnntool.cli.report import console_of
+    from cnntool.cli.report import console_of, table_of_numbers
 
     console = console_of(sys.stdout)
-    table = Table("class", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for title in ("images", "precision", "recall", "f1"):
-        table.add_column(title, justify="right")
+    table = table_of_numbers("class", "images", "precision", "recall", "f1")
     for row in result["classes"]:
         shares = (f"{row[key]:.1%}" for key in ("precision", "recall", "f1"))
         table.add_row(Text(printable(row["class"])), f"{row['images']:,}", *shares)
     console.print(table)
     if len(classes) <= WIDEST_MATRIX:
-        matrix = Table("true \\ given", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for name in classes:
-            matrix.add_column(Text(printable(name)), justify="right")
+        matrix = table_of_numbers("true \\ given", *(Text(printable(name)) for name in classes))
         for name, line in zip(classes, confusion, strict=True):
             matrix.add_row(Text(printable(name)), *(str(count) if count else "." for count in line))
         console.print(matrix)

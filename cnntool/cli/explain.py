@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     CHAIN,
     IMAGE,
@@ -179,11 +179,6 @@ def show(found: list[Explanation], computed: Computed, language: Language, drawn
         click.echo()
         for line in explanation_lines(one, language):
             click.echo(printable(line))
-
-
-def command_line() -> str:
-    """The words that this process was started with."""
-    return shlex.join(["cnntool", *sys.argv[1:]])
 
 
 def animation(computed: Computed, output: str, overwrite: bool, language: Language, row: int | None) -> None:

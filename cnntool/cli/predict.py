@@ -47,12 +47,7 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
         raise CnntoolError(f"{output}: expected a name ending in .csv or .jsonl, or --format {'|'.join(FORMATS)}")
     file = None if output == "-" else output
     top = min(top, len(pipeline.classes))
-    failures = 0
-
-    def failed() -> None:
-        nonlocal failures
-        failures += 1
-
+    failed: list[str] = []
     with outputs(file, overwrite=values["overwrite"]), opened(file) as stream:
         write = WRITERS[form](stream, top)
         rows = 0
@@ -61,7 +56,7 @@ def command(model: str, input: str, output: str | None, top: int, form: str | No
             rows += 1
         if not rows:  # an older OUTPUT is worth more than an empty one
             raise BadInput(f"{input}: no image could be classified")
-    return 1 if failures else 0
+    return 1 if failed else 0
 
 
 def best_of(found: Classified, classes: list[str], top: int) -> Top:

@@ -19,6 +19,7 @@ from cnntool.pipeline import Pipeline
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 WIDTH_OF_FILES = 160  # of a table that goes to a file or a pipe
 
@@ -30,6 +31,12 @@ class Column(NamedTuple):
     value: Callable[[dict[str, Any]], str]
     rank: int = 0
     total: str = ""  # the key of the totals
+
+    def sum(self, totals: dict[str, int]) -> str:
+        """Its cell in the line of totals."""
+        if not self.total:
+            return ""
+        return short_bytes(totals[self.total]) if self.title == "memory" else number(totals[self.total])
 
 
 def console_width(stream: Any) -> int:
@@ -110,12 +117,9 @@ def lines_of(summary: dict[str, Any], pipeline: Pipeline, width: int) -> list[Li
     """
     rows, totals = summary["layers"], summary["totals"]
     columns = [column for column in columns_of(summary) if column.title != "buffers" or totals["buffers"]]
-    sums = {
-        c.title: (short_bytes if c.title == "memory" else number)(totals[c.total]) if c.total else "" for c in columns
-    }
     cells = {
         column.title: [column.title, "x".join(map(str, summary["input"])) if column.title == "output" else "",
-                       *(column.value(row) for row in rows), sums[column.title]]
+                       *(column.value(row) for row in rows), column.sum(totals)]
         for column in columns
     }  # fmt: skip
     entries = entries_of(pipeline.layers, summary)
@@ -181,12 +185,24 @@ def print_table(stream: Any, summary: dict[str, Any], pipeline: Pipeline) -> Non
         console.print(Text.assemble(*pieces), soft_wrap=True)
 
 
-def rows_as_table(rows: list[dict[str, str]]) -> Table:
-    """A table of rows with the same keys, which become its header."""
+def table_of_numbers(name: str, *titles: str | Text) -> Table:
+    """An empty table whose first column is text and whose others are numbers."""
+    table = _table(name)
+    for title in titles:
+        table.add_column(title, justify="right")
+    return table
+
+
+def _table(*titles: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    return Table(*titles, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+
+
+def rows_as_table(rows: list[dict[str, str]]) -> Table:
+    """A table of rows with the same keys, which become its header."""
+    table = _table()
     for title in rows[0]:
         table.add_column(title, overflow="fold")
     for row in rows:
@@ -232,9 +248,6 @@ def as_markdown(summary: dict[str, Any], pipeline: Pipeline) -> str:
         lines.append(
             [str(row["row"]) if row else "", f"`{name}`", *([c.value(row) for c in columns] if row else values)]
         )
-    sums = [
-        (short_bytes if column.title == "memory" else number)(totals[column.total]) if column.total else ""
-        for column in columns
-    ]
+    sums = [column.sum(totals) for column in columns]
     lines.append(["", "**total**", *(f"**{text}**" if text else "" for text in sums)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

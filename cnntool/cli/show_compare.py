@@ -45,14 +45,9 @@ def compare(input: str, out: str, seed: int, overwrite: bool, **values: Any) -> 
             size = "x".join(map(str, volume.shape[:2]))
             raise CnntoolError(f"{input}: {size} pixels are too few: expected at least {SMALLEST}x{SMALLEST}")
         rows = draw_compare(out, volume, seed, command_line())
-    from rich import box
-    from rich.table import Table
+    from cnntool.cli.report import console_of, table_of_numbers
 
-    from cnntool.cli.report import console_of
-
-    table = Table("image", box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for title in (FC, CONV, "ratio"):
-        table.add_column(title, justify="right")
+    table = table_of_numbers("image", FC, CONV, "ratio")
     for row in rows:
         ratio = row.fc / row.conv
         table.add_row(f"{row.side}x{row.side}", f"{row.fc:,}", f"{row.conv:,}", f"{ratio:,.1f}")

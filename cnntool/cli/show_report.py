@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from cnntool.cli.explain import command_line, lang_option
+from cnntool.cli.explain import lang_option
+from cnntool.cli.groups import command_line
 from cnntool.cli.options import (
     CHAIN,
     IMAGE,
