@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from cnntool.kernels.pooling import MAXIMUM, MULTIPLY, ROOT_OF_SQUARES, SCALED_SUM, SMALLEST_SQUARES
 from cnntool.kernels.sources.emitter import LANE_NUMBERS, MASK, VECTOR, Emitter
+from cnntool.kernels.sources.instructions import instruction
 from cnntool.kernels.vectors import LANES
 
 # float32 ahead that a sum of squares prefetches, which hides the bits it joins: `l2pool 2` of 224x224x64 takes 0.588
@@ -22,9 +21,9 @@ SQUARES_AHEAD = 1024
 _START = {MAXIMUM: float("-inf"), SCALED_SUM: 0.0, ROOT_OF_SQUARES: 0.0}
 
 
-@intrinsic(prefer_literal=True)
+@instruction(types.void, literals=3)
 def channel_tile(
-    typingctx, x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
+    b, x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
     count, channels, operation, pixels, vectors,
 ):  # fmt: skip
     """y[p, c] = the `operation` over ky, kx of x[ky * x_row + kx * x_column + p * x_pixel + c], each channel alone.
@@ -35,61 +34,50 @@ def channel_tile(
 
     For sums, `w` holds a vector that stays zero as long as float32 holds all of them, and all squares that matter.
     """
-    arguments = (
-        x, w, bias, y, kernel_height, kernel_width, x_row, x_column, x_pixel, w_step, y_pixel,
-        count, channels, operation, pixels, vectors,
-    )  # fmt: skip
+    t = Emitter(b, pixels, vectors)
+    full = b.icmp_signed("==", channels, t.integer(LANES * t.vectors))
+    seen = [[cgutils.alloca_once(b, VECTOR) for _ in line] for line in t.acc] if operation == ROOT_OF_SQUARES else []
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, bias0, y0, height, width, row, column, pixel, step, out_pixel, n, c, *_ = values
-        how = operation.literal_value
-        t = Emitter(b, pixels.literal_value, vectors.literal_value)
-        full = b.icmp_signed("==", c, t.integer(LANES * t.vectors))
-        seen = [[cgutils.alloca_once(b, VECTOR) for _ in line] for line in t.acc] if how == ROOT_OF_SQUARES else []
+    def walk(lanes: list[ir.Value | None]) -> None:
+        if operation == MULTIPLY:
+            bias_at = t.address(bias)
+            t.start([t.load(t.at(bias_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)])
+        else:
+            t.start([ir.Constant(VECTOR, [_START[operation]] * LANES)] * t.vectors)
+        for place in itertools.chain(*seen):
+            b.store(ir.Constant(VECTOR, [0.0] * LANES), place)
+        filters = cgutils.alloca_once_value(b, t.address(w))
+        b.store(t.address(w), filters)
+        with cgutils.for_range(b, kernel_height) as ky:
+            line = t.at(t.address(x), b.mul(ky.index, x_row))
+            with cgutils.for_range(b, kernel_width) as kx:
+                window = t.at(line, b.mul(kx.index, x_column))
+                here = b.load(filters)
+                b.store(t.at(here, w_step), filters)
+                for v in range(t.vectors):
+                    w_value = t.load(t.at(here, t.integer(LANES * v)), lanes[v]) if operation == MULTIPLY else None
+                    for p in range(t.pixels):
+                        place = t.at(window, b.mul(x_pixel, t.integer(p)), t.integer(LANES * v))
+                        value = t.load(place, lanes[v])
+                        _combine(t, operation, p, v, value, w_value)
+                        if seen:
+                            _join_bits(b, seen[p][v], value)
+                            t.fetch_line(t.at(place, t.integer(SQUARES_AHEAD)))
 
-        def walk(lanes: list[ir.Value | None]) -> None:
-            if how == MULTIPLY:
-                bias_at = t.address(bias0)
-                t.start([t.load(t.at(bias_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)])
-            else:
-                t.start([ir.Constant(VECTOR, [_START[how]] * LANES)] * t.vectors)
-            for place in itertools.chain(*seen):
-                b.store(ir.Constant(VECTOR, [0.0] * LANES), place)
-            filters = cgutils.alloca_once_value(b, t.address(w0))
-            b.store(t.address(w0), filters)
-            with cgutils.for_range(b, height) as ky:
-                line = t.at(t.address(x0), b.mul(ky.index, row))
-                with cgutils.for_range(b, width) as kx:
-                    window = t.at(line, b.mul(kx.index, column))
-                    here = b.load(filters)
-                    b.store(t.at(here, step), filters)
-                    for v in range(t.vectors):
-                        w_value = t.load(t.at(here, t.integer(LANES * v)), lanes[v]) if how == MULTIPLY else None
-                        for p in range(t.pixels):
-                            place = t.at(window, b.mul(pixel, t.integer(p)), t.integer(LANES * v))
-                            value = t.load(place, lanes[v])
-                            _combine(t, how, p, v, value, w_value)
-                            if seen:
-                                _join_bits(b, seen[p][v], value)
-                                t.fetch_line(t.at(place, t.integer(SQUARES_AHEAD)))
-
-        with b.if_else(full) as (then, otherwise):
-            with then:
-                walk([None] * t.vectors)
-            with otherwise:
-                walk(list(t.masks(c)))
-        if how in (SCALED_SUM, ROOT_OF_SQUARES):
-            _look_for_trouble(t, t.address(w0), seen)
-        _conclude(t, how, t.address(bias0))
-        t.store_sums(t.address(y0), out_pixel, n, c)
-        return context.get_dummy_value()
-
-    return types.void(*arguments), codegen
+    with b.if_else(full) as (then, otherwise):
+        with then:
+            walk([None] * t.vectors)
+        with otherwise:
+            walk(list(t.masks(channels)))
+    if operation in (SCALED_SUM, ROOT_OF_SQUARES):
+        _look_for_trouble(t, t.address(w), seen)
+    _conclude(t, operation, t.address(bias))
+    t.store_sums(t.address(y), y_pixel, count, channels)
 
 
-@intrinsic(prefer_literal=True)
+@instruction(types.void, literals=4)
 def depthwise_tile(
-    typingctx, x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
+    b, x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
     low, size, stride, rows, columns,
 ):  # fmt: skip
     """y[r, p, c] = bias[c] + sum over ky, kx of w[ky, kx, c] * x[stride * r + ky, stride * p + kx, c], each c alone.
@@ -100,74 +88,63 @@ def depthwise_tile(
     and the columns from `left` to `right` are read; the others count as zero. Stores the first `height` rows,
     `width` columns and `channels`. The window of `size` x `size` and the tile of `rows` x `columns` are literals.
     """
-    arguments = (
-        x, w, bias, y, x_row, y_row, pixel, top, left, bottom, right, height, width, channels,
-        low, size, stride, rows, columns,
-    )  # fmt: skip
+    outputs = [*itertools.product(range(rows), range(columns))]
+    t = Emitter(b, len(outputs), 1)
+    x_height, x_width = stride * (rows - 1) + size, stride * (columns - 1) + size
+    x_at, w_at, y_at = (t.address(base) for base in (x, w, y))
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, bias0, y0, x_line, y_line, step, top_, left_, bottom_, right_, h, n, c, least, *_ = values
-        k, s, tall, wide = (literal.literal_value for literal in (size, stride, rows, columns))
-        outputs = [*itertools.product(range(tall), range(wide))]
-        t = Emitter(b, len(outputs), 1)
-        x_height, x_width = s * (tall - 1) + k, s * (wide - 1) + k
-        x_at, w_at, y_at = (t.address(base) for base in (x0, w0, y0))
+    def within(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
+        index = t.integer(number)
+        return t.broadcast(b.and_(b.icmp_signed("<=", first, index), b.icmp_signed("<", index, last)), MASK)
 
-        def within(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
-            index = t.integer(number)
-            return t.broadcast(b.and_(b.icmp_signed("<=", first, index), b.icmp_signed("<", index, last)), MASK)
+    def nearest(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
+        nearer = b.select(b.icmp_signed("<", t.integer(number), first), first, t.integer(number))
+        return b.select(b.icmp_signed("<", nearer, last), nearer, b.sub(last, t.integer(1)))
 
-        def nearest(number: int, first: ir.Value, last: ir.Value) -> ir.Value:
-            nearer = b.select(b.icmp_signed("<", t.integer(number), first), first, t.integer(number))
-            return b.select(b.icmp_signed("<", nearer, last), nearer, b.sub(last, t.integer(1)))
+    def pointer_to(base: ir.Value, line: ir.Value, i: ir.Value, j: ir.Value) -> ir.Value:
+        return t.at(base, b.mul(line, i), b.mul(pixel, j))
 
-        def pointer_to(base: ir.Value, line: ir.Value, i: ir.Value, j: ir.Value) -> ir.Value:
-            return t.at(base, b.mul(line, i), b.mul(step, j))
+    def walk(lanes: ir.Value | None) -> None:
+        t.start([t.load(t.address(bias), lanes)])
+        filters = [t.load(t.at(w_at, b.mul(pixel, t.integer(tap))), lanes) for tap in range(size * size)]
+        for i, j in itertools.product(range(x_height), range(x_width)):
+            if lanes is None:
+                value = t.load(pointer_to(x_at, x_row, t.integer(i), t.integer(j)))
+            else:  # masked loads from unmapped memory take hundreds of cycles
+                mask = b.and_(b.and_(lanes, within(i, top, bottom)), within(j, left, right))
+                value = t.load(pointer_to(x_at, x_row, nearest(i, top, bottom), nearest(j, left, right)), mask)
+            for number, (r, p) in enumerate(outputs):
+                ky, kx = i - stride * r, j - stride * p
+                if 0 <= ky < size and 0 <= kx < size:
+                    t.multiply_add(number, 0, value, filters[ky * size + kx])
+        t.clamp(low)
 
-        def walk(lanes: ir.Value | None) -> None:
-            t.start([t.load(t.address(bias0), lanes)])
-            filters = [t.load(t.at(w_at, b.mul(step, t.integer(n))), lanes) for n in range(k * k)]
-            for i, j in itertools.product(range(x_height), range(x_width)):
-                if lanes is None:
-                    value = t.load(pointer_to(x_at, x_line, t.integer(i), t.integer(j)))
-                else:  # masked loads from unmapped memory take hundreds of cycles
-                    mask = b.and_(b.and_(lanes, within(i, top_, bottom_)), within(j, left_, right_))
-                    value = t.load(pointer_to(x_at, x_line, nearest(i, top_, bottom_), nearest(j, left_, right_)), mask)
-                for number, (r, p) in enumerate(outputs):
-                    ky, kx = i - s * r, j - s * p
-                    if 0 <= ky < k and 0 <= kx < k:
-                        t.multiply_add(number, 0, value, filters[ky * k + kx])
-            t.clamp(least)
+    def store(lanes: ir.Value | None) -> None:
+        for (r, p), (acc,) in zip(outputs, t.acc, strict=True):
+            wanted = lanes
+            if lanes is not None:
+                zero = t.integer(0)
+                wanted = b.and_(lanes, b.and_(within(r, zero, height), within(p, zero, width)))
+            t.store(b.load(acc), pointer_to(y_at, y_row, t.integer(r), t.integer(p)), wanted)
 
-        def store(lanes: ir.Value | None) -> None:
-            for (r, p), (acc,) in zip(outputs, t.acc, strict=True):
-                wanted = lanes
-                if lanes is not None:
-                    zero = t.integer(0)
-                    wanted = b.and_(lanes, b.and_(within(r, zero, h), within(p, zero, n)))
-                t.store(b.load(acc), pointer_to(y_at, y_line, t.integer(r), t.integer(p)), wanted)
+    def all_of(*conditions: tuple[str, ir.Value, int]) -> ir.Value:
+        found = [b.icmp_signed(how, value, t.integer(limit)) for how, value, limit in conditions]
+        return functools.reduce(b.and_, found)
 
-        def all_of(*conditions: tuple[str, ir.Value, int]) -> ir.Value:
-            found = [b.icmp_signed(how, value, t.integer(limit)) for how, value, limit in conditions]
-            return functools.reduce(b.and_, found)
-
-        full = all_of(("==", h, tall), ("==", n, wide), ("==", c, LANES))
-        inside = all_of(("<=", top_, 0), ("<=", left_, 0), (">=", bottom_, x_height), (">=", right_, x_width))
-        with b.if_else(b.and_(full, inside)) as (then, otherwise):
-            with then:
-                walk(None)
-                store(None)
-            with otherwise:
-                lanes = t.masks(c)[0]
-                walk(lanes)
-                with b.if_else(full) as (as_whole, in_part):  # masked stores are slow without AVX-512
-                    with as_whole:
-                        store(None)
-                    with in_part:
-                        store(lanes)
-        return context.get_dummy_value()
-
-    return types.void(*arguments), codegen
+    full = all_of(("==", height, rows), ("==", width, columns), ("==", channels, LANES))
+    inside = all_of(("<=", top, 0), ("<=", left, 0), (">=", bottom, x_height), (">=", right, x_width))
+    with b.if_else(b.and_(full, inside)) as (then, otherwise):
+        with then:
+            walk(None)
+            store(None)
+        with otherwise:
+            lanes = t.masks(channels)[0]
+            walk(lanes)
+            with b.if_else(full) as (as_whole, in_part):  # masked stores are slow without AVX-512
+                with as_whole:
+                    store(None)
+                with in_part:
+                    store(lanes)
 
 
 def _combine(t: Emitter, how: int, p: int, v: int, x: ir.Value, w: ir.Value | None) -> None:

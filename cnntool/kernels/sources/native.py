@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import platform
-from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from cnntool.kernels.convention import FAILED
 from cnntool.kernels.native import (
@@ -29,6 +27,7 @@ from cnntool.kernels.native import (
     WAITING,
     WAKE,
 )  # fmt: skip
+from cnntool.kernels.sources.instructions import instruction
 from cnntool.kernels.sources.jit import kernel
 
 INT64 = ir.IntType(64)
@@ -38,70 +37,43 @@ def _at(b: ir.IRBuilder, address: ir.Value) -> ir.Value:
     return b.inttoptr(address, INT64.as_pointer())
 
 
-@intrinsic
-def call_entry(typingctx, entry, block):
+@instruction(types.int64, types.int64, types.int64)
+def call_entry(b, entry, block):
     """Calls an entry; returns FAILED if it ran out of memory."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        kind = ir.FunctionType(INT64, [INT64.as_pointer()])
-        return b.call(b.inttoptr(values[0], kind.as_pointer()), [_at(b, values[1])])
-
-    return types.int64(types.int64, types.int64), codegen
+    kind = ir.FunctionType(INT64, [INT64.as_pointer()])
+    return b.call(b.inttoptr(entry, kind.as_pointer()), [_at(b, block)])
 
 
-@intrinsic
-def peek(typingctx, address):
+@instruction(types.int64, types.int64)
+def peek(b, address):
     """Atomically loads the number at an address (sequentially consistent)."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        return b.load_atomic(_at(b, values[0]), "seq_cst", 8)
-
-    return types.int64(types.int64), codegen
+    return b.load_atomic(_at(b, address), "seq_cst", 8)
 
 
-@intrinsic
-def poke(typingctx, address, value):
+@instruction(types.void, types.int64, types.int64)
+def poke(b, address, value):
     """Atomically stores a number at an address (sequentially consistent)."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        b.store_atomic(values[1], _at(b, values[0]), "seq_cst", 8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
+    b.store_atomic(value, _at(b, address), "seq_cst", 8)
 
 
-@intrinsic
-def exchange(typingctx, address, value):
+@instruction(types.int64, types.int64, types.int64)
+def exchange(b, address, value):
     """Atomically exchanges the number at an address; returns the old one."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        return b.atomic_rmw("xchg", _at(b, values[0]), values[1], "seq_cst")
-
-    return types.int64(types.int64, types.int64), codegen
+    return b.atomic_rmw("xchg", _at(b, address), value, "seq_cst")
 
 
-@intrinsic
-def increase(typingctx, address):
+@instruction(types.void, types.int64)
+def increase(b, address):
     """Atomically increments the number at an address."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        b.atomic_rmw("add", _at(b, values[0]), ir.Constant(INT64, 1), "seq_cst")
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
+    b.atomic_rmw("add", _at(b, address), ir.Constant(INT64, 1), "seq_cst")
 
 
-@intrinsic
-def pause(typingctx):
+@instruction(types.void)
+def pause(b):
     """The pause instruction of spin loops."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        if platform.machine().lower() in ("x86_64", "amd64"):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.x86.sse2.pause"), [])
-        return context.get_dummy_value()
-
-    return types.void(), codegen
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        kind = ir.FunctionType(ir.VoidType(), [])
+        b.call(cgutils.get_or_insert_function(b.module, kind, "llvm.x86.sse2.pause"), [])
 
 
 @kernel

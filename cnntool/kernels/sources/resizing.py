@@ -6,12 +6,11 @@ The horizontal pass resizes two rows at once into a ring of rows that stay in th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
+from cnntool.kernels.sources.instructions import instruction
 from cnntool.kernels.sources.jit import kernel
 from cnntool.kernels.sources.tile import address_of
 
@@ -72,42 +71,36 @@ def _rounded(b: ir.IRBuilder, sums: ir.Value) -> ir.Value:
     return b.lshr(b.add(sums, _splat(1 << (BITS - 1))), _splat(BITS))
 
 
-@intrinsic
-def _columns_tile(typingctx, source, stride, left, weights, taps, target, target_stride):
+@instruction(types.void, *[types.int64] * 7)
+def _columns_tile(b, source, stride, left, weights, taps, target, target_stride):
     """PIXELS pixels in each of ROWS rows: target[r, x] = sum over t < taps of source[r, left[x] + t] * weights[x, t].
 
     Addresses, and distances in bytes; `left` int64, `weights` int32; `taps` is a multiple of PIXELS.
     """
+    sources, lines = [], []
+    for x in range(PIXELS):
+        first = _load(b, b.add(left, _constant(8 * x)), INT64)
+        sources.append(b.add(source, b.mul(first, _constant(4))))
+        lines.append(b.add(weights, b.mul(taps, _constant(4 * x))))
+    spread = [lane // 4 for lane in range(4 * PIXELS)]
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        source, stride, left, weights, taps, target, target_stride = values
-        sources, lines = [], []
+    def products(index: ir.Value) -> list[ir.Value]:
+        further = b.mul(index, _constant(4 * PIXELS))  # bytes of as many pixels, and of as many weights
+        found = []
         for x in range(PIXELS):
-            first = _load(b, b.add(left, _constant(8 * x)), INT64)
-            sources.append(b.add(source, b.mul(first, _constant(4))))
-            lines.append(b.add(weights, b.mul(taps, _constant(4 * x))))
-        spread = [lane // 4 for lane in range(4 * PIXELS)]
+            four = _load(b, b.add(lines[x], further), ir.VectorType(INT32, PIXELS))
+            weight = _shuffle(b, four, four, spread)
+            for r in range(ROWS):
+                at = b.add(b.add(sources[x], further), b.mul(stride, _constant(r)))
+                found.append(b.mul(_pixels(b, at), weight))
+        return found
 
-        def products(index: ir.Value) -> list[ir.Value]:
-            further = b.mul(index, _constant(4 * PIXELS))  # bytes of as many pixels, and of as many weights
-            found = []
-            for x in range(PIXELS):
-                four = _load(b, b.add(lines[x], further), ir.VectorType(INT32, PIXELS))
-                weight = _shuffle(b, four, four, spread)
-                for r in range(ROWS):
-                    at = b.add(b.add(sources[x], further), b.mul(stride, _constant(r)))
-                    found.append(b.mul(_pixels(b, at), weight))
-            return found
-
-        sums = _sums(b, b.sdiv(taps, _constant(PIXELS)), PIXELS * ROWS, products)
-        for r in range(ROWS):
-            of_row = sums[r::ROWS]
-            while len(of_row) > 1:  # pairwise reduction, until each pixel holds its sum
-                of_row = [_halved(b, one, other) for one, other in zip(of_row[::2], of_row[1::2], strict=True)]
-            _store(b, b.add(target, b.mul(target_stride, _constant(r))), b.trunc(_rounded(b, of_row[0]), BYTES))
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 7), codegen
+    sums = _sums(b, b.sdiv(taps, _constant(PIXELS)), PIXELS * ROWS, products)
+    for r in range(ROWS):
+        of_row = sums[r::ROWS]
+        while len(of_row) > 1:  # pairwise reduction, until each pixel holds its sum
+            of_row = [_halved(b, one, other) for one, other in zip(of_row[::2], of_row[1::2], strict=True)]
+        _store(b, b.add(target, b.mul(target_stride, _constant(r))), b.trunc(_rounded(b, of_row[0]), BYTES))
 
 
 def _halved(b: ir.IRBuilder, one: ir.Value, other: ir.Value) -> ir.Value:
@@ -116,28 +109,22 @@ def _halved(b: ir.IRBuilder, one: ir.Value, other: ir.Value) -> ir.Value:
     return b.add(_shuffle(b, one, other, even), _shuffle(b, one, other, [lane + 4 for lane in even]))
 
 
-@intrinsic
-def _rows_tile(typingctx, source, stride, first, mask, weights, taps, target):
+@instruction(types.void, *[types.int64] * 7)
+def _rows_tile(b, source, stride, first, mask, weights, taps, target):
     """PIXELS pixels of 3 float32 in [0, 1]: the sum over t < taps of source[(first + t) & mask] * weights[t]."""
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        source, stride, first, mask, weights, taps, target = values
+    def products(index: ir.Value) -> list[ir.Value]:
+        row = b.and_(b.add(first, index), mask)
+        weight = _load(b, b.add(weights, b.mul(index, _constant(4))), INT32)
+        one = b.insert_element(ir.Constant(WORDS, ir.Undefined), weight, ir.Constant(INT32, 0))
+        return [b.mul(_pixels(b, b.add(source, b.mul(row, stride))), _shuffle(b, one, one, [0] * 4 * PIXELS))]
 
-        def products(index: ir.Value) -> list[ir.Value]:
-            row = b.and_(b.add(first, index), mask)
-            weight = _load(b, b.add(weights, b.mul(index, _constant(4))), INT32)
-            one = b.insert_element(ir.Constant(WORDS, ir.Undefined), weight, ir.Constant(INT32, 0))
-            return [b.mul(_pixels(b, b.add(source, b.mul(row, stride))), _shuffle(b, one, one, [0] * 4 * PIXELS))]
-
-        (sums,) = _sums(b, taps, 1, products)
-        floats = ir.VectorType(ir.FloatType(), 4 * PIXELS)
-        # an exact division: its own flags keep it from becoming a product with the reciprocal
-        value = b.fdiv(b.uitofp(_rounded(b, sums), floats), ir.Constant(floats, [255.0] * 4 * PIXELS), flags=["nsz"])
-        colours = [lane for lane in range(4 * PIXELS) if lane % 4 < 3]
-        _store(b, target, _shuffle(b, value, value, colours))
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 7), codegen
+    (sums,) = _sums(b, taps, 1, products)
+    floats = ir.VectorType(ir.FloatType(), 4 * PIXELS)
+    # an exact division: its own flags keep it from becoming a product with the reciprocal
+    value = b.fdiv(b.uitofp(_rounded(b, sums), floats), ir.Constant(floats, [255.0] * 4 * PIXELS), flags=["nsz"])
+    colours = [lane for lane in range(4 * PIXELS) if lane % 4 < 3]
+    _store(b, target, _shuffle(b, value, value, colours))
 
 
 @kernel

@@ -12,19 +12,17 @@ cache. Only the last pass transposes planes to channels.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from cnntool.kernels.arguments import Corner, Size
 from cnntool.kernels.convolution import EVERY_BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.separable import ROWS, STRIP, VECTORS
 from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.emitter import INT64, LANE_NUMBERS, VECTOR, Emitter
+from cnntool.kernels.sources.instructions import instruction
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.simd import load, store, store_first, stream
 from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
@@ -35,92 +33,75 @@ from cnntool.kernels.vectors import HOST, LANES
 BEYOND_CACHES = HOST.beyond_caches
 
 
-@intrinsic(prefer_literal=True)
-def column_tile(typingctx, ring, slots, slot, stride, terms, count, taps, y, y_row, rows, vectors):
+@instruction(types.void, literals=2)
+def column_tile(b, ring, slots, slot, stride, terms, count, taps, y, y_row, rows, vectors):
     """y[t, c] = sum over the terms, over ky of taps[ky] * ring[row, (slot + first + stride * (t + ky)) % slots, c].
 
     A term is four integers: its row, `first`, where its taps begin, and their number, at least `rows`. `ring` is
     rows, slots, STRIP; the t are `y_row` apart. Each line is read once for all `rows` t that it is for.
     """
-    arguments = (ring, slots, slot, stride, terms, count, taps, y, y_row, rows, vectors)
+    e = Emitter(b, rows, vectors)
+    e.start([ir.Constant(VECTOR, [0.0] * LANES)] * e.vectors)
+    table = b.inttoptr(terms, INT64.as_pointer())
+    with cgutils.for_range(b, count) as term:
+        entry = b.mul(term.index, e.integer(4))
+        row, first, taps_at, kernel_height = (b.load(b.gep(table, [b.add(entry, e.integer(i))])) for i in range(4))
+        plane = b.add(ring, b.mul(b.mul(row, slots), e.integer(4 * STRIP)))
+        end = b.add(plane, b.mul(slots, e.integer(4 * STRIP)))
+        forward, back = b.mul(stride, e.integer(4 * STRIP)), b.mul(slots, e.integer(4 * STRIP))
+        column = e.at(e.address(taps), taps_at)
+        line = cgutils.alloca_once(b, INT64)
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        ring0, length, start, step, terms0, number, taps0, y0, out_row, *_ = values
-        tall = rows.literal_value
-        e = Emitter(b, tall, vectors.literal_value)
-        e.start([ir.Constant(VECTOR, [0.0] * LANES)] * e.vectors)
-        table = b.inttoptr(terms0, INT64.as_pointer())
-        with cgutils.for_range(b, number) as term:
-            entry = b.mul(term.index, e.integer(4))
-            row, first, taps_at, kernel_height = (b.load(b.gep(table, [b.add(entry, e.integer(i))])) for i in range(4))
-            plane = b.add(ring0, b.mul(b.mul(row, length), e.integer(4 * STRIP)))
-            end = b.add(plane, b.mul(length, e.integer(4 * STRIP)))
-            forward, back = b.mul(step, e.integer(4 * STRIP)), b.mul(length, e.integer(4 * STRIP))
-            column = e.at(e.address(taps0), taps_at)
-            line = cgutils.alloca_once(b, INT64)
+        def move(to: ir.Value, back: ir.Value = back, end: ir.Value = end, line: ir.Value = line) -> None:
+            b.store(b.select(b.icmp_signed(">=", to, end), b.sub(to, back), to), line)
 
-            def move(to: ir.Value, back: ir.Value = back, end: ir.Value = end, line: ir.Value = line) -> None:
-                b.store(b.select(b.icmp_signed(">=", to, end), b.sub(to, back), to), line)
+        def use(ky: ir.Value, those: range, column: ir.Value = column, line: ir.Value = line) -> None:
+            """The line that is tap ky - t of each t."""
+            here = b.load(line)
+            xs = [e.load(e.at(e.address(here), e.integer(LANES * v))) for v in range(e.vectors)]
+            for t in those:
+                tap = e.load_broadcast(e.at(column, b.sub(ky, e.integer(t))))
+                for v in range(e.vectors):
+                    e.multiply_add(t, v, xs[v], tap)
+            move(b.add(here, forward))
 
-            def use(ky: ir.Value, those: range, column: ir.Value = column, line: ir.Value = line) -> None:
-                """The line that is tap ky - t of each t."""
-                here = b.load(line)
-                xs = [e.load(e.at(e.address(here), e.integer(LANES * v))) for v in range(e.vectors)]
-                for t in those:
-                    tap = e.load_broadcast(e.at(column, b.sub(ky, e.integer(t))))
-                    for v in range(e.vectors):
-                        e.multiply_add(t, v, xs[v], tap)
-                move(b.add(here, forward))
-
-            move(b.add(plane, b.mul(b.add(start, first), e.integer(4 * STRIP))))
-            for early in range(tall - 1):
-                use(e.integer(early), range(early + 1))
-            with cgutils.for_range(b, b.sub(kernel_height, e.integer(tall - 1))) as middle:
-                use(b.add(middle.index, e.integer(tall - 1)), range(tall))
-            for late in range(tall - 1):
-                use(b.add(kernel_height, e.integer(late)), range(late + 1, tall))
-        for t in range(tall):
-            for v in range(e.vectors):
-                to = e.at(e.address(y0), b.mul(out_row, e.integer(t)), e.integer(LANES * v))
-                b.store(b.load(e.acc[t][v]), b.bitcast(to, VECTOR.as_pointer())).align = 4
-        return context.get_dummy_value()
-
-    return types.void(*arguments), codegen
+        move(b.add(plane, b.mul(b.add(slot, first), e.integer(4 * STRIP))))
+        for early in range(rows - 1):
+            use(e.integer(early), range(early + 1))
+        with cgutils.for_range(b, b.sub(kernel_height, e.integer(rows - 1))) as middle:
+            use(b.add(middle.index, e.integer(rows - 1)), range(rows))
+        for late in range(rows - 1):
+            use(b.add(kernel_height, e.integer(late)), range(late + 1, rows))
+    for t in range(rows):
+        for v in range(e.vectors):
+            to = e.at(e.address(y), b.mul(y_row, e.integer(t)), e.integer(LANES * v))
+            b.store(b.load(e.acc[t][v]), b.bitcast(to, VECTOR.as_pointer())).align = 4
 
 
-@intrinsic
-def mixing_tile(typingctx, maps, first, mix, factor, bias, low, y, y_pixel, count, channels):
+@instruction(types.void)
+def mixing_tile(b, maps, first, mix, factor, bias, low, y, y_pixel, count, channels):
     """y[p * y_pixel + c] = bias[c] + sum of factor[i] * maps[mix[i] + p] over first[c] <= i < first[c + 1].
 
     For p < count and c < channels, both at most LANES; `first` and `bias` go on to LANES. Nothing less than `low`.
     """
-    arguments = (maps, first, mix, factor, bias, low, y, y_pixel, count, channels)
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        maps0, first0, mix0, factor0, bias0, low, y0, out_pixel, n, c = values
-        e = Emitter(b, LANES, 1)
-        starts, offsets = (b.inttoptr(at, INT64.as_pointer()) for at in (first0, mix0))
-        for i, (acc,) in enumerate(e.acc):
-            b.store(e.load_broadcast(e.at(e.address(bias0), e.integer(i))), acc)
-            begin, end = (b.load(b.gep(starts, [e.integer(i + j)])) for j in range(2))
-            with cgutils.for_range_slice(b, begin, end, e.integer(1)) as (j, _):
-                plane = e.load(e.at(e.address(maps0), b.load(b.gep(offsets, [j]))))
-                e.multiply_add(i, 0, plane, e.load_broadcast(e.at(e.address(factor0), j)))
-        e.clamp(low)
-        # Interleaving line i with line i + LANES / 2 rotates the bits of each value's position by one; after
-        # log2(LANES) rounds the matrix is transposed.
-        half, lines = LANES // 2, [b.load(acc) for (acc,) in e.acc]
-        sides = [
-            ir.Constant(LANE_NUMBERS, [first + i // 2 + LANES * (i % 2) for i in range(LANES)]) for first in (0, half)
-        ]
-        for _ in range(LANES.bit_length() - 1):
-            lines = [b.shuffle_vector(lines[i // 2], lines[i // 2 + half], sides[i % 2]) for i in range(LANES)]
-        for line, (acc,) in zip(lines, e.acc, strict=True):
-            b.store(line, acc)
-        e.store_sums(e.address(y0), out_pixel, n, c)
-        return context.get_dummy_value()
-
-    return types.void(*arguments), codegen
+    e = Emitter(b, LANES, 1)
+    starts, offsets = (b.inttoptr(at, INT64.as_pointer()) for at in (first, mix))
+    for i, (acc,) in enumerate(e.acc):
+        b.store(e.load_broadcast(e.at(e.address(bias), e.integer(i))), acc)
+        begin, end = (b.load(b.gep(starts, [e.integer(i + j)])) for j in range(2))
+        with cgutils.for_range_slice(b, begin, end, e.integer(1)) as (j, _):
+            plane = e.load(e.at(e.address(maps), b.load(b.gep(offsets, [j]))))
+            e.multiply_add(i, 0, plane, e.load_broadcast(e.at(e.address(factor), j)))
+    e.clamp(low)
+    # Interleaving line i with line i + LANES / 2 rotates the bits of each value's position by one; after
+    # log2(LANES) rounds the matrix is transposed.
+    half, lines = LANES // 2, [b.load(acc) for (acc,) in e.acc]
+    sides = [ir.Constant(LANE_NUMBERS, [side + i // 2 + LANES * (i % 2) for i in range(LANES)]) for side in (0, half)]
+    for _ in range(LANES.bit_length() - 1):
+        lines = [b.shuffle_vector(lines[i // 2], lines[i // 2 + half], sides[i % 2]) for i in range(LANES)]
+    for line, (acc,) in zip(lines, e.acc, strict=True):
+        b.store(line, acc)
+    e.store_sums(e.address(y), y_pixel, count, channels)
 
 
 @inlined

@@ -16,6 +16,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from cnntool.kernels.sources.instructions import instruction
 from cnntool.kernels.vectors import LANES
 
 IR_VECTOR = ir.VectorType(ir.FloatType(), LANES)
@@ -43,40 +44,26 @@ def _pointer(b: ir.IRBuilder, address: ir.Value) -> ir.Value:
     return b.inttoptr(address, IR_VECTOR.as_pointer())
 
 
-@intrinsic
-def load(typingctx, address):
+@instruction(VECTOR, types.int64)
+def load(b, address):
     """The vector at an address."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        value = b.load(_pointer(b, values[0]))
-        value.align = 4
-        return value
-
-    return VECTOR(types.int64), codegen
+    value = b.load(_pointer(b, address))
+    value.align = 4
+    return value
 
 
-@intrinsic
-def store(typingctx, address, value):
+@instruction(types.void, types.int64, VECTOR)
+def store(b, address, value):
     """Writes a vector to an address."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        b.store(values[1], _pointer(b, values[0])).align = 4
-        return context.get_dummy_value()
-
-    return types.void(types.int64, VECTOR), codegen
+    b.store(value, _pointer(b, address)).align = 4
 
 
-@intrinsic
-def stream(typingctx, address, value):
+@instruction(types.void, types.int64, VECTOR)
+def stream(b, address, value):
     """Writes a vector to an aligned address with a non-temporal store."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        written = b.store(values[1], _pointer(b, values[0]))
-        written.align = 4 * LANES
-        written.set_metadata("nontemporal", b.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, VECTOR), codegen
+    written = b.store(value, _pointer(b, address))
+    written.align = 4 * LANES
+    written.set_metadata("nontemporal", b.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
 
 
 def _splat(b: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
@@ -85,26 +72,18 @@ def _splat(b: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
 
 
-@intrinsic
-def splat(typingctx, scalar):
+@instruction(VECTOR, types.float32)
+def splat(b, scalar):
     """A vector with one float32 in all lanes."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        return _splat(b, values[0])
-
-    return VECTOR(types.float32), codegen
+    return _splat(b, scalar)
 
 
-@intrinsic
-def load_splat(typingctx, address):
+@instruction(VECTOR, types.int64)
+def load_splat(b, address):
     """A vector with the float32 at an address in all lanes."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        scalar = b.load(b.inttoptr(values[0], ir.FloatType().as_pointer()))
-        scalar.align = 4
-        return _splat(b, scalar)
-
-    return VECTOR(types.int64), codegen
+    scalar = b.load(b.inttoptr(address, ir.FloatType().as_pointer()))
+    scalar.align = 4
+    return _splat(b, scalar)
 
 
 def _first_lanes(b: ir.IRBuilder, count: ir.Value) -> ir.Value:
@@ -114,46 +93,32 @@ def _first_lanes(b: ir.IRBuilder, count: ir.Value) -> ir.Value:
     return b.icmp_signed("<", ir.Constant(INTEGERS, list(range(LANES))), counts)
 
 
-@intrinsic
-def store_first(typingctx, address, value, count):
+@instruction(types.void, types.int64, VECTOR, types.int64)
+def store_first(b, address, value, count):
     """Writes the first `count` lanes of a vector to an address."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        kinds = [IR_VECTOR, IR_VECTOR.as_pointer(), ir.IntType(32), ir.VectorType(ir.IntType(1), LANES)]
-        function = ir.FunctionType(ir.VoidType(), kinds)
-        masked_store = cgutils.get_or_insert_function(b.module, function, f"llvm.masked.store.v{LANES}f32.p0")
-        mask = _first_lanes(b, values[2])
-        b.call(masked_store, [values[1], _pointer(b, values[0]), ir.Constant(ir.IntType(32), 4), mask])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, VECTOR, types.int64), codegen
+    kinds = [IR_VECTOR, IR_VECTOR.as_pointer(), ir.IntType(32), ir.VectorType(ir.IntType(1), LANES)]
+    function = ir.FunctionType(ir.VoidType(), kinds)
+    masked_store = cgutils.get_or_insert_function(b.module, function, f"llvm.masked.store.v{LANES}f32.p0")
+    mask = _first_lanes(b, count)
+    b.call(masked_store, [value, _pointer(b, address), ir.Constant(ir.IntType(32), 4), mask])
 
 
-@intrinsic
-def load_first(typingctx, address, count):
+@instruction(VECTOR, types.int64, types.int64)
+def load_first(b, address, count):
     """A vector whose first `count` lanes are read from an address; the others are zero and not read."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        kinds = [IR_VECTOR.as_pointer(), ir.IntType(32), ir.VectorType(ir.IntType(1), LANES), IR_VECTOR]
-        function = ir.FunctionType(IR_VECTOR, kinds)
-        masked_load = cgutils.get_or_insert_function(b.module, function, f"llvm.masked.load.v{LANES}f32.p0")
-        zero = ir.Constant(IR_VECTOR, [0.0] * LANES)
-        mask = _first_lanes(b, values[1])
-        return b.call(masked_load, [_pointer(b, values[0]), ir.Constant(ir.IntType(32), 4), mask, zero])
-
-    return VECTOR(types.int64, types.int64), codegen
+    kinds = [IR_VECTOR.as_pointer(), ir.IntType(32), ir.VectorType(ir.IntType(1), LANES), IR_VECTOR]
+    function = ir.FunctionType(IR_VECTOR, kinds)
+    masked_load = cgutils.get_or_insert_function(b.module, function, f"llvm.masked.load.v{LANES}f32.p0")
+    zero = ir.Constant(IR_VECTOR, [0.0] * LANES)
+    mask = _first_lanes(b, count)
+    return b.call(masked_load, [_pointer(b, address), ir.Constant(ir.IntType(32), 4), mask, zero])
 
 
-@intrinsic
-def copy_floats(typingctx, target, source, count):
+@instruction(types.void, types.int64, types.int64, types.int64)
+def copy_floats(b, target, source, count):
     """Copies `count` float32 between addresses; the pieces must not overlap."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        pointers = [b.inttoptr(address, ir.IntType(8).as_pointer()) for address in values[:2]]
-        cgutils.raw_memcpy(b, *pointers, values[2], 4)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), codegen
+    pointers = [b.inttoptr(address, ir.IntType(8).as_pointer()) for address in (target, source)]
+    cgutils.raw_memcpy(b, *pointers, count, 4)
 
 
 # What follows works on vectors and on float32 alike, so that a function is written once for both. A float32 among
@@ -178,79 +143,55 @@ def _call(b: ir.IRBuilder, name: str, *values: ir.Value) -> ir.Value:
     return b.call(cgutils.get_or_insert_function(b.module, function_type, f"llvm.{name}.{suffix}"), values)
 
 
-@intrinsic
-def absolute(typingctx, x):
+@instruction(_result)
+def absolute(b, x):
     """|x|"""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        return _call(b, "fabs", values[0])
-
-    return _result(x)(x), codegen
+    return _call(b, "fabs", x)
 
 
-@intrinsic
-def square_root(typingctx, x):
+@instruction(_result)
+def square_root(b, x):
     """The square root of x; NaN of what is negative."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        return _call(b, "sqrt", values[0])
-
-    return _result(x)(x), codegen
+    return _call(b, "sqrt", x)
 
 
-@intrinsic
-def floor(typingctx, x):
+@instruction(_result)
+def floor(b, x):
     """The largest whole number that is not above x."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        return _call(b, "floor", values[0])
-
-    return _result(x)(x), codegen
+    return _call(b, "floor", x)
 
 
-@intrinsic
-def two_to_the(typingctx, n):
+@instruction(_result)
+def two_to_the(b, n):
     """2 ** n of whole numbers from -126 to 127, by writing the exponent's bits."""
+    kind = n.type
+    integer: Any = ir.IntType(32) if kind != IR_VECTOR else INTEGERS
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        kind = values[0].type
-        integer: Any = ir.IntType(32) if kind != IR_VECTOR else INTEGERS
+    def constant(value: Any, of: Any) -> ir.Constant:
+        return ir.Constant(of, value if kind != IR_VECTOR else [value] * LANES)
 
-        def constant(value: Any, of: Any) -> ir.Constant:
-            return ir.Constant(of, value if kind != IR_VECTOR else [value] * LANES)
-
-        # the last bits of 1.5 * 2 ** 23 + 127 + n are those of the exponent, 127 + n
-        exponent = b.bitcast(b.fadd(values[0], constant(1.5 * 2**23 + 127, kind)), integer)
-        return b.bitcast(b.shl(exponent, constant(23, integer)), kind)
-
-    return _result(n)(n), codegen
+    # the last bits of 1.5 * 2 ** 23 + 127 + n are those of the exponent, 127 + n
+    exponent = b.bitcast(b.fadd(n, constant(1.5 * 2**23 + 127, kind)), integer)
+    return b.bitcast(b.shl(exponent, constant(23, integer)), kind)
 
 
-@intrinsic
-def with_sign_of(typingctx, x, size):
+@instruction(_result)
+def with_sign_of(b, x, size):
     """`size`, which is not negative, with the sign of x."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        return _call(b, "copysign", values[1], values[0])
-
-    return _result(x)(x, size), codegen
+    return _call(b, "copysign", size, x)
 
 
-@intrinsic
-def lookup(typingctx, table, number):
+@instruction(VECTOR, types.UniTuple(types.float32, 2 * LANES), VECTOR)
+def lookup(b, table, number):
     """table[i] of 32 constants in two registers of AVX-512, for i the last five bits of each of 16 lanes."""
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        halves = [ir.Constant(IR_VECTOR, ir.Undefined)] * 2
-        for element in range(2 * LANES):
-            half, lane = divmod(element, LANES)
-            value = b.extract_value(values[0], element)
-            halves[half] = b.insert_element(halves[half], value, ir.Constant(ir.IntType(32), lane))
-        function_type = ir.FunctionType(IR_VECTOR, [IR_VECTOR, INTEGERS, IR_VECTOR])
-        permute = cgutils.get_or_insert_function(b.module, function_type, "llvm.x86.avx512.vpermi2var.ps.512")
-        return b.call(permute, [halves[0], b.bitcast(values[1], INTEGERS), halves[1]])
-
-    return VECTOR(types.UniTuple(types.float32, 2 * LANES), VECTOR), codegen
+    halves = [ir.Constant(IR_VECTOR, ir.Undefined)] * 2
+    for element in range(2 * LANES):
+        half, lane = divmod(element, LANES)
+        value = b.extract_value(table, element)
+        halves[half] = b.insert_element(halves[half], value, ir.Constant(ir.IntType(32), lane))
+    function_type = ir.FunctionType(IR_VECTOR, [IR_VECTOR, INTEGERS, IR_VECTOR])
+    permute = cgutils.get_or_insert_function(b.module, function_type, "llvm.x86.avx512.vpermi2var.ps.512")
+    return b.call(permute, [halves[0], b.bitcast(number, INTEGERS), halves[1]])
 
 
 @intrinsic

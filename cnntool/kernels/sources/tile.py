@@ -20,6 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from cnntool.kernels.sources.emitter import INT64, MASK, VECTOR, Emitter
+from cnntool.kernels.sources.instructions import instruction
 from cnntool.kernels.vectors import HOST, LANES
 
 # float32 of the next block's filters that a tile prefetches into the L2 cache. ResNet-50, whose 100 MB of filters are
@@ -57,9 +58,9 @@ def keep_alive(typingctx, array):
     return types.void(array), codegen
 
 
-@intrinsic(prefer_literal=True)
+@instruction(types.void, literals=2)
 def dense_tile(
-    typingctx, x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
+    b, x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
     count, channels, other, low, pixels, vectors,
 ):  # fmt: skip
     """y[p, oc] = bias[oc] + sum of w[ky, kx, ic, oc] x[ky * x_row + kx * x_column + p * x_pixel + ic] over ky, kx, ic.
@@ -69,90 +70,85 @@ def dense_tile(
     `low` is the lower bound of results: minus infinity, or 0 for a fused ReLU.
     Stores the first `count` pixels, `y_pixel` apart, and the first `channels` output channels.
     """
-    arguments = (
-        x, w, bias, y, kernel_height, kernel_width, in_channels, x_row, x_column, x_pixel, y_pixel,
-        count, channels, other, low, pixels, vectors,
-    )  # fmt: skip
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, bias0, y0, height, width, depth, row, column, pixel, out_pixel, n, oc, more, low, *_ = values
-        t = Emitter(b, pixels.literal_value, vectors.literal_value)
-        bias_at = t.address(bias0)
-        t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
-        t.fetch_to_write(t.address(y0), out_pixel)  # 3x3 convolution of 224x224x3 -> 64: 1.90 ms without, 1.76 with
-        adds = b.icmp_signed("!=", more, t.integer(0))
-        with b.if_then(adds):  # saves 0.3 ms for the 16 residuals of ResNet-50
-            t.fetch_to_add(t.address(more), out_pixel)
-        filters = cgutils.alloca_once_value(b, t.address(w0))
-        size = b.mul(b.mul(height, width), b.mul(depth, t.integer(LANES * t.vectors)))
-        ahead = b.select(b.icmp_signed("<", size, t.integer(AHEAD)), size, t.integer(AHEAD))
-        with cgutils.for_range(b, height) as ky:
-            line = t.at(t.address(x0), b.mul(ky.index, row))
-            with cgutils.for_range(b, width) as kx:
-                window = t.at(line, b.mul(kx.index, column))
-                with cgutils.for_range(b, depth) as ic:
-                    here = b.load(filters)
-                    ws = [t.load(t.at(here, t.integer(LANES * v))) for v in range(t.vectors)]
-                    t.fetch_filters(t.at(here, ahead))
-                    b.store(t.at(here, t.integer(LANES * t.vectors)), filters)
-                    column_of_pixels = t.at(window, ic.index)
-                    for p in range(t.pixels):
-                        value = t.load_broadcast(t.at(column_of_pixels, b.mul(pixel, t.integer(p))))
-                        for v in range(t.vectors):
-                            t.multiply_add(p, v, value, ws[v])
-        with b.if_then(adds):
-            t.add(t.address(more), out_pixel, n, oc)
-        t.clamp(low)
-        t.store_sums(t.address(y0), out_pixel, n, oc)
-        return context.get_dummy_value()
-
-    return types.void(*arguments), codegen
+    t = Emitter(b, pixels, vectors)
+    bias_at = t.address(bias)
+    t.start([t.load(t.at(bias_at, t.integer(LANES * v))) for v in range(t.vectors)])
+    t.fetch_to_write(t.address(y), y_pixel)  # 3x3 convolution of 224x224x3 -> 64: 1.90 ms without, 1.76 with
+    adds = b.icmp_signed("!=", other, t.integer(0))
+    with b.if_then(adds):  # saves 0.3 ms for the 16 residuals of ResNet-50
+        t.fetch_to_add(t.address(other), y_pixel)
+    filters = cgutils.alloca_once_value(b, t.address(w))
+    size = b.mul(b.mul(kernel_height, kernel_width), b.mul(in_channels, t.integer(LANES * t.vectors)))
+    ahead = b.select(b.icmp_signed("<", size, t.integer(AHEAD)), size, t.integer(AHEAD))
+    with cgutils.for_range(b, kernel_height) as ky:
+        line = t.at(t.address(x), b.mul(ky.index, x_row))
+        with cgutils.for_range(b, kernel_width) as kx:
+            window = t.at(line, b.mul(kx.index, x_column))
+            with cgutils.for_range(b, in_channels) as ic:
+                here = b.load(filters)
+                ws = [t.load(t.at(here, t.integer(LANES * v))) for v in range(t.vectors)]
+                t.fetch_filters(t.at(here, ahead))
+                b.store(t.at(here, t.integer(LANES * t.vectors)), filters)
+                column_of_pixels = t.at(window, ic.index)
+                for p in range(t.pixels):
+                    value = t.load_broadcast(t.at(column_of_pixels, b.mul(x_pixel, t.integer(p))))
+                    for v in range(t.vectors):
+                        t.multiply_add(p, v, value, ws[v])
+    with b.if_then(adds):
+        t.add(t.address(other), y_pixel, count, channels)
+    t.clamp(low)
+    t.store_sums(t.address(y), y_pixel, count, channels)
 
 
-@intrinsic(prefer_literal=True)
+@instruction(types.void, literals=2)
 def outer_tile(
-    typingctx, x, w, y, rows, columns, x_row, x_column, w_row, w_column, y_pixel, count, channels, pixels, vectors
+    b,
+    x,
+    w,
+    y,
+    rows,
+    columns,
+    x_row,
+    x_column,
+    w_row,
+    w_column,
+    y_pixel,
+    count,
+    channels,
+    pixels,
+    vectors,
 ):
     """y[p, c] += sum of x[i * x_row + j * x_column + p] * w[i * w_row + j * w_column + c] over i < rows, j < columns.
 
     The outer products of the gradient of weights. Stores the first `count` p, `y_pixel` apart, and the first `channels`
     c; nothing else of `w` and `y` is read.
     """
-    arguments = (
-        x, w, y, rows, columns, x_row, x_column, w_row, w_column, y_pixel, count, channels, pixels, vectors
-    )  # fmt: skip
+    t = Emitter(b, pixels, vectors)
+    full = b.icmp_signed("==", channels, t.integer(LANES * t.vectors))
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        x0, w0, y0, height, width, x_line, x_step, w_line, w_step, out_pixel, n, c, *_ = values
-        t = Emitter(b, pixels.literal_value, vectors.literal_value)
-        full = b.icmp_signed("==", c, t.integer(LANES * t.vectors))
+    def walk(lanes: list[ir.Value | None]) -> None:
+        t.start([ir.Constant(VECTOR, [0.0] * LANES)] * t.vectors)
+        with cgutils.for_range(b, rows) as i:
+            x_from = t.at(t.address(x), b.mul(i.index, x_row))
+            w_from = t.at(t.address(w), b.mul(i.index, w_row))
+            with cgutils.for_range(b, columns) as j:
+                x_at = t.at(x_from, b.mul(j.index, x_column))
+                w_at = t.at(w_from, b.mul(j.index, w_column))
+                ws = [t.load(t.at(w_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)]
+                for p in range(t.pixels):
+                    value = t.load_broadcast(t.at(x_at, t.integer(p)))
+                    for v in range(t.vectors):
+                        t.multiply_add(p, v, value, ws[v])
+        for p in range(t.pixels):
+            wanted = t.broadcast(b.icmp_signed(">", count, t.integer(p)), MASK)
+            for v in range(t.vectors):
+                pointer = t.at(t.address(y), b.mul(y_pixel, t.integer(p)), t.integer(LANES * v))
+                mask = wanted if lanes[v] is None else b.and_(lanes[v], wanted)
+                b.store(b.fadd(b.load(t.acc[p][v]), t.load(pointer, mask)), t.acc[p][v])
 
-        def walk(lanes: list[ir.Value | None]) -> None:
-            t.start([ir.Constant(VECTOR, [0.0] * LANES)] * t.vectors)
-            with cgutils.for_range(b, height) as i:
-                x_from = t.at(t.address(x0), b.mul(i.index, x_line))
-                w_from = t.at(t.address(w0), b.mul(i.index, w_line))
-                with cgutils.for_range(b, width) as j:
-                    x_at = t.at(x_from, b.mul(j.index, x_step))
-                    w_at = t.at(w_from, b.mul(j.index, w_step))
-                    ws = [t.load(t.at(w_at, t.integer(LANES * v)), lanes[v]) for v in range(t.vectors)]
-                    for p in range(t.pixels):
-                        value = t.load_broadcast(t.at(x_at, t.integer(p)))
-                        for v in range(t.vectors):
-                            t.multiply_add(p, v, value, ws[v])
-            for p in range(t.pixels):
-                wanted = t.broadcast(b.icmp_signed(">", n, t.integer(p)), MASK)
-                for v in range(t.vectors):
-                    pointer = t.at(t.address(y0), b.mul(out_pixel, t.integer(p)), t.integer(LANES * v))
-                    mask = wanted if lanes[v] is None else b.and_(lanes[v], wanted)
-                    b.store(b.fadd(b.load(t.acc[p][v]), t.load(pointer, mask)), t.acc[p][v])
-
-        with b.if_else(full) as (then, otherwise):
-            with then:
-                walk([None] * t.vectors)
-            with otherwise:
-                walk(list(t.masks(c)))
-        t.store_sums(t.address(y0), out_pixel, n, c)
-        return context.get_dummy_value()
-
-    return types.void(*arguments), codegen
+    with b.if_else(full) as (then, otherwise):
+        with then:
+            walk([None] * t.vectors)
+        with otherwise:
+            walk(list(t.masks(channels)))
+    t.store_sums(t.address(y), y_pixel, count, channels)

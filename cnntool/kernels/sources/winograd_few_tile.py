@@ -8,15 +8,13 @@ Addresses are integers (bytes), distances are counted in float32.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from cnntool.kernels.sources.emitter import FLOAT, MASK, VECTOR, Emitter
+from cnntool.kernels.sources.instructions import instruction
 from cnntool.kernels.vectors import LANES
 from cnntool.kernels.winograd_few import PIECE, POINTS, TILE, TILES_AT_ONCE, without
 
@@ -74,104 +72,84 @@ def _output_line(b: ir.IRBuilder, m: list[ir.Value]) -> list[ir.Value]:
     return [b.fadd(y[0], m[0]), *y[1:-1], b.fadd(y[-1], m[-1])]
 
 
-@intrinsic(prefer_literal=True)
-def few_input_tile(typingctx, d, d_step, v, v_step, lanes, patch):
+@instruction(types.void, literals=2)
+def few_input_tile(b, d, d_step, v, v_step, lanes, patch):
     """B^T of `patch` vectors of `lanes` float32 at `d`, `d_step` apart, to as many at `v`, `v_step` apart."""
+    pointer = ir.VectorType(FLOAT, lanes).as_pointer()
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        d_from, d_apart, v_from, v_apart, *_ = values
-        pointer = ir.VectorType(FLOAT, lanes.literal_value).as_pointer()
+    def vector_at(base: ir.Value, apart: ir.Value, number: int) -> ir.Value:
+        step = b.mul(apart, ir.Constant(ir.IntType(64), number))
+        return b.bitcast(b.gep(b.inttoptr(base, FLOAT.as_pointer()), [step]), pointer)
 
-        def vector_at(base: ir.Value, apart: ir.Value, number: int) -> ir.Value:
-            step = b.mul(apart, ir.Constant(ir.IntType(64), number))
-            return b.bitcast(b.gep(b.inttoptr(base, FLOAT.as_pointer()), [step]), pointer)
-
-        inputs = [b.load(vector_at(d_from, d_apart, number), align=4) for number in range(patch.literal_value)]
-        for number, value in enumerate(_input_line(b, inputs)):
-            b.store(value, vector_at(v_from, v_apart, number), align=4)
-        return context.get_dummy_value()
-
-    return types.void(d, d_step, v, v_step, lanes, patch), codegen
+    inputs = [b.load(vector_at(d, d_step, number), align=4) for number in range(patch)]
+    for number, value in enumerate(_input_line(b, inputs)):
+        b.store(value, vector_at(v, v_step, number), align=4)
 
 
-@intrinsic(prefer_literal=True)
-def few_products_tile(typingctx, v, u, h, pieces, depth, v_piece, patch):
+@instruction(types.void, literals=1)
+def few_products_tile(b, v, u, h, pieces, depth, v_piece, patch):
     """h[t, 0, j] = A^T m[t, :], m[t, p] = sum over f < pieces, ic < depth of u[f, ic, p] v[f * v_piece + (t, p, ic)].
 
     v: TILES_AT_ONCE x patch x PIECE; u: vectors of output channels; h: vectors, of each tile patch * TILE.
     """
-
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        v_from, u_from, h_from, count, channels, apart, _ = values
-        n = patch.literal_value
-        t = Emitter(b, TILES_AT_ONCE, n)
-        t.start([ir.Constant(VECTOR, [0.0] * LANES)] * n)
-        filters = cgutils.alloca_once_value(b, t.address(u_from))
-        with cgutils.for_range(b, count) as f:
-            piece = t.at(t.address(v_from), b.mul(f.index, apart))
-            with cgutils.for_range(b, channels) as ic:
-                here, inputs = b.load(filters), t.at(piece, ic.index)
-                b.store(t.at(here, t.integer(n * LANES)), filters)
-                for p in range(n):
-                    w = t.load(t.at(here, t.integer(p * LANES)))
-                    for tile in range(TILES_AT_ONCE):
-                        # constant distances take no register
-                        x = t.load_broadcast(t.at(inputs, t.integer((tile * n + p) * PIECE)))
-                        t.multiply_add(tile, p, x, w)
-        for tile in range(TILES_AT_ONCE):
-            for j, value in enumerate(_output_line(b, [b.load(acc) for acc in t.acc[tile]])):
-                t.store(value, t.at(t.address(h_from), t.integer((tile * n * TILE + j) * LANES)))
-        return context.get_dummy_value()
-
-    return types.void(v, u, h, pieces, depth, v_piece, patch), codegen
+    t = Emitter(b, TILES_AT_ONCE, patch)
+    t.start([ir.Constant(VECTOR, [0.0] * LANES)] * patch)
+    filters = cgutils.alloca_once_value(b, t.address(u))
+    with cgutils.for_range(b, pieces) as f:
+        piece = t.at(t.address(v), b.mul(f.index, v_piece))
+        with cgutils.for_range(b, depth) as ic:
+            here, inputs = b.load(filters), t.at(piece, ic.index)
+            b.store(t.at(here, t.integer(patch * LANES)), filters)
+            for p in range(patch):
+                w = t.load(t.at(here, t.integer(p * LANES)))
+                for tile in range(TILES_AT_ONCE):
+                    # constant distances take no register
+                    x = t.load_broadcast(t.at(inputs, t.integer((tile * patch + p) * PIECE)))
+                    t.multiply_add(tile, p, x, w)
+    for tile in range(TILES_AT_ONCE):
+        for j, value in enumerate(_output_line(b, [b.load(acc) for acc in t.acc[tile]])):
+            t.store(value, t.at(t.address(h), t.integer((tile * patch * TILE + j) * LANES)))
 
 
-@intrinsic(prefer_literal=True)
-def few_output_tile(typingctx, h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, patch):
+@instruction(types.void, literals=1)
+def few_output_tile(b, h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, patch):
     """y[i, j] = max(low, bias + A^T h[:, j] + other[i, j]) of the first rows, columns and channels; `other` may be 0.
 
     `h`: vectors, patch x TILE; pixels of `y` and `other` lie `y_pixel` apart, rows `y_row` and `other_row`.
     """
+    t = Emitter(b, 0, 1)
+    bounds = t.broadcast(low, VECTOR)
+    offset = t.load(t.address(bias))
 
-    def codegen(context: Any, b: ir.IRBuilder, signature: Any, values: tuple) -> ir.Value:
-        h_from, bias_from, y_from, more, line, pixel, other_line, tall, wide, oc, bound, _ = values
-        t = Emitter(b, 0, 1)
-        bounds = t.broadcast(bound, VECTOR)
-        offset = t.load(t.address(bias_from))
+    def clamped(value: ir.Value) -> ir.Value:
+        return b.select(b.fcmp_ordered(">", bounds, value), bounds, value)
 
-        def clamped(value: ir.Value) -> ir.Value:
-            return b.select(b.fcmp_ordered(">", bounds, value), bounds, value)
+    def columns_of(j: int) -> list[ir.Value]:
+        at = [t.at(t.address(h), t.integer((a * TILE + j) * LANES)) for a in range(patch)]
+        m = [t.load(pointer) for pointer in at]
+        m[1] = b.fadd(m[1], offset)  # the point 1, which contributes once to every output
+        return _output_line(b, m)
 
-        def columns_of(j: int) -> list[ir.Value]:
-            at = [t.at(t.address(h_from), t.integer((a * TILE + j) * LANES)) for a in range(patch.literal_value)]
-            m = [t.load(pointer) for pointer in at]
-            m[1] = b.fadd(m[1], offset)  # the point 1, which contributes once to every output
-            return _output_line(b, m)
+    def pointer(base: ir.Value, apart: ir.Value, i: int, j: int) -> ir.Value:
+        return t.at(t.address(base), b.mul(apart, t.integer(i)), b.mul(y_pixel, t.integer(j)))
 
-        def pointer(base: ir.Value, apart: ir.Value, i: int, j: int) -> ir.Value:
-            return t.at(t.address(base), b.mul(apart, t.integer(i)), b.mul(pixel, t.integer(j)))
-
-        full = b.and_(
-            b.and_(b.icmp_signed("==", tall, t.integer(TILE)), b.icmp_signed("==", wide, t.integer(TILE))),
-            b.and_(b.icmp_signed("==", oc, t.integer(LANES)), b.icmp_signed("==", more, t.integer(0))),
-        )
-        with b.if_else(full) as (then, otherwise):
-            with then:
-                for j in range(TILE):
-                    for i, value in enumerate(columns_of(j)):
-                        t.store(clamped(value), pointer(y_from, line, i, j))
-            with otherwise:
-                (lanes,) = t.masks(oc)
-                zero = ir.Constant(MASK, [False] * LANES)
-                adds = t.broadcast(b.icmp_signed("!=", more, t.integer(0)), MASK)
-                for j in range(TILE):
-                    in_width = b.icmp_signed(">", wide, t.integer(j))
-                    for i, value in enumerate(columns_of(j)):
-                        inside = b.and_(in_width, b.icmp_signed(">", tall, t.integer(i)))
-                        mask = b.select(t.broadcast(inside, MASK), lanes, zero)
-                        value = b.fadd(value, t.load(pointer(more, other_line, i, j), b.and_(mask, adds)))
-                        t.store(clamped(value), pointer(y_from, line, i, j), mask)
-        return context.get_dummy_value()
-
-    arguments = h, bias, y, other, y_row, y_pixel, other_row, rows, columns, channels, low, patch
-    return types.void(*arguments), codegen
+    full = b.and_(
+        b.and_(b.icmp_signed("==", rows, t.integer(TILE)), b.icmp_signed("==", columns, t.integer(TILE))),
+        b.and_(b.icmp_signed("==", channels, t.integer(LANES)), b.icmp_signed("==", other, t.integer(0))),
+    )
+    with b.if_else(full) as (then, otherwise):
+        with then:
+            for j in range(TILE):
+                for i, value in enumerate(columns_of(j)):
+                    t.store(clamped(value), pointer(y, y_row, i, j))
+        with otherwise:
+            (lanes,) = t.masks(channels)
+            zero = ir.Constant(MASK, [False] * LANES)
+            adds = t.broadcast(b.icmp_signed("!=", other, t.integer(0)), MASK)
+            for j in range(TILE):
+                in_width = b.icmp_signed(">", columns, t.integer(j))
+                for i, value in enumerate(columns_of(j)):
+                    inside = b.and_(in_width, b.icmp_signed(">", rows, t.integer(i)))
+                    mask = b.select(t.broadcast(inside, MASK), lanes, zero)
+                    value = b.fadd(value, t.load(pointer(other, other_row, i, j), b.and_(mask, adds)))
+                    t.store(clamped(value), pointer(y, y_row, i, j), mask)
