@@ -12,7 +12,8 @@ from cnntool.images.read import read_image
 
 pytest.importorskip("imagecodecs")
 
-from tests.images.combinations import chunk, numbers_of, png_of
+from tests.images.png_combinations import chunk, png_of
+from tests.images.tiff_combinations import numbers_of
 
 GRAY = numbers_of("u1", 1)
 NOTES = {

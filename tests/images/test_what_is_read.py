@@ -23,7 +23,8 @@ pytest.importorskip("tifffile")
 import imagecodecs
 import tifffile
 
-from tests.images.combinations import (
+from tests.images.png_combinations import pngs
+from tests.images.tiff_combinations import (
     COLOURS,
     DTYPES,
     HEIGHT,
@@ -32,7 +33,6 @@ from tests.images.combinations import (
     lossy_tiffs,
     numbers_of,
     odd_tiffs,
-    pngs,
     tagged,
 )
 
