@@ -11,8 +11,8 @@ import pytest
 from cnntool.cli.main import COMMANDS, cnntool
 from cnntool.declare import fields_of, option_name
 from cnntool.layers import table as layers
+from docs import generate
 from docs.examples import DOCS, PICTURES, ROOT
-from docs.generate import stale_pictures
 from docs.pages import BANKS, PAGES, escaped
 from tests.documents import cases, run_section, sections
 
@@ -65,7 +65,25 @@ def test_every_command_has_help_and_its_options_stand_in_the_page(name: str) -> 
 
 
 def test_pictures_are_those_that_the_tool_makes() -> None:
-    assert not [path.name for path, _ in stale_pictures()], "run `python docs/generate.py`"
+    assert not [path.name for path, _ in generate.stale_pictures()], "run `python docs/generate.py`"
+
+
+@pytest.mark.parametrize(("words", "code", "written"), [(["--check"], 1, False), ([], 0, True), (["--chek"], 2, False)])
+def test_what_is_out_of_date_is_told_or_written(
+    words: list[str], code: int, written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, picture = tmp_path / "page.md", tmp_path / "picture.png"
+    picture.write_bytes(b"shown by no page")
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(generate, "stale_pages", lambda: [(page, b"new")])
+    monkeypatch.setattr(generate, "stale_pictures", lambda: [(picture, None)])
+    monkeypatch.setattr("sys.argv", ["generate.py", *words])
+    assert generate.main() == code
+    assert page.exists() == written
+    assert picture.exists() != written
+    monkeypatch.setattr(generate, "stale_pages", list)
+    monkeypatch.setattr(generate, "stale_pictures", list)
+    assert generate.main() == (2 if code == 2 else 0)
 
 
 def test_pictures_are_small() -> None:

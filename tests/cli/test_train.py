@@ -242,21 +242,8 @@ def test_class_weights(cnntool: Tool, here: Path):
             path.write_bytes(image)
 
     def share_of_a(*options: str) -> float:
-        given = [
-            "--epochs",
-            300,
-            "--lr",
-            0.1,
-            "--optimizer",
-            "sgd",
-            "--validation",
-            0,
-            "--overwrite",
-            *options,
-            "fc",
-            2,
-        ]
-        assert cnntool("train", "photos", "m.npz", *given).code == 0
+        given = ["--epochs", 100, "--lr", 0.3, "--optimizer", "sgd", "--validation", 0, "--overwrite"]
+        assert cnntool("train", "photos", "m.npz", *given, *options, "fc", 2).code == 0
         (found,) = Pipeline.load("m.npz").run(np.full((1, 4, 4, 1), np.float32(90 / 255))).reshape(1, 2)
         return float(softmax(found[None])[0, 0])
 
