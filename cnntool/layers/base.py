@@ -39,7 +39,7 @@ class Layer:
     rectifies: ClassVar[bool] = False  # what stands before it is initialised for a rectifier
     cost_kind: ClassVar[str] = ""  # what other tools count it as: a convolution, a rectifier ...
     transparent: ClassVar[bool] = False  # a rectifier behind it counts for what stands before it
-    takes_rectifier: ClassVar[bool] = False  # in training, it computes a rectifier that follows it as well
+    takes_next: ClassVar[bool] = False  # in training, it computes a rectifier and a halving that follow it as well
     gives_probabilities: ClassVar[bool] = False  # as the softmax in the loss does, which takes its place in training
 
     pads_half_at_most: ClassVar[bool] = False  # whether padding in numbers is at most half of the window
@@ -100,6 +100,10 @@ class Layer:
     def slope_below(self) -> float | None:
         """The slope below zero of a layer that is a rectifier and nothing else; None for all others."""
         return None
+
+    def halves(self, shape: Shape) -> bool:
+        """Whether the layer is the maximum of each 2x2 pixels and nothing else."""
+        return False
 
     @property
     def joins(self) -> str | None:

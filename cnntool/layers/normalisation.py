@@ -32,7 +32,7 @@ class BatchNorm(Layer):
     word: ClassVar[str] = "batchnorm"
     transparent: ClassVar[bool] = True
     cost_kind: ClassVar[str] = "batch normalisation"
-    takes_rectifier: ClassVar[bool] = True
+    takes_next: ClassVar[bool] = True
     keeps_channels: ClassVar[bool] = True
 
     eps: float = option(1e-5, Real(0.0), "Added to the variance.")
@@ -105,33 +105,43 @@ class BatchNorm(Layer):
         inverse = 1 / np.sqrt(total / count + self.eps)
         center, scale = mean.astype(np.float32), (arrays["gamma"] * inverse).astype(np.float32)
         constants = center, scale, np.asarray(arrays["beta"], np.float32), np.float32(training.slope)
+        batchnorm = kernels.batch_normalisation
+        if training.halved:
+            shape = images, x.shape[1] // 2, x.shape[2] // 2, channels
+            out, index = training.array("output", shape), training.array("index", shape, "int32")
+            training.over_images(images, batchnorm.batchnorm_maxpool_forward.over(x, RANGE, *constants, out, index))
+            return out, (x, inverse, constants, index)
         out = training.array("output", x.shape)
-        y, forward = out.reshape(pixels.shape), kernels.batch_normalisation.batchnorm_forward
-        training.over_images(images, forward.over(pixels, RANGE, *constants, y))
-        return out, (x, inverse, constants)
+        y = out.reshape(pixels.shape)
+        training.over_images(images, batchnorm.batchnorm_forward.over(pixels, RANGE, *constants, y))
+        return out, (x, inverse, constants, None)
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         import numpy as np
 
-        x, inverse, constants = saved
+        x, inverse, constants, index = saved
         images, channels = len(x), x.shape[3]
-        pixels = x.reshape(images, -1, channels)
-        d_pixels = d_output.reshape(pixels.shape)
+        positions, flat = x.shape[1] * x.shape[2], (images, -1, channels)
+        batchnorm = kernels.batch_normalisation
+        if training.halved:
+            collect, backward = batchnorm.batchnorm_maxpool_sums_backward, batchnorm.batchnorm_maxpool_backward
+            given: tuple[np.ndarray, ...] = x, d_output, index
+        else:
+            collect, backward = batchnorm.batchnorm_sums_backward, batchnorm.batchnorm_backward
+            given = x.reshape(flat), d_output.reshape(flat)
         sums, products = (training.array(name, (images, channels), "float64") for name in ("sums", "products"))
-        collect = kernels.batch_normalisation.batchnorm_sums_backward
-        backward = kernels.batch_normalisation.batchnorm_backward
-        training.over_images(images, collect.over(pixels, d_pixels, RANGE, *constants, sums, products))
+        training.over_images(images, collect.over(*given, RANGE, *constants, sums, products))
         d_beta, d_scale = sums.sum(axis=0), products.sum(axis=0)
         d_arrays = {"gamma": (d_scale * inverse).astype(np.float32), "beta": d_beta.astype(np.float32)}
         if not training.needs_input:
             return [None], d_arrays
-        factor = arrays["gamma"] * inverse / (images * pixels.shape[1])
+        factor = arrays["gamma"] * inverse / (images * positions)
         d_mean, d_var = (factor * d_beta).astype(np.float32), (factor * d_scale * inverse**2).astype(np.float32)
         d_input = training.array("d_input", x.shape)
-        d_x = d_input.reshape(pixels.shape)
-        training.over_images(images, backward.over(pixels, d_pixels, RANGE, *constants, d_mean, d_var, d_x))
+        d_x = d_input.reshape(given[0].shape)
+        training.over_images(images, backward.over(*given, RANGE, *constants, d_mean, d_var, d_x))
         return [d_input], d_arrays
 
 

@@ -111,6 +111,12 @@ class MaxPool(Pool):
     def kept_bytes(self, shape: Shape) -> int:
         return 8 * math.prod(self.output_shape(shape))
 
+    def halves(self, shape: Shape) -> bool:
+        height, width, channels = shape
+        return self.window(shape) == Window((2, 2), (2, 2)) and self.output_shape(shape) == (
+            height // 2, width // 2, channels
+        )  # fmt: skip
+
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [self.pool_step(shapes[0], kernels.pooling.maxpool_forward)]
 

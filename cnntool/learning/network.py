@@ -22,8 +22,8 @@ from cnntool.steps.training import Training
 class Network:
     """The `arrays` of the nodes change in training: the parameters by an optimiser, the buffers by `step`.
 
-    A final softmax is skipped, since the loss includes it. A ReLU after batch normalisation is fused into it, saving
-    two passes over memory in each direction.
+    A final softmax is skipped, since the loss includes it. A ReLU and 2x2 max pooling after batch normalisation are
+    fused into it, saving up to three passes over memory in each direction.
     """
 
     def __init__(
@@ -46,27 +46,31 @@ class Network:
             self.learns[number] = bool(self.trained[number]) or any(map(self.learns.get, graph.nodes[number].inputs))
         if not self.learns[self.output]:
             raise CnntoolError("no layer has anything to train: expected conv, fc, batchnorm or prelu among the layers")
-        self.rectifiers = self._rectifiers()
+        self.fused = self._fused()
         spread = functools.partial(parallel, threads)
         self.passes = {number: self._pass(number, spread) for number in self.order}
 
-    def _rectifiers(self) -> dict[int, int]:
-        """For each ReLU fused into batch normalisation, the node of the normalisation."""
+    def _fused(self) -> dict[int, int]:
+        """For each ReLU and max pooling fused into batch normalisation, the node of the normalisation."""
         users = [node for number in self.order for node in self.graph.nodes[number].inputs]
-        found = {}
+        found: dict[int, int] = {}
         for number in self.order:
             layer, (before, *_) = self.graph.nodes[number]
-            alone = before != INPUT and users.count(before) == 1
-            if alone and self.graph.nodes[before].layer.takes_rectifier and layer.slope_below is not None:
-                found[number] = before
+            first = found.get(before, before)
+            if first == INPUT or users.count(before) != 1 or not self.graph.nodes[first].layer.takes_next:
+                continue
+            rectifies = layer.slope_below is not None and before == first
+            if rectifies or (layer.halves(self.shapes[before]) and self.shapes[before] == self.shapes[first]):
+                found[number] = first
         return found
 
     def _pass(self, number: int, spread: Any) -> Training:
         needs_input = any(self.learns[i] for i in self.graph.nodes[number].inputs)
-        after = next((r for r, before in self.rectifiers.items() if before == number), None)
-        slope = 1.0 if after is None else self.graph.nodes[after].layer.slope_below
-        assert slope is not None
-        return Training(spread, needs_input=needs_input, slope=slope)
+        fused = [self.graph.nodes[node].layer for node, first in self.fused.items() if first == number]
+        slopes = [layer.slope_below for layer in fused if layer.slope_below is not None]
+        return Training(
+            spread, needs_input=needs_input, slope=slopes[0] if slopes else 1.0, halved=len(fused) > len(slopes)
+        )
 
     def memory(self, images: int) -> int:
         """Estimates how many floats a step over so many images holds: outputs, gradients, padded inputs."""
@@ -117,7 +121,7 @@ class Network:
         values, saved = {INPUT: batch}, {}
         for number in self.order:
             layer, inputs = self.graph.nodes[number]
-            if number in self.rectifiers:
+            if number in self.fused:
                 values[number] = values[inputs[0]]
                 continue
             training = self.passes[number]
@@ -141,7 +145,7 @@ class Network:
                 continue
             layer, inputs = self.graph.nodes[number]
             d_output = d_values.pop(number)
-            if number in self.rectifiers:
+            if number in self.fused:
                 d_values[inputs[0]] = d_output
                 continue
             with named(layer, number):

@@ -26,11 +26,15 @@ class Training:
     """One layer's context in training, kept from step to step so that memory is reused.
 
     `seed`: of the random numbers of this layer and step. `needs_input`: whether the gradient of the layer's input is
-    needed. `slope`: of a fused leaky ReLU; 1 for none. `step`: the number of steps before this one.
+    needed. `slope`: of a fused leaky ReLU; 1 for none. `halved`: the maximum of each 2x2 pixels is fused, after that.
+    `step`: the number of steps before this one.
     """
 
-    def __init__(self, parallel: Parallel, seed: int = 0, *, needs_input: bool = True, slope: float = 1.0) -> None:
-        self.parallel, self.seed, self.needs_input, self.slope = parallel, seed, needs_input, slope
+    def __init__(
+        self, parallel: Parallel, seed: int = 0, *, needs_input: bool = True, slope: float = 1.0, halved: bool = False
+    ) -> None:
+        self.parallel, self.seed, self.needs_input = parallel, seed, needs_input
+        self.slope, self.halved = slope, halved
         self.step = 0
         self.scratches: list[Scratch] = []  # that are free
         self._kept: dict[str, np.ndarray] = {}

@@ -57,10 +57,54 @@ def test_gradients_of_whole_networks_are_the_slopes_of_the_loss(words):
         assert abs((losses[0] - losses[1]) / 2 - expected) < 0.05 * size + 1e-6, name
 
 
-def test_a_rectifier_behind_batch_normalisation_is_taken_in_unless_another_needs_what_is_before_it():
-    assert network(CHAINS[0]).rectifiers == {2: 1, 6: 5}
-    assert network(CHAINS[4]).rectifiers == {}
-    assert network("conv 4 3 batchnorm mark m relu concat m fc 3").rectifiers == {}
+@pytest.mark.parametrize(
+    ("words", "fused"),
+    [
+        (CHAINS[0], {2: 1, 3: 1, 6: 5}),
+        (CHAINS[4], {}),
+        ("conv 4 3 batchnorm mark m relu concat m fc 3", {}),
+        ("conv 4 3 batchnorm relu mark m maxpool 2 mark p from m maxpool 2 add p fc 3", {2: 1}),
+        ("conv 4 3 batchnorm maxpool 2 relu maxpool 2 fc 3", {2: 1}),
+        ("conv 4 3 batchnorm relu relu maxpool 2 fc 3", {2: 1}),
+        ("conv 4 3 relu maxpool 2 fc 3", {}),
+        *((f"conv 4 3 batchnorm relu {pool} fc 3", {2: 1}) for pool in (
+            "maxpool 3 --stride 2", "maxpool 2 --stride 1", "maxpool 2 --padding 1", "maxpool 2 --dilation 2",
+            "avgpool 2", "maxpool 2 --ceil",
+        )),
+    ],
+)  # fmt: skip
+def test_batch_normalisation_takes_in_a_rectifier_and_a_halving_unless_another_needs_what_is_before_them(words, fused):
+    assert network(words).fused == fused
+
+
+@pytest.mark.parametrize("images", [2, 5, 17])
+@pytest.mark.parametrize("activation", ["relu", "leaky-relu --slope 0.2", "", "leaky-relu --slope -0.5"])
+@pytest.mark.parametrize("shape", [(8, 10, 19), (9, 8, 3), (6, 79, 2), (7, 5, 16)])
+def test_what_is_taken_in_gives_the_numbers_of_the_layers_by_themselves(shape, activation, images, monkeypatch):
+    pipeline = Pipeline.parse(f"conv {shape[2]} 1 --no-bias batchnorm {activation} maxpool 2 fc 3")
+    rng = np.random.default_rng(images)
+    x = rng.standard_normal((images, *shape)).astype(np.float32)
+    x[:, :3] = np.round(x[:, :3])  # equal values in a window
+    labels = rng.integers(0, 3, images)
+
+    def computed() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        made = Network(pipeline.graph, shape, [dict(node) for node in pipeline.weights(shape)], 2, 0, to_input=True)
+        for array in made.arrays[1].values():
+            array[:] = np.random.default_rng(1).uniform(-2, 2, array.shape)
+        for _ in range(2):
+            values, saved = made.forward(x, 0)
+            scores = values[made.output].copy()
+            d_scores = cross_entropy(scores.reshape(images, -1), labels).d_scores.reshape(scores.shape)
+            gradients, d_input = made.gradients(d_scores, saved)
+        return scores, {name: array.copy() for name, array in {**gradients, "input": d_input}.items()}
+
+    scores, gradients = computed()
+    monkeypatch.setattr(Network, "_fused", lambda self: {})
+    expected, slopes = computed()
+    np.testing.assert_array_equal(scores, expected)
+    assert gradients.keys() == slopes.keys()
+    for name, array in gradients.items():
+        np.testing.assert_allclose(array, slopes[name], atol=1e-5 * np.abs(slopes[name]).max(), rtol=0, err_msg=name)
 
 
 def test_the_softmax_at_the_end_is_left_to_the_loss():
