@@ -64,11 +64,15 @@ class Work:
         return np.concatenate(found, axis=1) if self.mirrored else found[0]
 
     def takes_batches(self, shape: tuple[int, int, int]) -> bool:
-        """Whether volumes of a shape are so small that a batch of them is computed faster than one by one."""
+        """Whether volumes of a shape are so small that a batch of them is computed faster than one by one.
+
+        Never where a layer normalises by the statistics of the batch: each row is of its input alone.
+        """
         try:
-            return LONGEST * self.pipeline.plan(shape).bytes_of_image <= BATCH_BYTES
+            plan = self.pipeline.plan(shape)
         except CnntoolError:  # of each input by itself
             return False
+        return not plan.mixes_images and LONGEST * plan.bytes_of_image <= BATCH_BYTES
 
 
 @dataclass

@@ -89,6 +89,11 @@ class Plan:
         """Of an input and the volumes that runs store for it, as if each had memory of its own."""
         return 4 * (math.prod(self.input_shape) + sum(math.prod(run.output_shape) for run in self.runs))
 
+    @property
+    def mixes_images(self) -> bool:
+        """Whether what an image gives depends on the others of its batch."""
+        return any(isinstance(step, Adaptive) and step.mixes for run in self.runs for step in run.steps)
+
     def run(self, batch: np.ndarray, threads: int) -> np.ndarray:
         """`batch`: float32 N x H x W x C, C-contiguous. The result never shares memory with it."""
         if batch.shape[1:] != self.input_shape:

@@ -75,7 +75,7 @@ class BatchNorm(Layer):
             moments = Moments(batch, parallel)
             return [normalise(moments.mean, moments.variance())] * len(batch)
 
-        return [Adaptive(shape, shape, resolve)]
+        return [Adaptive(shape, shape, resolve, mixes=True)]
 
     def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
         """Uses the statistics of the batch, and updates the running ones with its mean and unbiased variance.

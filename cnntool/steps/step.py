@@ -224,12 +224,17 @@ class Whole:
 
 
 class Adaptive:
-    """`resolve(batch, parallel)`: the row steps for each image of the batch."""
+    """`resolve(batch, parallel)`: the row steps for each image of the batch; `mixes`: they depend on all images."""
 
     def __init__(
-        self, input_shape: Shape, output_shape: Shape, resolve: Callable[[Any, Parallel], list[list[Step]]]
+        self,
+        input_shape: Shape,
+        output_shape: Shape,
+        resolve: Callable[[Any, Parallel], list[list[Step]]],
+        *,
+        mixes: bool = False,
     ) -> None:
-        self.input_shape, self.output_shape, self.resolve = input_shape, output_shape, resolve
+        self.input_shape, self.output_shape, self.resolve, self.mixes = input_shape, output_shape, resolve, mixes
 
 
 class View:
