@@ -175,9 +175,17 @@ def fourier_step(convolution: Convolution) -> Windowed:
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
         return [(compute, (source, target, band)), *epilogue(convolution, target, band)]
 
+    def likely(source: Corner, target: Corner, band: Band) -> list[Call]:
+        x, room = source.array, tuple(np.empty((1, 1, 1, 1)[-axes:], np.float32) for axes in (3, 3, 4))
+        calls: list[Call] = [(fourier.largest_of_blocks, (x, 0, in_group, 1, 1, room[0][0]))]
+        arguments = room[2], spectra[0], 0, bias[0], target, Size(1, 1), Span(0, 1), table, room
+        return [*calls, (forward, arguments), *epilogue(convolution, target, band)]
+
     top, left, bottom, right = convolution.window.padding
     window = convolution.window._replace(padding=(top, left, bottom, right + -width % wide))
-    return Windowed(*shapes, window, calls, is_native=False, row_multiple=tall, overread=direct.overread)
+    return Windowed(
+        *shapes, window, calls, is_native=False, likely=likely, row_multiple=tall, overread=direct.overread
+    )  # fmt: skip
 
 
 ALGORITHM = Algorithm(fourier_fits, fourier_cost, fourier_step)

@@ -11,8 +11,8 @@ of the convolution alone.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import itertools
 import math
 from typing import NamedTuple
 
@@ -25,8 +25,7 @@ from cnntool.engine.program import Program, can_record
 from cnntool.engine.threads import MOST_THREADS, available_threads, parallel
 from cnntool.errors import CnntoolError
 from cnntool.kernels import ahead
-from cnntool.kernels.code import Kernel
-from cnntool.kernels.convention import taken_apart
+from cnntool.kernels.code import rehearsal
 from cnntool.kernels.vectors import HOST
 from cnntool.limits import check_memory
 from cnntool.network.graph import INPUT, Graph, named
@@ -34,7 +33,7 @@ from cnntool.network.parameters import Parameters, check_borders, check_paramete
 from cnntool.steps import guarded
 from cnntool.steps.bands import largest_scratch, row_group
 from cnntool.steps.geometry import Shape
-from cnntool.steps.memory import Scratch, taken
+from cnntool.steps.memory import taken
 from cnntool.steps.runs import Run
 from cnntool.steps.step import Adaptive, AnyStep, Joined, Step, View, Whole
 
@@ -139,24 +138,10 @@ class Plan:
         """The kernels, by `Kernel.file`, that a batch of `images` calls, as far as they are known before."""
         if guarded.enabled() or not can_record(self.runs, images):
             return []
-        values = {INPUT: np.empty((images, *self.input_shape), np.float32)}  # in which nothing is written
-        names: dict[str, None] = {}
-        for run in self.runs:
-            values[run.result] = np.empty((images, *run.output_shape), np.float32)
-            if run.is_view:
-                values[run.result] = run.compute(values, map, threads)
-                continue
-            read = values
-            if isinstance(run.steps[0], Adaptive) and (known := run.row_steps()):
-                # The first steps depend on the image; those after them are known.
-                run, read = (
-                    run.after_first(),
-                    values | {run.source: np.empty((images, *known[0].input_shape), np.float32)},
-                )
-            if run.has_calls():
-                for kernel, arguments in itertools.chain(*run.phase(read, [Scratch() for _ in range(threads)])):
-                    assert isinstance(kernel, Kernel)
-                    names[kernel.file(taken_apart(arguments)[0])] = None
+        values = {INPUT: np.zeros((images, *self.input_shape), np.float32)}
+        with rehearsal() as names, np.errstate(all="ignore"), contextlib.suppress(Exception):
+            for run in self.runs:
+                values[run.result] = run.rehearse(values, threads)
         return list(names)
 
     def explain(self, threads: int) -> list[dict[str, str]]:

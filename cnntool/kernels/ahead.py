@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from cnntool.kernels import cache
@@ -13,6 +14,14 @@ from cnntool.kernels.common import SIZE
 from cnntool.kernels.dependencies import sources_size
 
 COMMAND = ["-m", "cnntool.kernels.worker"]
+# Those that take longest, in this order; of the others the size of the sources gives an idea.
+LONGEST = (
+    "conv_winograd_forward", "conv_winograd_images_forward", "conv_winograd_weight_backward",
+    "conv_winograd_few_forward", "conv_winograd_5x5_forward", "conv_winograd_strided_forward",
+    "conv_winograd_small_forward", "conv_images_forward", "conv_weight_backward", "conv_direct_forward",
+    "conv_fourier_forward", "conv_separable_forward", "maxpool_index_forward", "maxpool_backward",
+    "conv_depthwise_3x3_forward", "dense_weight_backward", "globalpool_forward",
+)  # fmt: skip
 FEWEST = 3  # kernels to compile at least: a process takes as long to start as one or two small ones take
 
 processes = 0
@@ -57,60 +66,91 @@ def stop() -> None:
             _active = None
 
 
+def _effort(name: str) -> tuple[int, int]:
+    """Sorts kernels by the time that they take."""
+    function = name.partition("-")[0].partition(".")[2]
+    return -LONGEST.index(function) if function in LONGEST else -len(LONGEST), sources_size(name)
+
+
+class Order:
+    """A kernel that another process compiles."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self.code = b""  # stays empty if the process cannot do it
+
+
 class Ahead:
     """Kernels that are compiled by other processes, or by this one while it waits for them."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        from concurrent.futures import Future, ThreadPoolExecutor
-
         missing = [name for name in dict.fromkeys(names) if cache.read(name) is None]
+        self._left = deque(sorted(missing[1:], key=_effort, reverse=True))  # that nobody has begun
+        self.orders: dict[str, Order] = {}
+        self._done: dict[str, bytes] = {}  # by this process, and not asked for yet
+        self._changing = threading.Lock()
         self._running: list[subprocess.Popen] = []
-        self._own = threading.local()
-        self._done: dict[str, bytes] = {}
-        self._waiting: dict[str, Future[bytes]] = {}
         if len(missing) < FEWEST or not sys.executable:
-            return
-        self._pool = ThreadPoolExecutor(min(processes, len(missing) - 1), "cnntool-compiling")
-        for name in sorted(missing[1:], key=sources_size, reverse=True):
-            self._waiting[name] = self._pool.submit(self._ask, name)
+            self._left.clear()
+        for _ in range(min(processes, len(self._left))):
+            with contextlib.suppress(RuntimeError):  # no more threads
+                threading.Thread(target=self._work, name="cnntool-compiling", daemon=True).start()
 
-    def _ask(self, name: str) -> bytes:
-        if not hasattr(self._own, "process"):
-            pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-            command = [sys.executable, *COMMAND]
-            self._own.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
-            self._running.append(self._own.process)
-        to, answer = self._own.process.stdin, self._own.process.stdout
-        to.write(f"{cache.file_name(name)}\n".encode())
-        to.flush()
-        size = int.from_bytes(answer.read(SIZE), "little")
-        code = answer.read(size)
-        return code if len(code) == size else b""
+    def _work(self) -> None:
+        """Starts a process, and ends it when nothing is left."""
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        with contextlib.suppress(OSError):
+            process = subprocess.Popen([sys.executable, *COMMAND], stdin=pipe, stdout=pipe, stderr=nowhere)
+            self._running.append(process)
+            while name := self._begin():
+                with contextlib.suppress(Exception):  # whatever is wrong with the process
+                    self.orders[name].code = answer(process, name)
+                self.orders[name].arrived.set()
+            process.communicate()
+
+    def _begin(self) -> str:
+        """The largest kernel that is left, which is ordered; "" if there is none."""
+        with self._changing:
+            name = self._left.popleft() if self._left else ""
+            if name:
+                self.orders[name] = Order()
+        return name
+
+    def _take(self, name: str = "") -> str:
+        """A kernel, or the largest that is left, for this process; "" if another one has begun it, or none is left."""
+        with self._changing:
+            found = name if name in self._left else "" if name else next(iter(self._left), "")
+            if found:
+                self._left.remove(found)
+        return found
 
     def code_of(self, name: str, compile_one: Compile) -> bytes:
         """Compiles other kernels until this one is there."""
         if name in self._done:
             return self._done.pop(name)
-        future = self._waiting.pop(name, None)
-        if future is None or future.cancel():
+        if self._take(name) or name not in self.orders:
             return compile_one(name)
-        while not future.done() and (other := self._not_begun()):
+        order = self.orders[name]
+        while not order.arrived.is_set() and (other := self._take()):
             self._done[other] = compile_one(other)
-        found = b""
-        with contextlib.suppress(Exception):  # whatever is wrong with the process
-            found = future.result()
-        return found or compile_one(name)
-
-    def _not_begun(self) -> str:
-        for name, future in list(self._waiting.items()):
-            if future.cancel():
-                del self._waiting[name]
-                return name
-        return ""
+        order.arrived.wait()
+        return order.code or compile_one(name)
 
     def stop(self) -> None:
-        if self._waiting or self._running:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        """Ends the processes; the threads end with them."""
+        with self._changing:
+            self._left.clear()
         for process in self._running:
             process.kill()
             process.wait()
+
+
+def answer(process: subprocess.Popen, name: str) -> bytes:
+    """The code that a worker makes; empty if it makes none."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{cache.file_name(name)}\n".encode())
+    process.stdin.flush()
+    size = int.from_bytes(process.stdout.read(SIZE), "little")
+    code = process.stdout.read(size)
+    return code if len(code) == size else b""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import gc
 import types
 from collections.abc import Callable, Iterator
@@ -49,9 +48,9 @@ def _in_own_scope(function: Any) -> Any:
 
 def _copied(node: Any) -> Any:
     """Statements and expressions anew, with the variables and constants of the original, which nobody changes."""
-    kind = type(node)
+    kind: Any = type(node)
     if kind is list or kind is tuple:
-        return kind([_copied(part) for part in node])
+        return kind(map(_copied, node))
     if kind is dict:
         return {name: _copied(part) for name, part in node.items()}
     if not isinstance(node, ir.Inst):

@@ -14,7 +14,7 @@ from cnntool.declare import Choice, Real, argument, option
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.convolution import matrix_step
 from cnntool.steps.geometry import Shape
-from cnntool.steps.step import Adaptive, Affine, AnyStep, Parallel, Step, row_blocks
+from cnntool.steps.step import Adaptive, Affine, AnyStep, Parallel, Step, one_after_another, row_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,11 +75,6 @@ class FromData(Layer):
 
         training.parallel(image, range(len(x)))
         return [d_input], {}
-
-
-def one_after_another(function: Any, items: Any) -> list[Any]:
-    """`parallel` with a single thread."""
-    return [function(item) for item in items]
 
 
 class AnyMoments(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 
 from cnntool.engine.threads import parallel
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.kernels.code import rehearsal
 from cnntool.layers.base import Arrays
 from cnntool.learning.losses import Loss, cross_entropy
 from cnntool.limits import check_memory
@@ -94,6 +96,15 @@ class Network:
             for name in names
             if name in self.arrays[number]
         }
+
+    def kernels(self, images: int) -> list[str]:
+        """The kernels, by `Kernel.file`, that a step over so many images calls, if nothing about them is unusual."""
+        arrays = [{name: array.copy() for name, array in node.items()} for node in self.arrays]
+        stage = Network(self.graph, self.shapes[INPUT], arrays, 1, self.seed, to_input=self.learns[INPUT])
+        with rehearsal() as names, np.errstate(all="ignore"), contextlib.suppress(Exception):
+            values, saved = stage.forward(np.zeros((images, *self.shapes[INPUT]), np.float32), 0)
+            stage.backward(np.zeros(values[stage.output].shape, np.float32), saved)
+        return list(names)
 
     def step(self, batch: np.ndarray, labels: np.ndarray, step: int) -> tuple[Loss, Arrays]:
         """The loss of a batch N x H x W x C and the gradients of all parameters. `step` seeds what is random.

@@ -17,6 +17,7 @@ import numpy as np
 from cnntool.declare import did_you_mean, listed
 from cnntool.engine.plan import Plan
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.kernels import ahead
 from cnntool.layers.base import Arrays
 from cnntool.learning.augmentation import augmented
 from cnntool.learning.data import ImageStore, batches, digest_of, split
@@ -103,6 +104,15 @@ class Trainer:
     @one_blas_thread()
     def run(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:
         """Runs the remaining epochs; calls `finished(best)` after each, so that the model can be saved."""
+        with ahead.expecting(self.kernels):
+            self._epochs(watcher, finished)
+        if self.best is None:
+            raise BadInput(
+                f"after none of {len(self.history)} epochs are all weights and the loss finite: "
+                f"expected a smaller --lr than {self.rate:g}, or images held back that are finite"
+            )
+
+    def _epochs(self, watcher: Watcher, finished: Callable[[bool], Any]) -> None:
         while len(self.history) < self.options.epochs and not self.stalled:
             row = self.epoch(len(self.history) + 1, watcher)
             best = self.usable(row) and (self.best is None or merit(row) > merit(self.history[self.best_epoch - 1]))
@@ -112,11 +122,13 @@ class Trainer:
                 self.best = [{name: array.copy() for name, array in node.items()} for node in self.arrays]
             watcher.epoch(row, best)
             finished(best)
-        if self.best is None:
-            raise BadInput(
-                f"after none of {len(self.history)} epochs are all weights and the loss finite: "
-                f"expected a smaller --lr than {self.rate:g}, or images held back that are finite"
-            )
+
+    def kernels(self) -> list[str]:
+        """The kernels of an epoch, by `Kernel.file`, as far as they are known before."""
+        found = self.network.kernels(min(self.options.batch_size, len(self.training)))
+        if len(self.held):
+            found += self._plan().kernels(min(EVALUATED, len(self.held)), self.threads)
+        return found
 
     def usable(self, row: dict[str, Any]) -> bool:
         """Whether the arrays after an epoch may become the model."""
@@ -161,9 +173,7 @@ class Trainer:
 
     def evaluate(self, indices: np.ndarray) -> tuple[float, float]:
         """Mean loss and accuracy on some of the images, in inference."""
-        graph = self.network.graph
-        scores = Graph(graph.nodes, graph.marks, scores_of(graph))
-        plan = Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)
+        plan = self._plan()
         total, right, count = 0.0, 0.0, 0.0
         for first in range(0, len(indices), EVALUATED):
             chosen = indices[first : first + EVALUATED]
@@ -171,6 +181,12 @@ class Trainer:
             loss = cross_entropy(found, self.labels[chosen], self.weights)
             total, right, count = total + loss.total, right + loss.right, count + loss.rows
         return total / count, right / count
+
+    def _plan(self) -> Plan:
+        """Computes the scores with the current arrays."""
+        graph = self.network.graph
+        scores = Graph(graph.nodes, graph.marks, scores_of(graph))
+        return Plan(scores, Parameters(graph, 0, self.arrays), self.images.shape)
 
 
 def share_of_rate(options: Options, step: int, steps: int) -> float:

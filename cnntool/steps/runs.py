@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from cnntool.kernels.arguments import Corner
+from cnntool.kernels.code import Kernel
 from cnntool.steps.bands import Rows, band_calls, bands_of
 from cnntool.steps.blas import one_blas_thread
 from cnntool.steps.geometry import Shape
 from cnntool.steps.memory import Scratch, aligned, taken
-from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Part, Step, View, Whole, run_calls
+from cnntool.steps.step import WHOLE, Adaptive, AnyStep, Call, Part, Step, View, Whole, one_after_another, run_calls
 
 FEWEST_CHANNELS = 64  # in a part of the filters
 
@@ -59,6 +61,15 @@ def algorithm_and_others(step: Step) -> str:
     return step.algorithm + (f" ({others})" if others else "")
 
 
+def likely_step(step: Step) -> Step:
+    """A step, or one of the same shapes whose calls are the likely ones."""
+    if step.likely is None:
+        return step
+    known = copy.copy(step)
+    known.calls = step.likely  # type: ignore[method-assign,assignment]
+    return known
+
+
 class Run:
     """A chain of steps whose intermediate volumes have no other consumers.
 
@@ -77,13 +88,6 @@ class Run:
         self.words.append(words)
         self.seconds.append(second)
         self.result = number
-
-    def after_first(self) -> Run:
-        """The run without its first step."""
-        rest = Run(self.source, self._choose)
-        for step, words, second in zip(self.steps[1:], self.words[1:], self.seconds[1:], strict=True):
-            rest.append(step, second, self.result, words)
-        return rest
 
     def uses(self) -> set[int]:
         return {self.source, *(second for second in self.seconds if second is not None)}
@@ -158,6 +162,22 @@ class Run:
             [call for task in tasks[first:last] for call in self.calls(chain, task, values, out, scratch)]
             for scratch, (first, last) in zip(scratches, itertools.pairwise(edges), strict=True)
         ]
+
+    def rehearse(self, values: dict[int, np.ndarray], threads: int) -> np.ndarray:
+        """Calls the kernels that `compute` will call, as far as that is known, in a rehearsal; room for the result."""
+        batch, first = values[self.source], self.steps[0]
+        if isinstance(first, View):
+            return first.of(batch)
+        out = np.empty((len(batch), *self.output_shape), np.float32)
+        if isinstance(first, Whole):
+            return out
+        found = first.resolve(batch, one_after_another)[0] if isinstance(first, Adaptive) else []
+        chain = [likely_step(step) for step in [*map(self._choose, found), *self.row_steps()]]
+        for task in tasks_of(chain, len(batch), threads):
+            for function, arguments in self.calls(chain, task, values, out, Scratch()):
+                if isinstance(function, Kernel):
+                    function(*arguments)
+        return out
 
     def has_calls(self) -> bool:
         """Whether all that it does is known before an image is there, and done by kernels."""

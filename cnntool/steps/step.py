@@ -34,6 +34,11 @@ Parallel = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 """`parallel(function, items)`: the results in order, computed by the plan's threads."""
 
 
+def one_after_another(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """`parallel` with a single thread."""
+    return [function(item) for item in items]
+
+
 Call = tuple[Callable[..., Any], tuple]
 """A kernel, or a Python function that calls kernels, and its arguments."""
 
@@ -95,6 +100,7 @@ class Step:
     overread = 0  # float32 read beyond the last window
     crosses_border = False  # the kernel treats rows and columns outside of its input as zeros
     is_native = True  # all calls are of kernels, none of Python functions
+    likely: Calls | None = None  # if not: the calls of kernels that these functions will make, if nothing is unusual
     fair_rows = 1  # the kernel is much slower with fewer rows in a band
     row_multiple = 1  # rows are computed in aligned groups of so many
     algorithm = ""  # of a convolution

@@ -5,6 +5,8 @@ import pytest
 
 from cnntool import Pipeline
 from cnntool.errors import CnntoolError
+from cnntool.kernels.code import Entry, Kernel
+from cnntool.kernels.convention import Kinds
 from cnntool.layers.activations import Tanh
 from cnntool.layers.base import Layer
 from cnntool.learning.losses import cross_entropy
@@ -31,6 +33,24 @@ def network(words: str, threads: int = 1, seed: int = 0) -> Network:
 def data() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     return rng.standard_normal((6, 9, 10, 2)).astype(np.float32), rng.integers(0, 3, 6)
+
+
+@pytest.mark.parametrize("words", CHAINS)
+def test_kernels_are_known_before_a_step(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, (x, labels) = network(words, threads=2), data()
+    arrays = [{name: array.copy() for name, array in node.items()} for node in made.arrays]
+    expected = made.kernels(len(x))
+    np.testing.assert_equal(made.arrays, arrays)
+    called: dict[str, None] = {}
+    entry = Kernel.entry
+
+    def noted(kernel: Kernel, kinds: Kinds) -> Entry:
+        called[kernel.file(kinds)] = None
+        return entry(kernel, kinds)
+
+    monkeypatch.setattr(Kernel, "entry", noted)
+    made.step(x, labels, 0)
+    assert set(expected) == called.keys()
 
 
 @pytest.mark.parametrize("words", CHAINS)
