@@ -4,6 +4,9 @@ It copied an inlined function together with all of its variables for each of its
 bytecode again for each call; it looked for the type of each operation among all of NumPy's functions, however often it
 had been asked before; it searched for expressions of whole arrays, which no kernel has; and Python's garbage collector
 walked through all this again and again.
+
+What is replaced here belongs to one version of Numba. With any other one kernels compile as Numba has it, to the same
+machine code.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numba
 from numba.core import inline_closurecall, ir, typed_passes
 from numba.core.types.functions import BaseFunction
 
+VERSION = 0, 68  # of Numba
 _analysed: dict[Callable, Any] = {}
 _signatures: dict[Any, Any] = {}
 
@@ -87,6 +92,9 @@ def _nothing(*_: Any) -> bool:
 @contextlib.contextmanager
 def quick() -> Iterator[None]:
     """Within the block, which needs Numba's lock."""
+    if numba.version_info.short != VERSION:
+        yield
+        return
     changes: list[tuple[Any, str, Any]] = [
         (inline_closurecall, "InlineWorker", _Inliner),
         (inline_closurecall, "copy", types.SimpleNamespace(deepcopy=_deepcopy, copy=copy.copy)),
