@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnntool.batches.content import content_of
@@ -85,6 +85,7 @@ class Rows:
     notice: Notice
     resizer: Resizer | None
     single: bool
+    small: dict[tuple[int, int, int], bool] = field(default_factory=dict)  # whether a shape is taken in batches
 
     def __call__(self, group: Group) -> list[Row | CnntoolError]:
         """The outcomes of a group; fewer where rows are long."""
@@ -92,13 +93,18 @@ class Rows:
         held = 0
         for index, item in group:
             one = outcome_of(self._read, index, item)
-            if isinstance(one, Read) and not self.work.takes_batches(one.volume.shape):
+            if isinstance(one, Read) and not self._is_small(one.volume.shape):
                 one = self._row(one)
             found.append(one)
             held += bytes_of(one) if isinstance(one, Row) else 0
             if held > GROUP_BYTES:
                 break
         return self._batch(found) or [self._row(one) if isinstance(one, Read) else one for one in found]
+
+    def _is_small(self, shape: tuple[int, int, int]) -> bool:
+        if shape not in self.small:
+            self.small[shape] = self.work.takes_batches(shape)
+        return self.small[shape]
 
     def _read(self, index: int, item: Item) -> Read | Row:
         content, source = content_of(item)

@@ -33,6 +33,7 @@ SHARDS = "shard-*.jsonl"  # what runs with --shard leave for `cnntool merge`
 # in hand, 256 are the most that a kill can cost.
 ROWS, BYTES, SECONDS = 256 - AHEAD * LONGEST, 2**25, 30
 PART_BITS = 32  # of a row's number in a part
+READ_BYTES = 2**16  # at a time; a row alone takes nearly as long
 OPEN_FILES = 32  # parts are read where rows lie, a file that was used last stays open
 HEAD = len(MAGIC) + DIGEST + 16
 
@@ -79,6 +80,7 @@ class Parts:
         self._opened: OrderedDict[int, IO[bytes]] = OrderedDict()
         self._waiting: dict[bytes, tuple[Shape, np.ndarray]] = {}
         self._bytes, self._began = 0, time.monotonic()
+        self._read_part, self._read_first, self._read = -1, 0, np.empty((0, 0, 0), np.float32)
         if self.folder.is_dir():
             make_own_folder(self.folder, output)  # refuses one of somebody else
             self._take(discard)
@@ -165,13 +167,22 @@ class Parts:
     def vectors(self, content: bytes) -> np.ndarray:
         """The vectors of a content, sides x length; what was added must have been flushed."""
         part, row = self._place(content)
-        length = int(self._heads[part].lengths[row])
+        if part != self._read_part or not 0 <= row - self._read_first < len(self._read):
+            self._read_part, self._read_first, self._read = part, row, self._rows(part, row)
+        return self._read[row - self._read_first]
+
+    def _rows(self, part: int, row: int) -> np.ndarray:
+        """A row, and some after it if all are of one length, rows x sides x length: it is likely that they are next."""
+        head = self._heads[part]
+        length, count = int(head.lengths[row]), 1
+        if not head.lengths.strides[0]:
+            count = min(len(head.lengths) - row, max(1, READ_BYTES // max(1, 4 * self.sides * length)))
         file = self._file(part)
-        file.seek(self._heads[part].offset(row))
-        values = np.fromfile(file, "<f4", length * self.sides)
-        if len(values) != length * self.sides:
+        file.seek(head.offset(row))
+        values = np.fromfile(file, "<f4", count * length * self.sides)
+        if len(values) != count * length * self.sides:
             raise CnntoolError(f"{self.output}: cannot be written: {self._paths[part]} was changed by another program")
-        return values.reshape(self.sides, length)
+        return values.reshape(count, self.sides, length)
 
     def _file(self, number: int) -> IO[bytes]:
         if number not in self._opened:

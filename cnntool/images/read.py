@@ -339,15 +339,18 @@ def name_of(source: Readable) -> str:
     return stream_name if isinstance(stream_name, str) else "image"
 
 
-@contextlib.contextmanager
-def naming(name: str) -> Iterator[None]:
+class naming:
     """Turns a ValueError into Unfit, with the input's name."""
-    try:
-        yield
-    except CnntoolError:
-        raise
-    except ValueError as error:
-        raise Unfit(f"{name}: {error}") from None
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValueError) and not isinstance(error, CnntoolError):
+            raise Unfit(f"{self._name}: {error}") from None
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import array
 import contextlib
 import csv
 import importlib
@@ -30,6 +31,8 @@ from cnntool.files import (
 )
 from cnntool.images.origins import BESIDE, INDEX, About, Origin, Origins, digests, head_arrays, write_index
 from cnntool.locks import Claim
+
+BLOCK = 256  # texts that are written at a time
 
 
 def plain_names(columns: int) -> list[str]:
@@ -219,28 +222,44 @@ class JsonLinesTable(Table):
         return self.parts / "table.jsonl"
 
 
+class Texts:
+    """Texts on their way into an array of `longest` characters each, in a file of their characters, 4 bytes each."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.longest = file, 1
+        self._lengths = array.array("q")
+
+    def append(self, text: str) -> None:
+        self.file.write(text.encode("utf-32-le", "surrogatepass"))
+        self.longest = max(self.longest, len(text))
+        self._lengths.append(len(text))
+
+    def blocks(self, file: IO[bytes]) -> Iterator[bytes]:
+        """The bytes of the array, from the file that is read again."""
+        for first in range(0, len(self._lengths), BLOCK):
+            lengths = self._lengths[first : first + BLOCK]
+            yield b"".join(file.read(4 * length).ljust(4 * self.longest, b"\0") for length in lengths)
+
+
 class NpzTable(Table):
     """`features` float32 N x D, `paths` N, `labels` N with labels: text arrays that need no pickle."""
 
     def _part_names(self) -> tuple[str, ...]:
-        return ("features.f4", "paths.jsonl", "labels.jsonl", "table.npz")
+        return ("features.f4", "paths.u4", "labels.u4", "table.npz")
 
     def _start(self) -> None:
         self._features = self._open("features.f4")
-        self._texts = {name: as_text(self._open(f"{name}.jsonl")) for name in ("paths", "labels")[: 1 + self.labels]}
-        self._longest = dict.fromkeys(self._texts, 1)
+        self._texts = {name: Texts(self._open(f"{name}.u4")) for name in ("paths", "labels")[: 1 + self.labels]}
 
     def _append(self, name: str, label: str | None, vector: np.ndarray) -> None:
         self._features.write(vector.astype("<f4", copy=False).data.cast("B") if len(vector) else b"")
-        for array, text in zip(self._texts, (name, label), strict=False):
-            assert text is not None
-            self._longest[array] = max(self._longest[array], len(text))
-            self._texts[array].write(json.dumps(text) + "\n")
+        for texts, text in zip(self._texts.values(), (name, label or ""), strict=False):
+            texts.append(text)
 
     def _finish(self) -> Path:
         flush_and_close(self._features, self.path, synchronise=False)
         for texts in self._texts.values():
-            flush_and_close(texts, self.path, synchronise=False)
+            flush_and_close(texts.file, self.path, synchronise=False)
         table = self._open("table.npz")
         with zipfile.ZipFile(table, "w", zipfile.ZIP_STORED) as archive:
             with (
@@ -250,14 +269,13 @@ class NpzTable(Table):
                 shutil.copyfileobj(values, member, 2**20)
                 if values.tell() != 4 * self.rows * (self.columns or 0):
                     raise OSError(f"{self.parts / 'features.f4'} was changed by another program")
-            for array, longest in self._longest.items():
+            for name, texts in self._texts.items():
                 with (
-                    _array(archive, array, f"<U{longest}", (self.rows,)) as member,
-                    open(self.parts / f"{array}.jsonl", encoding="ascii") as lines,
+                    _array(archive, name, f"<U{texts.longest}", (self.rows,)) as member,
+                    open(self.parts / f"{name}.u4", "rb") as values,
                 ):
-                    for line in lines:
-                        text = json.loads(line).encode("utf-32-le", "surrogatepass")
-                        member.write(text.ljust(4 * longest, b"\0"))
+                    for block in texts.blocks(values):
+                        member.write(block)
             if self.about is not None:
                 for name, found in head_arrays(self.about, self.origins, self.columns or 0).items():
                     with _array(archive, name, found.dtype.str, found.shape) as member:

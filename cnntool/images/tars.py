@@ -23,9 +23,10 @@ from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 from cnntool.images.remote import open_binary, read_piece, size_of
 from cnntool.images.webdataset import SideLabels
 
-# Members of a compressed tar kept after being passed over, for threads that read slightly out of order.
-KEPT_BYTES = 2**28
-KEPT_MEMBERS = 64
+# Members of a compressed tar kept after being passed over, for threads that read slightly out of order; more of small
+# ones, which threads take in groups.
+KEPT_BYTES, KEPT_MEMBERS = 2**28, 64
+SMALL_BYTES, SMALL_MEMBERS = 2**25, 4096
 BLOCK = tarfile.BLOCKSIZE
 OCTAL = b"01234567 \0"
 BUFFER = 2**17  # bytes; a file object that decompresses takes longer for a call than for what a small member needs
@@ -54,6 +55,7 @@ class Tar:
         self._shared: set[int] = set()  # of members with several names
         self._next = 0
         self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept_bytes = 0
 
     def members(self, side_labels: SideLabels | None = None) -> list[Member]:
         """All members; what stands in the labels' own files is read on the way."""
@@ -113,8 +115,8 @@ class Tar:
             return _whole(read_piece(self._path, offset, size), size)
         with self._lock:
             if offset in self._kept:
-                return self._kept[offset] if offset in self._shared else self._kept.pop(offset)
-            for passed in range(max(self._next, index - KEPT_MEMBERS), index):
+                return self._kept[offset] if offset in self._shared else self._taken(offset)
+            for passed in range(max(self._next, index - SMALL_MEMBERS), index):
                 if self._sizes[passed] <= KEPT_BYTES and self._offsets[passed] not in self._sparse:
                     with contextlib.suppress(BadInput):  # raised when it is read
                         self._keep(self._offsets[passed], self._content(passed))
@@ -126,16 +128,32 @@ class Tar:
                 self._close_stream()
             return content
 
+    def _taken(self, offset: int) -> bytes:
+        """What is kept of a member, and no longer kept then."""
+        content = self._kept.pop(offset, b"")
+        self._kept_bytes -= len(content)
+        return content
+
     def _keep(self, offset: int, content: bytes) -> None:
+        self._taken(offset)
         self._kept[offset] = content
-        while len(self._kept) > KEPT_MEMBERS or sum(map(len, self._kept.values())) > KEPT_BYTES:
-            self._kept.popitem(last=False)
+        self._kept_bytes += len(content)
+        while self._keeps_too_much():
+            self._taken(next(iter(self._kept)))
+
+    def _keeps_too_much(self) -> bool:
+        if len(self._kept) <= KEPT_MEMBERS:
+            return self._kept_bytes > KEPT_BYTES
+        return len(self._kept) > SMALL_MEMBERS or self._kept_bytes > SMALL_BYTES
 
     def _content(self, index: int) -> bytes:
         if self._stream is None:
             self._stream = Decompressed(self._path)
         self._stream.seek(self._offsets[index])
-        content, size = bytearray(), self._sizes[index]
+        size = self._sizes[index]
+        if size <= limits.CHUNK:
+            return _whole(self._stream.read(size), size)
+        content = bytearray()
         while piece := self._stream.read(min(limits.CHUNK, size - len(content))):
             content += piece
         return _whole(bytes(content), size)

@@ -86,6 +86,17 @@ def test_threads_out_of_order(tmp_path, suffix):
         assert np.allclose(again, np.arange(200))
 
 
+def test_groups_of_many_threads_are_read_forwards(tmp_path, monkeypatch):
+    members = [(f"{value:04}.png", png(value % 256)) for value in range(2000)]
+    source = open_source(packed(tmp_path / "a.tar.gz", members))
+    begins = beginnings(monkeypatch)
+    for first in range(0, 2000, 1000):
+        for group in np.random.default_rng(0).permutation(50):  # in the order that 25 threads may come to
+            for place in range(first + 20 * group, first + 20 * group + 20):
+                assert np.allclose(source[place].read() * 255, place % 256)
+    assert begins == ["opened"]
+
+
 def test_a_compressed_tar_is_read_forwards(tmp_path, monkeypatch):
     # Noise does not compress, so that members lie apart in the file.
     noise = np.random.default_rng(0).integers(0, 256, (60, 64, 64), dtype=np.uint8)
@@ -114,9 +125,14 @@ def beginnings(monkeypatch) -> list[str]:
 
 
 def test_what_is_kept_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(tars, "SMALL_MEMBERS", 80)
     source = open_source(packed(tmp_path / "a.tgz", [(f"{value:03}.png", png(value)) for value in range(200)]))
     tar = source[0]._content.args[0]
     assert np.allclose(source[199].read() * 255, 199)
+    assert len(tar._kept) == 80
+    monkeypatch.setattr(tars, "SMALL_BYTES", 500)
+    assert np.allclose(source[2].read() * 255, 2)
+    assert np.allclose(source[60].read() * 255, 60)
     assert len(tar._kept) == tars.KEPT_MEMBERS
     monkeypatch.setattr(tars, "KEPT_BYTES", 500)
     assert np.allclose(source[3].read() * 255, 3)
