@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -18,8 +19,8 @@ from cnntool.limits import MAX_PIXELS
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 # Ancillary chunks that Pillow reads, with their fixed length; without colour profiles, which are not applied.
-SHORT = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7}
-KEPT = (b"tRNS", b"eXIf")
+SHORT = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7, b"acTL": 8, b"fcTL": 26}
+KEPT = (b"tRNS", b"eXIf", b"fdAT")
 ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 # Texts that may hold the orientation.
 TEXTS = {
@@ -28,13 +29,15 @@ TEXTS = {
     b"tEXt": (b"Raw profile type exif\0",),
 }
 LARGEST_NOTE = 2**18
+PIECE = 2**20  # bytes of pixels in memory at a time
+MOST_UNPACKED = 2**31  # bytes that are looked through to see that pixels beside a wrong checksum are whole
 GRAY, RGB, GRAY_ALPHA, RGBA = 0, 2, 4, 6
 SAMPLES = {GRAY: 1, RGB: 3, GRAY_ALPHA: 2, RGBA: 4}
 DEEPEST_DEFLATE = 1100  # bytes that one packed byte may become, at most
 
 
 class Chunk(NamedTuple):
-    """The offset of a chunk's content, and whether its checksum was verified and is wrong."""
+    """The offset of a chunk's content, and whether it is cut off, too large to keep, or its checksum is wrong."""
 
     kind: bytes
     offset: int
@@ -47,9 +50,9 @@ class Chunk(NamedTuple):
 
 
 def chunks_of(file: IO[bytes]) -> list[Chunk]:
-    """All chunks; checksums of ancillary chunks are verified here, those of critical ones by the decoder.
+    """All chunks, with the checksums of ancillary ones and of pixels verified: Pillow does not look at the latter.
 
-    A ValueError for broken transparency, which changes the pixels.
+    A ValueError for broken pixels or transparency, which changes the pixels.
     """
     chunks: list[Chunk] = []
     end = file.seek(0, io.SEEK_END)
@@ -57,7 +60,9 @@ def chunks_of(file: IO[bytes]) -> list[Chunk]:
     while len(head := file.read(8)) == 8:
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         broken = offset + 12 + length > end
-        if not kind[0] & 32 or broken:
+        if kind == b"IDAT":
+            broken = _checksum(file, length) != file.read(4)
+        elif not kind[0] & 32 or broken:
             file.seek(offset + 12 + length)
         elif length > LARGEST_NOTE and kind not in ANIMATION:
             broken = True  # larger than what is kept
@@ -71,14 +76,48 @@ def chunks_of(file: IO[bytes]) -> list[Chunk]:
         if kind == b"IEND":
             break
         offset += 12 + length
+    pixels = [chunk for chunk in chunks if chunk.kind == b"IDAT"]
+    if any(chunk.broken for chunk in pixels) and not _is_whole(file, pixels):
+        raise ValueError("broken or truncated pixels: a checksum is wrong")
     return chunks
+
+
+def _checksum(file: IO[bytes], length: int) -> bytes:
+    """Of the content of an IDAT at the place of the file, which moves to its end; of what is there if it is cut off."""
+    found = zlib.crc32(b"IDAT")
+    for piece in _pieces(file, length):
+        found = zlib.crc32(piece, found)
+    return found.to_bytes(4, "big")
+
+
+def _pieces(file: IO[bytes], length: int) -> Iterator[bytes]:
+    while length and (piece := file.read(min(length, PIECE))):
+        length -= len(piece)
+        yield piece
+
+
+def _is_whole(file: IO[bytes], pixels: list[Chunk]) -> bool:
+    """Whether the packed pixels end with the checksum of what they unpack to, so that those of the chunks are wrong."""
+    unpacker, unpacked = zlib.decompressobj(), 0
+    try:
+        for chunk in pixels:
+            file.seek(chunk.offset)
+            for piece in _pieces(file, chunk.length):
+                while (content := unpacker.decompress(piece, PIECE)) or unpacker.unconsumed_tail:
+                    piece, unpacked = unpacker.unconsumed_tail, unpacked + len(content)
+                    if unpacked > MOST_UNPACKED:
+                        return False
+    except zlib.error:
+        return False
+    return unpacker.eof
 
 
 def mended(file: IO[bytes], chunks: list[Chunk]) -> bytes | None:
     """The file without ancillary chunks that Pillow could fail on; None if there are none."""
-    if all(chunk.critical or _plain(chunk) for chunk in chunks):
+    moving = [chunk for chunk in chunks if chunk.kind in ANIMATION]
+    animated = all(map(_plain, moving)) and any(chunk.kind == b"acTL" for chunk in moving)
+    if all(chunk.critical or _plain(chunk) for chunk in chunks) and (animated or not moving):
         return None
-    animated = not any(chunk.broken for chunk in chunks if chunk.kind in ANIMATION)
     parts = [MAGIC]
     for chunk in chunks:
         file.seek(chunk.offset - 8)
@@ -93,7 +132,7 @@ def mended(file: IO[bytes], chunks: list[Chunk]) -> bytes | None:
 
 
 def _plain(chunk: Chunk) -> bool:
-    known = chunk.kind in KEPT or chunk.kind in ANIMATION or SHORT.get(chunk.kind) == chunk.length
+    known = chunk.kind in KEPT or SHORT.get(chunk.kind) == chunk.length
     return known and not chunk.broken
 
 
@@ -169,10 +208,7 @@ def deep(file: IO[bytes], chunks: list[Chunk]) -> Deep | None:
     for chunk in chunks:
         if chunk.kind == b"IDAT":
             file.seek(chunk.offset)
-            content = file.read(chunk.length)
-            if zlib.crc32(b"IDAT" + content) != int.from_bytes(file.read(4), "big"):
-                raise ValueError("broken or truncated pixels: a checksum is wrong")
-            packed.append(content)
+            packed.append(file.read(chunk.length))
     if sum(map(len, packed)) * DEEPEST_DEFLATE < 2 * width * height * SAMPLES[colour]:
         raise ValueError("truncated: its packed bytes do not become so many pixels")
     content = b""
