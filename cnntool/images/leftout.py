@@ -43,8 +43,16 @@ class LeftOut:
         lines = []
         if self.suffixes:
             counts = sorted(self.suffixes.items(), key=lambda pair: (-pair[1], pair[0]))
-            lines.append("not read: " + ", ".join(f"{count} {suffix}" for suffix, count in counts))
+            lines.append("not read: " + ", ".join(f"{count} {suffix}" for suffix, count in counts) + self._extras())
         for kind, names in self.others.items():
             more = ", ..." if len(names) > NAMES_SHOWN else ""
             lines.append(f"{kind}: {len(names)} ({', '.join(sorted(names)[:NAMES_SHOWN])}{more})")
         return lines
+
+    def _extras(self) -> str:
+        """What to install for those suffixes that an extra would read."""
+        return "".join(
+            f'; pip install "cnntool[{name.lower()}]" for {", ".join(wanted)}'
+            for name in formats.BY_EXTRA
+            if (wanted := [suffix for suffix in formats.READ[name] if suffix in self.suffixes])
+        )
