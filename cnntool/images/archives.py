@@ -16,7 +16,7 @@ from cnntool.images.items import Inputs, Item, OnDemand
 from cnntool.images.leftout import CLEANED, LOST_LINK, NO_FILE, REPLACED, LeftOut, is_side_file
 from cnntool.images.members import DEVICE, FILE, FOLDER, LINK, Member
 from cnntool.images.names import clean_name, composed
-from cnntool.images.webdataset import SideLabels
+from cnntool.images.webdataset import SideLabels, key_of
 
 MOST_LINKS = 8  # in a chain of links
 
@@ -171,13 +171,14 @@ def _by_name(members: list[Member], left_out: LeftOut) -> dict[str, Member]:
 def _wanted(named: dict[str, Member], left_out: LeftOut, side_labels: SideLabels | None) -> dict[str, Member]:
     """The inputs: names, and the members that hold their content."""
     wanted = {}
+    keys = {key_of(name) for name in named if formats.is_input(name)} if side_labels is not None else set()
     for name, member in named.items():
         if _is_hidden(name) or member.kind == FOLDER:
             continue
         if member.kind == DEVICE:
             left_out.other(NO_FILE, name)
         elif not formats.is_input(name):
-            if side_labels is None or not side_labels.uses(name):
+            if side_labels is None or not side_labels.uses(name) or key_of(name) not in keys:
                 left_out.file(name)
         elif (file := _followed(name, named)) is None:
             left_out.other(LOST_LINK, name)

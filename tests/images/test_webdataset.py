@@ -52,10 +52,11 @@ def test_labels_lie_beside_images(suffix: str) -> None:
         | sample(4, cls=b"bird", json=b'{"label": "no"}')
     )
     members = dict(sorted(members.items())) | {"0005.cls": b"early", "0005.left.png": png(5), "0005.right.png": png(6)}
+    members |= {"readme.txt": b"beside no image"}
     with open_source(shard(f"a{suffix}", members), labels=True) as source:
         found = {item.name: item.label for item in source}
         values = [round(float(item.read()[0, 0, 0]) * 255) for item in source]
-        assert source.notes(labels=True) == []
+        assert source.notes(labels=True) == ["not read: 1 .txt"]
     assert found == {
         "0001.png": "cat", "0002.png": "7", "0003.png": "a dog", "0004.png": "bird", "0005.left.png": "early",
         "0005.right.png": "early",
@@ -63,7 +64,7 @@ def test_labels_lie_beside_images(suffix: str) -> None:
     assert values == [1, 2, 3, 4, 5, 6]
     with open_source(f"a{suffix}") as source:  # nothing but images was asked for
         assert {item.label for item in source} == {None}
-        assert source.notes() == ["not read: 3 .cls, 2 .json, 2 .txt"]
+        assert source.notes() == ["not read: 3 .cls, 3 .txt, 2 .json"]
 
 
 def test_folders_are_labels_where_nothing_lies_beside() -> None:
