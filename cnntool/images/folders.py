@@ -34,10 +34,7 @@ class Walk:
         while linked:
             linked.sort()
             path, prefix = linked.pop(0)
-            if self._identity(path) in self._entered:
-                self.left_out.other(LINKED_FOLDER, prefix.rstrip("/"))
-            else:
-                yield from self._below(path, os.path.realpath(path), prefix, linked, wanted)
+            yield from self._unless_entered(path, os.path.realpath(path), prefix, linked, wanted)
 
     def folders(self, folder: str) -> list[str]:
         """The names of the visible folders directly in a folder."""
@@ -46,6 +43,15 @@ class Walk:
     def is_output(self, real: str) -> bool:
         """Whether a real path is an output or lies in one."""
         return real in self._outputs or any(real.startswith(output + os.sep) for output in self._outputs)
+
+    def _unless_entered(
+        self, folder: str, real: str, prefix: str, linked: list[tuple[str, str]], wanted: Callable[[str], bool]
+    ) -> Iterator[str]:
+        """A link, and a folder inside one that is linked, may both lead to where the walk has been."""
+        if self._identity(folder) in self._entered:
+            self.left_out.other(LINKED_FOLDER, prefix.rstrip("/"))
+        else:
+            yield from self._below(folder, real, prefix, linked, wanted)
 
     def _below(
         self, folder: str, real: str, prefix: str, linked: list[tuple[str, str]], wanted: Callable[[str], bool]
@@ -62,7 +68,7 @@ class Walk:
                 if entry.is_symlink():
                     linked.append((entry.path, name + "/"))
                 else:
-                    yield from self._below(entry.path, path, name + "/", linked, wanted)
+                    yield from self._unless_entered(entry.path, path, name + "/", linked, wanted)
             elif not wanted(name):
                 continue
             elif not self._is_input(name):

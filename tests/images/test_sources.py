@@ -78,6 +78,11 @@ def test_a_linked_folder_is_read_once_and_loops_end(photos, tmp_path):
     ]
     with pytest.raises(BadInput, match=r"cats/self.png: no such file"):
         source[3].read()
+    # The folder around them has no other images, and the folder itself is not read again in it.
+    os.symlink(tmp_path, photos / "within")
+    source = open_source("photos")
+    assert names_and_labels(source) == sorted([("birds/1.png", "birds"), ("cats/self.png", "cats"), *EXPECTED])
+    os.remove(photos / "within")
     # Two loops make 2 to the power of 40 names for whoever follows them.
     os.symlink(photos, photos / "cats" / "loop2")
     assert names_and_labels(open_source("photos/**/*.png")) == [
