@@ -59,8 +59,8 @@ def refuse_files_as_layers(args: Sequence[str], start: int, ctx: click.Context) 
     """
     if start >= len(args) or args[start] in LAYERS:
         return
-    looks_like_file = bool(os.path.splitext(args[start])[1])
-    found = next((w for w in (args[start], args[start - 1]) if looks_like_file and os.path.isfile(w)), None)
+    looks_like_path = bool(os.path.splitext(args[start])[1]) or "/" in args[start]
+    found = next((w for w in (args[start], args[start - 1]) if looks_like_path and os.path.isfile(w)), None)
     if found is not None:
         pattern = os.path.join(os.path.dirname(found), f"*{os.path.splitext(found)[1]}")
         raise click.UsageError(f"{found} is one file too many: a pattern is quoted, such as '{pattern}'", ctx)

@@ -277,6 +277,7 @@ def test_a_pattern_that_the_shell_expanded(cnntool: Tool, here: Path, count: int
     names = [save(f"f/{number}.png") for number in range(count)]
     message = cnntool("extract", *names, "t.npz", "globalpool", "avg").refused()
     assert "is one file too many: a pattern is quoted, such as 'f/*.png'" in message
+    assert "such as 'f/*.png'" in cnntool("run", *names, "maps/", "relu").refused()
     Path("t.npz").write_bytes(b"")
     assert "a pattern" not in cnntool("extract", names[0], "t.npz", "--overwrite", "gabro").refused()
 
