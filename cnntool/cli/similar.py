@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,8 +109,11 @@ def text_of_groups(stored: Stored, rows: Rows, threshold: float, as_json: bool) 
 
 def row_of(stored: Stored, text: str) -> int | None:
     """The row that a path, the end of a path or a number names; None if it names none."""
-    for fits in (lambda path: path == text, lambda path: path.endswith(f"/{text}")):
-        found = [number for number, path in enumerate(stored.paths) if fits(path)]
+    from cnntool.images.names import composed
+
+    wanted = composed(text)
+    for fits in (lambda path: path == wanted, lambda path: path.endswith(f"/{wanted}")):
+        found = [number for number, path in enumerate(stored.paths) if fits(composed(path))]
         if len(found) == 1 or len({stored.paths[n] for n in found}) == 1:  # two rows of one path are mirror images
             return found[0]
         if found:
@@ -126,11 +130,12 @@ def vector_of(stored: Stored, image: str) -> np.ndarray:
     from cnntool.batches.compute import Work
     from cnntool.batches.identity import identity_of_text, pipeline_of_identity
     from cnntool.engine.threads import available_threads
+    from cnntool.images.names import on_disk
     from cnntool.images.preparation import from_json
     from cnntool.images.sources import open_source
 
     identity = identity_of_text(stored.pipeline)
-    if not Path(image).exists():
+    if not Path(on_disk(image)).exists():
         raise CnntoolError(f"{image}: neither a path of the table nor a file")
     if identity is None:
         raise CnntoolError(f"{image}: not in the table, which does not tell its pipeline: give a path of the table")
@@ -146,12 +151,14 @@ def vector_of(stored: Stored, image: str) -> np.ndarray:
 
 def draw(paths: list[str], root: str | None, image: str | None, sheet: str) -> None:
     """The pictures in rows, the one that was asked for first."""
+    from cnntool.images.names import on_disk
     from cnntool.images.picture_sheet import picture_sheet, thumbnail
     from cnntool.images.write import write_picture
 
-    files = [Path(root or "", path) for path in paths]
+    files = [Path(on_disk(os.path.join(root or "", path))) for path in paths]
     if image is not None:
-        asked = Path(image) if Path(image).exists() else Path(root or "", image)
+        asked = Path(on_disk(image))
+        asked = asked if asked.exists() else Path(on_disk(os.path.join(root or "", image)))
         files = [*([asked] if asked.exists() else []), *files]
     if missing := [path for path in files if not path.exists()]:
         raise CnntoolError(f"--sheet: {missing[0]} is not there: give --root, the folder that the table was made from")

@@ -58,8 +58,10 @@ def _augmentation(text: str) -> tuple[str, ...]:
 
 
 def _class_weights(text: str) -> str:
+    from cnntool.images.names import composed
     from cnntool.learning.train import parse_class_weights
 
+    text = composed(text)  # as the names of classes are
     if text not in ("", "balanced"):
         parse_class_weights(text)
     return text

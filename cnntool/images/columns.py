@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 
 from cnntool.errors import CnntoolError
 from cnntool.images import formats, limits
+from cnntool.images.names import composed
 from cnntool.images.remote import open_binary
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -134,7 +135,7 @@ def _places(
     found: list[int | None] = []
     for given, usual, option in zip(columns, (PATHS, LABELS), ("--path-column", "--label-column"), strict=True):
         if given is not None:
-            place = next((n for n, title in enumerate(titles) if title.strip() == given), None)
+            place = next((n for n, title in enumerate(titles) if composed(title.strip()) == composed(given)), None)
             if place is None:
                 raise CnntoolError(f"{option} {given}: the columns of {path} are {_listed(titles)}")
         else:

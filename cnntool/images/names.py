@@ -24,10 +24,14 @@ def composed(name: str) -> str:
 
 
 def on_disk(path: str) -> str:
-    """The path as it exists on disk, which may be in another Unicode normalisation than typed."""
+    """The path as it exists on disk, where each part may be in another Unicode normalisation than typed."""
     if path.isascii() or os.path.lexists(path):
         return path
-    forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    folder, name = os.path.split(path)
+    if folder == path:
+        return path
+    folder = on_disk(folder)
+    forms = (os.path.join(folder, unicodedata.normalize(form, name)) for form in ("NFC", "NFD"))
     return next((form for form in forms if os.path.lexists(form)), path)
 
 

@@ -37,6 +37,17 @@ def test_rows_by_path_end_and_number(cnntool: Tool, table: Path) -> None:
     assert len(found["nearest"]) == 5
 
 
+@pytest.mark.parametrize("name", ["caf\u00e9.png", "cafe\u0301.png"])
+def test_names_in_any_form(cnntool: Tool, here: Path, name: str) -> None:
+    """Both in the table, and of a picture beside it, whose name is decomposed on the disk."""
+    for path in ("f/a.png", "f/cafe\u0301.png", "other/cafe\u0301.png"):
+        save(path, pixels(seed=len(path)))
+    assert cnntool("extract", "f", "t.npz", *CHAIN).code == 0
+    result = cnntool("similar", "t.npz", name, "--sheet", "o.png", "--root", "f")
+    assert (result.code, result.text.split()[1:]) == (0, ["a.png"])
+    assert cnntool("similar", "t.npz", f"other/{name}").code == 0
+
+
 @pytest.mark.parametrize("suffix", tables("csv", "jsonl", "parquet", "npy", "safetensors", "npz"))
 def test_an_image_goes_through_the_pipeline_of_the_table(cnntool: Tool, table: Path, suffix: str) -> None:
     assert cnntool("extract", "f", f"u.{suffix}", "--gray", *CHAIN).code == 0

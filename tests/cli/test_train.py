@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -250,6 +251,13 @@ def test_class_weights(cnntool: Tool, here: Path):
     np.testing.assert_allclose(share_of_a(), 0.1, atol=0.03)
     np.testing.assert_allclose(share_of_a("--class-weights", "balanced"), 0.5, atol=0.03)
     np.testing.assert_allclose(share_of_a("--class-weights", "a=27"), 0.75, atol=0.03)  # 2 * 27 : 18
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9", "cafe\u0301"])
+def test_class_weights_of_a_name_in_any_form(cnntool: Tool, here: Path, name: str):
+    pictures("photos", 2)
+    os.rename("photos/above", "photos/cafe\u0301")
+    assert cnntool("train", "photos", "m.npz", "--class-weights", f"{name}=2", "--epochs", 1, *WORDS).code == 0
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ def test_columns_by_name(photos: Path) -> None:
     text = "path,label,Where,Kind\nnone.png,x,a.png,cat\nnone.png,x,sub/b.png,dog\nnone.png,x,a.png,cat\n"
     path = written("photos/t.csv", text)
     assert pairs(path, path="Where", label="Kind") == PAIRS
+    decomposed = written("photos/u.csv", "cafe\u0301,label\na.png,cat\nsub/b.png,dog\na.png,cat\n")
+    assert pairs(decomposed, path="caf\u00e9") == PAIRS
     for given, option in (({"path": "where"}, "--path-column where"), ({"label": "no"}, "--label-column no")):
         with pytest.raises(CnntoolError, match=rf"{option}: the columns of photos/t.csv are path, label, Where, Kind"):
             pairs(path, **given)

@@ -60,3 +60,7 @@ def test_a_name_as_the_disk_has_it(tmp_path):
     (tmp_path / "cafe\u0301").write_bytes(b"")
     assert on_disk(str(tmp_path / "caf\u00e9")) == str(tmp_path / "cafe\u0301")
     assert on_disk("n\u00f6ne") == "n\u00f6ne"
+    (tmp_path / "m\u00fcller").mkdir()
+    (tmp_path / "m\u00fcller" / "cafe\u0301").write_bytes(b"")  # unpacked from elsewhere into a folder of this system
+    for typed in ("m\u00fcller/caf\u00e9", "mu\u0308ller/cafe\u0301", "mu\u0308ller/caf\u00e9"):
+        assert on_disk(str(tmp_path / typed)) == str(tmp_path / "m\u00fcller" / "cafe\u0301")
