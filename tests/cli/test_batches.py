@@ -161,7 +161,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_keep_what_was_computed(here: Path, number: int) -> None:
     for seed in range(300):
-        save(f"f/{seed:03}.png", pixels(256, 256, seed=seed))
+        save(f"f/{seed:03}.bmp", pixels(256, 256, seed=seed))  # written faster than a .png, and computed as slowly
     command = [sys.executable, "-m", "cnntool", "extract", "f", "t.npz", "--threads", "1", "bank", "lm", *CHAIN]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
