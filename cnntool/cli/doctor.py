@@ -28,7 +28,7 @@ def command() -> None:
 
     threads = available_threads()
     vectors, cache = kernels.vectors, kernels.cache
-    kept = cache.kept_kernels()
+    kept = len(cache.kept_kernels())
     lines = [
         ("cnntool", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
         ("libraries", _versions()),

@@ -180,13 +180,14 @@ def prune(folder: Path) -> None:
                 os.unlink(path)
 
 
-def kept_kernels() -> int:
-    """The number of cached kernels that match the current sources, compiler and processor."""
-    if FOLDER is None:
-        return 0
-    found = [path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}") if OURS.fullmatch(path.name)]
-    current = {f"{path.stem}.{fingerprint(path.stem)}" for path in SOURCES.glob("[!_]*.py")}
-    return sum(f"{name.partition('.')[0]}.{name.rpartition('-')[2]}" in current for name in found)
+def kept_kernels() -> list[str]:
+    """The cached kernels that match the current sources, compiler and processor, each as `module.kernel-kinds`."""
+    files = [path.name for path in FOLDER.glob(f"*{SUFFIX}")] if FOLDER is not None else []
+    known = {path.stem for path in SOURCES.glob("[!_]*.py")}
+    named = {
+        file: file.rpartition("-")[0] for file in files if OURS.fullmatch(file) and file.partition(".")[0] in known
+    }
+    return sorted(name for file, name in named.items() if file == file_name(name))
 
 
 def file_name(name: str) -> str:

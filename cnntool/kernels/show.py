@@ -4,8 +4,9 @@
     python -m cnntool.kernels.show activations.relu_forward f2iif2iiii --ir --cpu haswell
 
 KINDS are those of the arguments: `i`, `f` and `d` for an integer, a float32 and a float64, `f4` for a contiguous array
-of float32 with four axes, `f4s` for one with other strides. Without them, those of the kernel's files in the cache are
-taken. `--cpu` names a processor in LLVM's words; code for any can be printed, whatever this one is.
+of float32 with four axes, `f4s` for one with other strides. Without them, those are taken that the cache holds of
+the present source for this processor. `--cpu` names a processor in LLVM's words; code for any can be printed, whatever
+this one is.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from collections.abc import Sequence
 
 
 def kinds_in_cache(kernel: str) -> list[str]:
-    """The kinds of arguments that a kernel has been compiled for, as text."""
+    """The kinds of arguments that a kernel has been compiled for, from its present source, as text."""
     from cnntool.kernels import cache
 
-    found = cache.FOLDER.glob(f"{kernel}-*{cache.SUFFIX}") if cache.FOLDER else ()
-    return sorted({path.name.split("-")[1] for path in found})
+    return [kinds for name, _, kinds in (one.partition("-") for one in cache.kept_kernels()) if name == kernel]
 
 
 def code_of(kernel: str, kinds: str, as_ir: bool = False) -> str:
@@ -45,12 +45,12 @@ def main(words: Sequence[str] | None = None) -> None:
     form.add_argument("--asm", action="store_true", help="assembly (default)")
     parser.add_argument("--cpu", metavar="NAME", help="the processor in LLVM's words, such as haswell")
     given = parser.parse_args(words)
-    if given.cpu:
-        os.environ["NUMBA_CPU_NAME"] = given.cpu
-        os.environ.pop("NUMBA_CPU_FEATURES", None)
     kinds = [given.kinds] if given.kinds else kinds_in_cache(given.kernel)
     if not kinds:
         parser.error(f"{given.kernel} is not in the cache: give the kinds of its arguments")
+    if given.cpu:  # after the look into the cache, which holds the code for this processor
+        os.environ["NUMBA_CPU_NAME"] = given.cpu
+        os.environ.pop("NUMBA_CPU_FEATURES", None)
     try:
         for one in kinds:
             print(code_of(given.kernel, one, given.ir))

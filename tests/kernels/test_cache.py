@@ -33,7 +33,11 @@ def test_what_is_written_is_read(folder: Path) -> None:
     cache.write(NAME, b"other code")
     assert cache.read(NAME) == b"other code"
     assert cache.read("activations.relu_forward-f3") is None
-    assert cache.kept_kernels() == 1
+    assert cache.kept_kernels() == [NAME]
+    assert cache.FOLDER is not None
+    for stale in (f"{NAME}-0123456789abcdef", "of_no_source.kernel-f2-0123456789abcdef"):
+        (cache.FOLDER / f"{stale}.code").write_bytes(b"of another source")
+    assert cache.kept_kernels() == [NAME]
     assert cache.problem() == ""
 
 

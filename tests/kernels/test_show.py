@@ -7,12 +7,13 @@ import platform
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnntool import kernels
-from cnntool.kernels import show
+from cnntool.kernels import cache, show
 
 CONVOLUTION = ("convolution.conv_direct_forward", "C3f3iiF5f1f1iiiC3f3iiS2iiW4T2iiT2iiT2iiT4iiiifR2iiC3f3ii")
 x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names are those of x86 processors")
@@ -57,6 +58,14 @@ def test_kinds_are_taken_from_the_cache(capsys: pytest.CaptureFixture[str]) -> N
     assert show.kinds_in_cache("activations.relu") == []
     show.main(["activations.relu_forward", "--ir"])
     assert "@activations.relu_forward-f2iif2iiii(" in capsys.readouterr().out
+
+
+def test_kinds_of_an_older_source_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "FOLDER", tmp_path)
+    for name in ("activations.relu_forward-f2", "activations.relu_backward-f3"):
+        (tmp_path / cache.file_name(name)).touch()
+    (tmp_path / "activations.relu_forward-f9-0123456789abcdef.code").touch()
+    assert show.kinds_in_cache("activations.relu_forward") == ["f2"]
 
 
 @pytest.mark.parametrize(
