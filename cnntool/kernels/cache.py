@@ -183,11 +183,9 @@ def prune(folder: Path) -> None:
 def kept_kernels() -> list[str]:
     """The cached kernels that match the current sources, compiler and processor, each as `module.kernel-kinds`."""
     files = [path.name for path in FOLDER.glob(f"*{SUFFIX}")] if FOLDER is not None else []
-    known = {path.stem for path in SOURCES.glob("[!_]*.py")}
-    named = {
-        file: file.rpartition("-")[0] for file in files if OURS.fullmatch(file) and file.partition(".")[0] in known
-    }
-    return sorted(name for file, name in named.items() if file == file_name(name))
+    sources = {path.stem for path in SOURCES.glob("[!_]*.py")}
+    ours = [file for file in files if OURS.fullmatch(file) and file.partition(".")[0] in sources]
+    return sorted(name for file in ours if file == file_name(name := file.rpartition("-")[0]))
 
 
 def file_name(name: str) -> str:
