@@ -38,11 +38,11 @@ def pictures() -> list[Image.Image]:
     return [picture.resize((1600, 1200), Image.Resampling.BICUBIC) for picture in found]
 
 
-def make_photos(folder: Path) -> None:
-    """500 photos that differ: turned, and moved round."""
+def make_photos(folder: Path, count: int = PHOTOS) -> None:
+    """So many photos that differ: turned, and moved round."""
     folder.mkdir()
     arrays = [np.asarray(picture) for picture in pictures()]
-    for number in range(PHOTOS):
+    for number in range(count):
         moved = np.roll(arrays[number % len(arrays)], 37 * number, axis=(0, 1))[:: 1 - 2 * (number % 2)]
         Image.fromarray(np.ascontiguousarray(moved)).save(folder / f"{number:03}.jpg", quality=90)
 
