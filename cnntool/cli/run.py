@@ -225,7 +225,9 @@ def targets_of(
         suffix = suffix_for(form or NPY)
         source.without_outputs([output_paths([item.name], output, suffix)[0] for item in source])
         paths = output_paths((item.name for item in source), output, suffix)
-    for path in paths:
+    for item, path in zip(source, paths, strict=True):
+        if item.path is not None and path.exists() and os.path.samefile(item.path, path):
+            raise CnntoolError(f"{path} would replace the input it is made from: expected another OUTPUT")
         if path.is_dir():
             raise CnntoolError(f"{path} is a folder: expected a file name, or {path}/ to write into it")
         output_format(path, form)

@@ -114,6 +114,17 @@ def matching(pattern: str, walk: Walk) -> Iterator[tuple[str, str]]:
             yield os.path.relpath(path, root or os.curdir).replace(os.sep, "/"), path
 
 
+def lies_in(path: str, folder: str) -> bool:
+    """Whether a path is a folder or lies in it, whatever links lead there."""
+    real, around = os.path.realpath(path), os.path.realpath(folder)
+    return real == around or real.startswith(around.rstrip(os.sep) + os.sep)
+
+
+def root_of(pattern: str) -> str:
+    """The folder that a pattern begins with."""
+    return _split(pattern)[0] or os.curdir
+
+
 def _split(pattern: str) -> tuple[str, list[str]]:
     """The folder that a pattern begins with, and the parts after it."""
     drive, rest = os.path.splitdrive(pattern)

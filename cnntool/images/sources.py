@@ -14,7 +14,7 @@ from typing import IO
 from cnntool.errors import CnntoolError, Missing
 from cnntool.images import formats, remote
 from cnntool.images.columns import USUAL, Columns, is_table, lines_of
-from cnntool.images.folders import Walk, matching
+from cnntool.images.folders import Walk, lies_in, matching, root_of
 from cnntool.images.items import Inputs, Item, OnDemand
 from cnntool.images.leftout import LeftOut, is_side_file
 from cnntool.images.listing import listed, listed_file
@@ -122,6 +122,8 @@ def _source_of(
 
 def _of_file(path: str, text: str, outputs: Sequence[str], columns: Columns, labels: bool) -> Inputs:
     refuse_device(path, EXPECTED)
+    if os.path.realpath(path) in map(os.path.realpath, outputs):
+        raise CnntoolError(f"{text}: INPUT and OUTPUT are one file: give OUTPUT another name")
     name = composed(os.path.basename(path))
     several = formats.is_archive(text) or is_table(text)
     if not os.path.isfile(path):
@@ -131,8 +133,6 @@ def _of_file(path: str, text: str, outputs: Sequence[str], columns: Columns, lab
     if formats.is_archive(text):
         return _of_tars([path], text, labels)
     if is_table(text):
-        if os.path.realpath(path) in map(os.path.realpath, outputs):
-            raise CnntoolError(f"{text}: INPUT and OUTPUT are one table: give OUTPUT another name")
         return _of_table(path, columns)
     return Inputs([Item(name, path)], text, single=True)
 
@@ -219,7 +219,8 @@ def _of_folder(folder: str, text: str, outputs: Sequence[str], labels: bool) -> 
 
 def _of_pattern(pattern: str, outputs: Sequence[str]) -> Inputs:
     for form in dict.fromkeys((pattern, *(unicodedata.normalize(form, pattern) for form in ("NFC", "NFD")))):
-        walk = Walk(LeftOut(), outputs)
+        # Of an OUTPUT beside the inputs, such as `photos/%s-maps.png` for `photos/*.png`, the folder is not left out.
+        walk = Walk(LeftOut(), [path for path in outputs if not lies_in(root_of(form), path)])
         items = [Item(name, path, label=_holder(path)) for name, path in _distinct(matching(form, walk))]
         if items:
             break

@@ -134,7 +134,7 @@ def test_text_that_is_no_utf8(photos: Path) -> None:
 
 def test_a_table_is_no_pipe_and_not_output(photos: Path, tmp_path: Path) -> None:
     path = written("t.csv", "path\nphotos/a.png\n")
-    with pytest.raises(CnntoolError, match=r"t.csv: INPUT and OUTPUT are one table"):
+    with pytest.raises(CnntoolError, match=r"t.csv: INPUT and OUTPUT are one file"):
         open_source(path, outputs=["./t.csv"])
 
 

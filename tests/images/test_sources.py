@@ -262,7 +262,10 @@ def test_what_lies_in_an_output_is_no_input(photos):
         assert source.notes() == ["not read: 1 .txt", "not read, OUTPUT inside INPUT: 1 (maps)"]
     for pattern in ("photos/*/*.png", "photos/**/*.png"):
         assert [item.label for item in open_source(pattern, outputs=["photos/maps"])] == ["cats", "cats"]
-    assert len(open_source("photos/maps", outputs=["photos/maps"])) == 1
+    for around in ("photos/maps", "photos/maps/*.png"):
+        assert len(open_source(around, outputs=["photos/maps"])) == 1
+    with pytest.raises(CnntoolError, match=r"^photos/maps/1.png: INPUT and OUTPUT are one file"):
+        open_source("photos/maps/1.png", outputs=["./photos/maps/1.png"])
 
 
 def test_outputs_beside_the_inputs(photos):
