@@ -53,7 +53,6 @@ def make(root: Path, wanted: str = "yes") -> None:
     """Writes the code into the package below `root`, for the named levels, or all that this processor can run."""
     sys.path.insert(0, str(root))
     from cnntool.kernels import cache, packaged
-    from cnntool.kernels.convention import NEEDS_NOTHING
 
     here = packaged.levels_here()
     levels = here if wanted == "yes" else wanted.split(",")
@@ -65,7 +64,7 @@ def make(root: Path, wanted: str = "yes") -> None:
             files = sorted((Path(folder) / cache.NAME).glob(f"*{cache.SUFFIX}"))
             for path in files:
                 code = cache.checked(path.name, path.read_bytes())
-                if code is not None and code.startswith(NEEDS_NOTHING):
+                if code is not None:
                     packaged.write(path.name.rpartition("-")[0], level, code, root / "cnntool/kernels/machine_code")
         print(f"{level}: {len(files)} kernels", flush=True)
 

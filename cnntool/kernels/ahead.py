@@ -18,10 +18,21 @@ COMMAND = ["-m", "cnntool.kernels.worker"]
 LONGEST = (
     "conv_winograd_forward", "conv_winograd_images_forward", "conv_winograd_weight_backward",
     "conv_winograd_few_forward", "conv_winograd_5x5_forward", "conv_winograd_strided_forward",
-    "conv_winograd_small_forward", "conv_images_forward", "conv_weight_backward", "conv_direct_forward",
-    "conv_fourier_forward", "conv_separable_forward", "maxpool_index_forward", "maxpool_backward",
-    "conv_depthwise_3x3_forward", "dense_weight_backward", "globalpool_forward",
+    "conv_winograd_small_forward", "products_forward", "conv_images_forward", "conv_weight_backward",
+    "conv_direct_forward", "conv_fourier_forward", "conv_separable_forward", "maxpool_index_forward",
+    "maxpool_backward", "conv_depthwise_3x3_forward", "dense_weight_backward", "globalpool_forward",
 )  # fmt: skip
+# The kernels that kernels call by their names, which are known for sure only when they are compiled.
+_PRODUCTS = ("winograd.products_forward-f1f3f3f1iii",)
+_DIRECTLY = (
+    "winograd_outliers.direct_rows-C3f3iiF5f1f1iiiC3f3iiS2iiR2iiiif",
+    "convolution.conv_direct_forward-C3f3iiF5f1f1iiiC3f3iiS2iiW4T2iiT2iiT2iiT4iiiifR2iiC3f3ii",
+)
+CALLED = {
+    **{f"winograd.conv_winograd_{kind}forward": _PRODUCTS + _DIRECTLY for kind in ("", "small_", "strided_", "5x5_")},
+    "winograd_backward.conv_winograd_images_forward": _PRODUCTS,
+    "winograd_outliers.direct_rows": _DIRECTLY[1:],
+}
 FEWEST = 3  # kernels to compile at least: a process takes as long to start as one or two small ones take
 
 processes = 0
@@ -53,8 +64,15 @@ def code_of(name: str, compile_one: Compile) -> bytes:
     global _active
     with _lock:
         if _active is None and _expected is not None:
-            _active = Ahead([name, *_expected()])
+            _active = Ahead(with_called([name, *_expected()]))
         return _active.code_of(name, compile_one) if _active is not None else compile_one(name)
+
+
+def with_called(names: Iterable[str]) -> Iterator[str]:
+    """Each kernel, followed by those that it calls."""
+    for name in names:
+        yield name
+        yield from CALLED.get(name.partition("-")[0], ())
 
 
 def stop() -> None:

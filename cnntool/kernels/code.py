@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
+from cnntool import kernels
 from cnntool.kernels import ahead, cache, packaged
 from cnntool.kernels.common import RANGE, compile_listeners
 from cnntool.kernels.convention import (
     FAILED,
-    NEEDS_NUMBA,
     Kinds,
     kinds_as_text,
     kinds_of_text,
@@ -146,12 +146,13 @@ def _engine() -> Any:
 
 
 def _load(name: str, code: bytes) -> Entry:
-    if code[:1] == NEEDS_NUMBA:
-        from cnntool.kernels.compiler import register_runtime
-
-        register_runtime()
+    called, _, module = code.partition(b"\n")
+    for one in called.decode().split():  # LLVM finds them by their names
+        kernel, _, kinds = one.partition("-")
+        source, _, function = kernel.partition(".")
+        getattr(getattr(kernels, source), function).entry(kinds_of_text(kinds))
     engine = _engine()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code[1:]))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(module))
     engine.finalize_object()
     address = engine.get_function_address(name)
     return Entry(address, _entry_type(address))

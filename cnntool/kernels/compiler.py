@@ -16,7 +16,6 @@ from numba import types
 from numba.core import compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
-from numba.core.runtime import rtsys
 
 from cnntool.kernels.arguments import TUPLES
 from cnntool.kernels.convention import (
@@ -24,8 +23,6 @@ from cnntool.kernels.convention import (
     FLOAT32,
     FLOAT64,
     INTEGER,
-    NEEDS_NOTHING,
-    NEEDS_NUMBA,
     Kind,
     Kinds,
 )
@@ -83,20 +80,16 @@ def kind_as_type(kind: Kind) -> Any:
     return types.Array(numba.from_dtype(np.dtype(letter)), axes, "C" if contiguous else "A")
 
 
-def register_runtime() -> None:
-    """Registers the functions of Numba's runtime with LLVM, as compiling does."""
-    rtsys.initialize(cpu_target.target_context)
-
-
 def machine_code(kernel: Any, kinds: Kinds, entry: str) -> bytes:
-    """An object file with the kernel for these kinds behind the symbol `entry`, preceded by its NEEDS byte."""
-    module, machine, needs = optimised(kernel, kinds, entry)
-    return needs + machine.emit_object(module)
+    """An object file with the kernel for these kinds behind the symbol `entry`, preceded by a line with the names of
+    the kernels that it calls."""
+    module, machine, called = optimised(kernel, kinds, entry)
+    return " ".join(called).encode() + b"\n" + machine.emit_object(module)
 
 
 @global_compiler_lock
-def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, bytes]:
-    """The kernel's LLVM module with its entry, the target machine, and its NEEDS byte."""
+def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, list[str]]:
+    """The kernel's LLVM module with its entry, the target machine, and the kernels that it calls by their names."""
     context, typing = cpu_target.target_context, cpu_target.typing_context
     context.refresh()
     typing.refresh()
@@ -113,12 +106,14 @@ def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, bytes]:
         library.finalize()
     module = library.module
     needed = {f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")} - C_LIBRARY
-    if needed <= ARRAY_FUNCTIONS:
-        module.link_in(llvm.parse_assembly(ARRAYS))
+    called = {name for name in needed if "-" in name}
+    if unknown := needed - called - ARRAY_FUNCTIONS:
+        raise NotImplementedError(f"{entry} calls {', '.join(sorted(unknown))}, which is not there without Numba")
+    module.link_in(llvm.parse_assembly(ARRAYS))
     for function in module.functions:
         if not function.is_declaration and function.name != entry:
             function.linkage = "internal"  # other kernels may have helpers of the same name
-    return module, codegen._tm, NEEDS_NOTHING if needed <= ARRAY_FUNCTIONS else NEEDS_NUMBA
+    return module, codegen._tm, sorted(called)
 
 
 def _entry_module(library: Any, context: Any, description: Any, name: str) -> ir.Module:

@@ -16,8 +16,6 @@ INTEGER, FLOAT32, FLOAT64 = "i", "f", "d"
 Kind = str | tuple[str, int, bool] | tuple[str, "Kinds"]
 Kinds = tuple[Kind, ...]
 FAILED = -1  # an entry's return value if the kernel ran out of memory; else its result, 0 for none
-# The first byte of code: whether it calls functions of Numba's runtime, whose addresses LLVM needs.
-NEEDS_NOTHING, NEEDS_NUMBA = b"-", b"N"
 ADDRESS_SLOT = 4  # the index of an array's address among its numbers
 STRIDED = "s"
 LETTERS = {kind: letter for letter, kind in TUPLES.items()}

@@ -51,8 +51,9 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
         rows, columns = band.rows, output_shape[1]
         patches, whitened = (band.scratch.array(rows * columns, length, spare=spare * length) for _ in range(2))
         positions = whitened.reshape(rows, columns, length)
+        flat = source._replace(array=source.array.reshape(len(source.array), -1))
         return [
-            (clusters.patches_normalised_forward, (source, patches, Size(rows, columns), window, eps)),
+            (clusters.patches_normalised_forward, (flat, shape[2], patches, Size(rows, columns), window, eps)),
             whiten.call(patches[None], Corner(whitened[None], 0, 0), 1, rows * columns),
             correlate.call(positions, target, rows, columns),
             (clusters.distances_forward, (whitened, centroids, *target, rows, columns)),

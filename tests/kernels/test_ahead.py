@@ -15,6 +15,10 @@ NAMES = [
     f"activations.{word}_forward-f2iif2iiii" for word in ("relu", "abs", "sigmoid", "tanh", "silu", "gelu", "softplus")
 ]
 
+WINOGRAD = "C3f3iif1F5f1f1iiiC3f3iiS2iiT4f3f3f2f1fR2ii"
+KINDS = dict.fromkeys((f"conv_winograd_{kind}forward" for kind in ("", "small_", "strided_", "5x5_")), WINOGRAD)
+KINDS |= {"conv_winograd_images_forward": "f4iif1f1f4iil1", "direct_rows": "C3f3iiF5f1f1iiiC3f3iiS2iiR2iiiif"}
+
 
 class Compiler:
     """Compiles here, and keeps count."""
@@ -86,6 +90,13 @@ for line in sys.stdin:
 def test_what_another_process_does_not_give_is_compiled_here(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(script, monkeypatch)
     assert codes(NAMES, Compiler()) == [b"-" + name.encode() for name in NAMES]
+
+
+@pytest.mark.parametrize("kernel", ahead.CALLED)
+def test_the_kernels_that_kernels_call_are_known(kernel: str) -> None:
+    code = compiled(f"{kernel}-{KINDS[kernel.partition('.')[2]]}")
+    called = code.partition(b"\n")[0].decode().split()
+    assert set(ahead.with_called(called)) == set(ahead.CALLED[kernel])
 
 
 def test_no_process_that_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,21 +16,21 @@ NEAR = F(0.02)  # distances whose square is below this share of |w|^2 are recomp
 
 
 @kernel
-def patches_normalised_forward(source, patches, size, window, eps):
-    """source: H, W, C padded; patches: rows * columns, D; patches[i] = (p - mean p) / sqrt(var p + eps) of the window p
+def patches_normalised_forward(source, channels, patches, size, window, eps):
+    """source: H, W * C padded; patches: rows * columns, D
 
+    patches[i] = (p - mean p) / sqrt(var p + eps) of the window p
     A patch whose variance is within rounding errors of its mean becomes zero.
     """
     (x, x_row, _), (rows, columns) = source, size
     (kh, kw), (stride_y, stride_x), _, _ = window
-    channels = x.shape[2]
     length, line = kh * kw * channels, kw * channels
     for oy in range(rows):
         for ox in range(columns):
             patch = patches[oy * columns + ox]
             total = F(0)
             for ky in range(kh):
-                pixels = x[x_row + stride_y * oy + ky].reshape(-1)
+                pixels = x[x_row + stride_y * oy + ky]
                 start = stride_x * ox * channels
                 for i in range(line):
                     value = pixels[start + i]

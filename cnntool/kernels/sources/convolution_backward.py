@@ -44,9 +44,8 @@ def place(image, canvas, row, column, spread_y, spread_x):
 
 @inlined
 def _canvas(height, width, channels, slack):
-    return np.zeros(height * width * channels + slack, np.float32)[: height * width * channels].reshape(
-        height, width, channels
-    )
+    """Zeros, behind which lie at least `slack` more. (`reshape` would call a function of Numba's.)"""
+    return np.zeros((height + -(-slack // (width * channels)), width, channels), np.float32)[:height]
 
 
 @kernel

@@ -16,8 +16,9 @@ import numpy as np
 from cnntool.kernels.arguments import Corner, Size, Span
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.separate import separate
 from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
-from cnntool.kernels.sources.winograd_outliers import direct_rows, mend_tiles
+from cnntool.kernels.sources.winograd_outliers import mend_tiles, separate_rows
 from cnntool.kernels.sources.winograd_small_tiles import (
     winograd_5x5_output_forward,
     winograd_small_input_forward,
@@ -55,8 +56,8 @@ def product_row(x_at, w_at, bias_at, y_at, tiles, depth, channels, vectors):
         t = start + count
 
 
-@inlined
-def products(u, v, m, zeros, tiles, channel, last):
+@kernel
+def products_forward(u, v, m, zeros, tiles, channel, last):
     """m[p, t, oc - channel] = sum over ic of v[p, t, ic] * u[p, ic, oc] for all elements p and the first `tiles` t
 
     For one block of output channels, from `channel` on and before `last`. The filters of a block are contiguous, so
@@ -73,6 +74,9 @@ def products(u, v, m, zeros, tiles, channel, last):
         else:
             product_row(x_at, w_at, address_of(zeros), y_at, tiles, in_channels, channels, 1)
             w_at += 4 * in_channels * LANES
+
+
+products = separate(products_forward)
 
 
 @inlined
@@ -129,7 +133,7 @@ def convolution(
                 if mends:
                     mend(states, done, tiles, here, whole, to, number, block, low)
                 if trouble != F(0):
-                    direct_rows(here, whole, to, number, block, patch - stride * (tile - 1), stride, low)
+                    separate_rows(here, whole, to, number, block, patch - stride * (tile - 1), stride, low)
     keep_alive(zeros)
 
 

@@ -30,9 +30,9 @@ F = np.float32
 
 @inlined
 def _scratch(elements, tiles, channels):
+    """Room for elements of tiles, behind which PIXELS more may be read."""
     apart = tiles | 1  # an odd number of tiles avoids conflicts in the L1 cache
-    size = elements * apart * channels
-    return np.empty(size + PIXELS * channels, np.float32)[:size].reshape(elements, apart, channels)
+    return np.empty((elements + -(-PIXELS // apart), apart, channels), np.float32)[:elements]
 
 
 @kernel

@@ -19,6 +19,7 @@ from cnntool.kernels.convolution import BLOCK, NONE
 from cnntool.kernels.sources.convolution import conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.lanes import largest_of_lanes, sum_of_lanes
+from cnntool.kernels.sources.separate import separate
 from cnntool.kernels.sources.simd import absolute, copy_floats, load, load_first, splat, where_less
 from cnntool.kernels.sources.tile import address_of, keep_alive
 from cnntool.kernels.vectors import LANES, PIXELS
@@ -29,6 +30,7 @@ ZERO, ONE = F(0), F(1)
 CONTRAST = F(4096)
 LEAST, MOST = F(1e-30), F(1e38)  # of energies that float32 holds with all that matters beside them
 SIZE = 3  # of a window
+convolve = separate(conv_direct_forward)
 
 
 @inlined
@@ -126,11 +128,14 @@ def direct_rows(source, whole, target, number, span, size, stride, low):
         to_at = address_of(canvas) + 4 * (i * wide + left) * channels
         from_at = address_of(x) + 4 * ((y0 + i) * width + x0 + left) * channels
         copy_floats(to_at, from_at, max(0, right - left) * channels)
-    conv_direct_forward(
+    convolve(
         Corner(canvas, 0, 0), whole, target, number, Window((size, size), (stride, stride), (1, 1), (0, 0, 0, 0)), low,
         Span(span.first // BLOCK, -(-span.last // BLOCK)), Corner(target.array, NONE, 0),
     )  # fmt: skip
     keep_alive(canvas)
+
+
+separate_rows = separate(direct_rows)
 
 
 @inlined
@@ -159,7 +164,7 @@ def mend_tiles(states, done, tiles, source, whole, target, size, span, low):
     for t in range(tiles):
         if states[done + t] == DIRECT:
             column, number = out_column + TILE * t, Size(rows, min(TILE, columns - TILE * t))
-            direct_rows(Corner(x, y0, x0 + TILE * t), whole, Corner(out, out_row, column), number, span, SIZE, 1, low)
+            separate_rows(Corner(x, y0, x0 + TILE * t), whole, Corner(out, out_row, column), number, span, SIZE, 1, low)
     fill_empty(states, done, tiles, whole.bias, target, size, span, low)
 
 
