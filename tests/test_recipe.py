@@ -20,22 +20,16 @@ class Softsign(Activation):
 ''',
     "cnntool/kernels/sources/activations.py": '''
 
-@inlined
-def _softsign(x, _):
+@activation
+def softsign_forward(x):
+    """x / (1 + |x|)"""
     return x / (ONE + absolute(x))
 
 
-@kernel
-def softsign_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """x / (1 + |x|)"""
-    elementwise(_softsign, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def softsign_backward(x, d_output, d_input):
+@gradient
+def softsign_backward(x, d):
     """f' = 1 / (1 + |x|)^2"""
-    for i in range(x.shape[0]):
-        d_input[i] = d_output[i] / ((ONE + abs(x[i])) * (ONE + abs(x[i])))
+    return d / ((ONE + abs(x)) * (ONE + abs(x)))
 ''',
     "tests/naive/activations.py": """
 

@@ -12,6 +12,9 @@ Every f and f' propagates NaN.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from cnntool.kernels.sources.elementary import (
@@ -58,46 +61,76 @@ def elementwise(function, x, x_row, x_start, out, out_row, out_start, rows, leng
             store_first(y_at + 4 * j, function(load_first(x_at + 4 * j, count), constant), count)
 
 
+def activation(function: Callable) -> Any:
+    """The kernel of the function f(vector), or f(vector, constant)."""
+    applied = inlined(function)
+    if function.__code__.co_argcount == 2:
+
+        @kernel
+        def with_constant(x, x_row, x_start, out, out_row, out_start, rows, length, constant):
+            elementwise(applied, x, x_row, x_start, out, out_row, out_start, rows, length, constant)
+
+        return with_constant
+
+    @inlined
+    def of_vector(x, _):
+        return applied(x)
+
+    @kernel
+    def forward(x, x_row, x_start, out, out_row, out_start, rows, length):
+        elementwise(of_vector, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
+
+    return forward
+
+
+def gradient(function: Callable) -> Any:
+    """The kernel of d_input = function(x, d_output) or function(x, d_output, constant), of single numbers."""
+    applied = inlined(function)
+    if function.__code__.co_argcount == 3:
+
+        @kernel
+        def with_constant(x, d_output, d_input, constant):
+            for i in range(x.shape[0]):
+                d_input[i] = applied(x[i], d_output[i], constant)
+
+        return with_constant
+
+    @kernel
+    def backward(x, d_output, d_input):
+        for i in range(x.shape[0]):
+            d_input[i] = applied(x[i], d_output[i])
+
+    return backward
+
+
 @inlined
 def _slope(x, below, above):
     """One of the slopes on either side of zero, or the NaN that x is."""
     return above if x > ZERO else below if x <= ZERO else x
 
 
-@inlined
-def _relu(x, _):
+@activation
+def relu_forward(x):
+    """max(0, x)"""
     return where_less(x, ZERO, ZERO, x)
 
 
-@kernel
-def relu_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """max(0, x)"""
-    elementwise(_relu, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def relu_backward(x, d_output, d_input):
+@gradient
+def relu_backward(x, d):
     """f' = 1 for x > 0, 0 below"""
-    for i in range(x.shape[0]):
-        d_input[i] = _slope(x[i], ZERO, d_output[i])
+    return _slope(x, ZERO, d)
 
 
-@inlined
-def _leaky_relu(x, slope):
+@activation
+def leaky_relu_forward(x, slope):
+    """x for x >= 0, slope x below"""
     return where_less(x, ZERO, slope * x, x)
 
 
-@kernel
-def leaky_relu_forward(x, x_row, x_start, out, out_row, out_start, rows, length, slope):
-    """x for x >= 0, slope x below"""
-    elementwise(_leaky_relu, x, x_row, x_start, out, out_row, out_start, rows, length, slope)
-
-
-@kernel
-def leaky_relu_backward(x, d_output, d_input, slope):
+@gradient
+def leaky_relu_backward(x, d, slope):
     """f' = 1 for x > 0, slope below"""
-    for i in range(x.shape[0]):
-        d_input[i] = d_output[i] * _slope(x[i], slope, ONE)
+    return d * _slope(x, slope, ONE)
 
 
 @kernel
@@ -131,123 +164,85 @@ def prelu_backward(x, d_output, d_input, alpha, d_alpha):
                 d_alpha[c] += line[c]
 
 
-@inlined
-def _sigmoid(x, _):
+@activation
+def sigmoid_forward(x):
+    """1 / (1 + exp(-x))"""
     return sigmoid(x)
+
+
+@gradient
+def sigmoid_backward(x, d):
+    """f' = s (1 - s), s the sigmoid of -|x|, which keeps the digits of 1 - s"""
+    s = sigmoid(-abs(x))
+    return d * s * (ONE - s)
 
 
 _vector_tanh = tanh_by_table if HOST.tanh_by_table else tanh
 
 
-@kernel
-def sigmoid_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """1 / (1 + exp(-x))"""
-    elementwise(_sigmoid, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def sigmoid_backward(x, d_output, d_input):
-    """f' = s (1 - s), s the sigmoid of -|x|, which keeps the digits of 1 - s"""
-    for i in range(x.shape[0]):
-        s = sigmoid(-abs(x[i]))
-        d_input[i] = d_output[i] * s * (ONE - s)
-
-
-@inlined
-def _tanh(x, _):
+@activation
+def tanh_forward(x):
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x))"""
     return _vector_tanh(x)
 
 
-@kernel
-def tanh_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """(exp(x) - exp(-x)) / (exp(x) + exp(-x))"""
-    elementwise(_tanh, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def tanh_backward(x, d_output, d_input):
+@gradient
+def tanh_backward(x, d):
     """f' = 1 - tanh(x)^2"""
-    for i in range(x.shape[0]):
-        t = tanh(x[i])
-        d_input[i] = d_output[i] * (ONE - t * t)
+    t = tanh(x)
+    return d * (ONE - t * t)
 
 
-@inlined
-def _elu(x, alpha):
+@activation
+def elu_forward(x, alpha):
+    """x for x >= 0, alpha (exp(x) - 1) below"""
     return where_less(x, ZERO, alpha * expm1_negative(where_less(x, ZERO, x, x * ZERO)), x)
 
 
-@kernel
-def elu_forward(x, x_row, x_start, out, out_row, out_start, rows, length, alpha):
-    """x for x >= 0, alpha (exp(x) - 1) below"""
-    elementwise(_elu, x, x_row, x_start, out, out_row, out_start, rows, length, alpha)
-
-
-@kernel
-def elu_backward(x, d_output, d_input, alpha):
+@gradient
+def elu_backward(x, d, alpha):
     """f' = 1 for x > 0, alpha exp(x) below"""
-    for i in range(x.shape[0]):
-        v = x[i]
-        d_input[i] = d_output[i] * (ONE if v > ZERO else alpha * exp(v))
+    return d * (ONE if x > ZERO else alpha * exp(x))
 
 
-@inlined
-def _gelu(x, _):
+@activation
+def gelu_forward(x):
+    """x / 2 erfc(-x / sqrt 2)"""
     tail = erfc_positive(absolute(x) * SQRT_HALF)
     return HALF * not_minus_infinity(x) * where_less(x, ZERO, tail, TWO - tail)
 
 
-@kernel
-def gelu_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """x / 2 erfc(-x / sqrt 2)"""
-    elementwise(_gelu, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def gelu_backward(x, d_output, d_input):
+@gradient
+def gelu_backward(x, d):
     """f' = Phi(x) + x phi(x), the normal distribution and its density"""
-    for i in range(x.shape[0]):
-        v = x[i]
-        tail = HALF * erfc_positive(abs(v) * SQRT_HALF)
-        below = tail if v < ZERO else ONE - tail
-        d_input[i] = d_output[i] * (below + bounded(v) * DENSITY * exp(-HALF * v * v))
+    tail = HALF * erfc_positive(abs(x) * SQRT_HALF)
+    below = tail if x < ZERO else ONE - tail
+    return d * (below + bounded(x) * DENSITY * exp(-HALF * x * x))
 
 
-@inlined
-def _silu(x, _):
+@activation
+def silu_forward(x):
+    """x / (1 + exp(-x))"""
     return not_minus_infinity(x) * sigmoid(x)
 
 
-@kernel
-def silu_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """x / (1 + exp(-x))"""
-    elementwise(_silu, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def silu_backward(x, d_output, d_input):
+@gradient
+def silu_backward(x, d):
     """f' = s (1 + x (1 - s)), s the sigmoid of x"""
-    for i in range(x.shape[0]):
-        s = sigmoid(x[i])
-        d_input[i] = d_output[i] * s * (ONE + bounded(x[i]) * (ONE - s))
+    s = sigmoid(x)
+    return d * s * (ONE + bounded(x) * (ONE - s))
 
 
-@inlined
-def _softplus(x, _):
+@activation
+def softplus_forward(x):
+    """log(1 + exp(x))"""
     return where_less(x, ZERO, ZERO, x) + log1p(exp_negative(ZERO - absolute(x)))
 
 
-@kernel
-def softplus_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """log(1 + exp(x))"""
-    elementwise(_softplus, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def softplus_backward(x, d_output, d_input):
+@gradient
+def softplus_backward(x, d):
     """f' = the sigmoid of x"""
-    for i in range(x.shape[0]):
-        d_input[i] = d_output[i] * sigmoid(x[i])
+    return d * sigmoid(x)
 
 
 @inlined
@@ -256,60 +251,41 @@ def _hard_gate(x):
     return where_less(SIX, gate, SIX, gate) / SIX
 
 
-@inlined
-def _hard_sigmoid(x, _):
+@activation
+def hard_sigmoid_forward(x):
+    """min(max(x + 3, 0), 6) / 6"""
     return _hard_gate(x)
 
 
-@kernel
-def hard_sigmoid_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """min(max(x + 3, 0), 6) / 6"""
-    elementwise(_hard_sigmoid, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def hard_sigmoid_backward(x, d_output, d_input):
+@gradient
+def hard_sigmoid_backward(x, d):
     """f' = 1/6 for |x| < 3, 0 beyond"""
-    for i in range(x.shape[0]):
-        size = abs(x[i])
-        d_input[i] = d_output[i] * (ONE / F(6) if size < F(3) else ZERO if size >= F(3) else size)
+    size = abs(x)
+    return d * (ONE / F(6) if size < F(3) else ZERO if size >= F(3) else size)
 
 
-@inlined
-def _hard_swish(x, _):
+@activation
+def hard_swish_forward(x):
+    """x min(max(x + 3, 0), 6) / 6"""
     return not_minus_infinity(x) * _hard_gate(x)
 
 
-@kernel
-def hard_swish_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """x min(max(x + 3, 0), 6) / 6"""
-    elementwise(_hard_swish, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def hard_swish_backward(x, d_output, d_input):
+@gradient
+def hard_swish_backward(x, d):
     """f' = 0 below -3, x / 3 + 1/2 to 3, 1 above"""
-    for i in range(x.shape[0]):
-        v = x[i]
-        slope = v / F(3) + HALF
-        slope = ZERO if v <= F(-3) else slope
-        d_input[i] = d_output[i] * (ONE if v >= F(3) else slope)
+    slope = x / F(3) + HALF
+    slope = ZERO if x <= F(-3) else slope
+    return d * (ONE if x >= F(3) else slope)
 
 
-@inlined
-def _abs(x, _):
+@activation
+def abs_forward(x):
+    """|x|"""
     return absolute(x)
 
 
-@kernel
-def abs_forward(x, x_row, x_start, out, out_row, out_start, rows, length):
-    """|x|"""
-    elementwise(_abs, x, x_row, x_start, out, out_row, out_start, rows, length, ZERO)
-
-
-@kernel
-def abs_backward(x, d_output, d_input):
+@gradient
+def abs_backward(x, d):
     """f' = the sign of x"""
-    for i in range(x.shape[0]):
-        sign = _slope(x[i], -ONE, ONE)
-        d_input[i] = d_output[i] * (ZERO if x[i] == ZERO else sign)
+    sign = _slope(x, -ONE, ONE)
+    return d * (ZERO if x == ZERO else sign)
