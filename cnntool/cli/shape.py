@@ -22,11 +22,11 @@ from cnntool.cli.options import (
 from cnntool.cli.streams import tell
 from cnntool.declare import Integer, is_integer
 from cnntool.errors import CnntoolError
+from cnntool.learning.optimisers import OPTIMISERS
 from cnntool.limits import LARGEST_SHAPE_SIDE
 from cnntool.network.conventions import CONVENTIONS
 from cnntool.network.solving import parse_sizes, parse_target
 from cnntool.network.templates import LARGEST_COUNT, LARGEST_SIZE
-from cnntool.network.training import OPTIMISERS
 from cnntool.pipeline import Pipeline
 
 # A shape like 3x224x224, where channels come first, as other tools write it: so many rows, and more of the others.

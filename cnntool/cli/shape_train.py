@@ -12,6 +12,7 @@ import click
 from cnntool.cli.branches import Entry, entries_of
 from cnntool.cli.report import console_width, short_bytes
 from cnntool.cli.streams import results
+from cnntool.learning.optimisers import OPTIMISERS
 from cnntool.network.training import training_memory
 from cnntool.pipeline import Pipeline
 
@@ -31,7 +32,9 @@ class Cells(NamedTuple):
 def show_training(pipeline: Pipeline, summary: dict[str, Any], batch: int, optimizer: str, as_json: bool) -> None:
     """Prints the memory of a step on stdout."""
     height, width, channels = summary["input"]
-    training = training_memory(pipeline.graph, (height, width, channels), batch, optimizer)
+    training = training_memory(
+        pipeline.graph, (height, width, channels), batch, optimizer, OPTIMISERS[optimizer].arrays
+    )
     with results():
         if as_json:
             click.echo(json.dumps(summary | {"training": training}, indent=2))

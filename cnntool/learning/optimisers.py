@@ -27,11 +27,13 @@ class Optimiser:
     """Base of the optimisers. `state` is all that it remembers, for checkpoints.
 
     `default_rate` and `default_decay` are the learning rate and the weight decay where none is given. The first line of
-    an optimiser's docstring is its help.
+    an optimiser's docstring is its help. `arrays` counts, for PyTorch's optimiser of that name, the arrays like the
+    parameters that it remembers, and those like the largest that its step takes besides.
     """
 
     default_rate: ClassVar[float]
     default_decay: ClassVar[float] = 0.0
+    arrays: ClassVar[tuple[int, int]]
 
     def __init__(self, *, momentum: float = 0.9, weight_decay: float = 0.0, l1: float = 0.0) -> None:
         self.momentum, self.weight_decay, self.l1 = momentum, weight_decay, l1
@@ -77,6 +79,7 @@ class Sgd(Optimiser):
     """
 
     default_rate: ClassVar[float] = 0.05
+    arrays: ClassVar[tuple[int, int]] = (1, 0)
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
         import numpy as np
@@ -95,6 +98,7 @@ class Adam(Optimiser):
 
     default_rate: ClassVar[float] = 0.01
     default_decay: ClassVar[float] = 0.1
+    arrays: ClassVar[tuple[int, int]] = (2, 2)
     BETAS, EPS = (0.9, 0.999), 1e-8
 
     def decayed(self, value: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:

@@ -21,8 +21,6 @@ from cnntool.layers.base import Layer
 from cnntool.network.graph import INPUT, Graph
 from cnntool.steps.geometry import Shape
 
-# Arrays like the parameters that an optimiser remembers, and arrays like the largest that its step takes besides.
-OPTIMISERS = {"adam": (2, 2), "sgd": (1, 0)}
 # oneDNN, which computes PyTorch's convolutions, works on copies in blocks of so many channels, unless it finds colours.
 BLOCK, COLOURS = 16, 4
 PARTS = ("parameters", "gradients", "optimiser", "images", "activations", "activation gradients", "workspace")
@@ -69,7 +67,7 @@ def release(volumes: list[Volume]) -> None:
 class Step:
     """One training step of a graph, followed from allocation to allocation."""
 
-    def __init__(self, graph: Graph, input_shape: Shape, batch: int, optimizer: str) -> None:
+    def __init__(self, graph: Graph, input_shape: Shape, batch: int, arrays_of_optimiser: tuple[int, int]) -> None:
         self.graph, self.batch = graph, batch
         self.shapes = graph.shapes(input_shape)
         self.order = graph.needed()
@@ -86,7 +84,7 @@ class Step:
             raise CnntoolError(
                 "--train: nothing can be trained: expected conv, fc, batchnorm or prelu among the layers"
             )
-        self.copies, besides = OPTIMISERS[optimizer]
+        self.copies, besides = arrays_of_optimiser
         weights = sum(self.parameters.values())
         self.memory = Memory()
         self.memory.add("parameters", weights)
@@ -195,13 +193,15 @@ class Step:
         return joined
 
 
-def training_memory(graph: Graph, input_shape: Shape, batch: int, optimizer: str) -> dict[str, Any]:
-    """The memory of a training step over `batch` images, in bytes.
+def training_memory(
+    graph: Graph, input_shape: Shape, batch: int, optimizer: str, arrays_of_optimiser: tuple[int, int]
+) -> dict[str, Any]:
+    """The memory of a training step over `batch` images, in bytes. The last two are an optimiser's name and `arrays`.
 
     `peak_bytes` and `at`, where it is reached; `peak`, what it consists of by PARTS; and `layers`, `weight_bytes` of
     each row (parameters, their gradients and state) and `kept_bytes` (activations that gradients need).
     """
-    step = Step(graph, input_shape, batch, optimizer)
+    step = Step(graph, input_shape, batch, arrays_of_optimiser)
     memory = step.memory
     return {
         "batch": batch,

@@ -18,6 +18,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from cnntool.chain.text import split_text
+from cnntool.learning import optimisers as learning
 from cnntool.network.graph import INPUT, Graph
 from cnntool.network.training import training_memory
 from cnntool.pipeline import Pipeline
@@ -143,7 +144,9 @@ def main() -> None:
         pipeline = Pipeline.read(source) if isinstance(source, Path) else Pipeline.parse(source)
         for optimizer in OPTIMISERS:
             measured = peak(pipeline.graph, shape, batch, optimizer)
-            told = training_memory(pipeline.graph, shape, batch, optimizer)["peak_bytes"]
+            told = training_memory(pipeline.graph, shape, batch, optimizer, learning.OPTIMISERS[optimizer].arrays)[
+                "peak_bytes"
+            ]
             print(
                 f"| {name} | {batch} | {optimizer} | {measured / 2**20:.1f} MiB | {told / 2**20:.1f} MiB "
                 f"| {100 * (told / measured - 1):+.1f} % |",

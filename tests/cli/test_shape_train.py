@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnntool import Pipeline
+from cnntool.learning.optimisers import OPTIMISERS
 from cnntool.network.training import training_memory
 from tests.cli.conftest import Tool
 
@@ -29,7 +30,7 @@ def test_json_is_the_summary_with_the_memory(cnntool: Tool) -> None:
     words = "conv 4 3 relu fc 2"
     found = json.loads(cnntool("shape", "8x8x3", "--train", "--optimizer", "sgd", "--json", *words.split()).text)
     pipeline = Pipeline.parse(words)
-    assert found.pop("training") == training_memory(pipeline.graph, (8, 8, 3), 32, "sgd")
+    assert found.pop("training") == training_memory(pipeline.graph, (8, 8, 3), 32, "sgd", OPTIMISERS["sgd"].arrays)
     assert found == pipeline.shape((8, 8, 3))
 
 
