@@ -15,6 +15,7 @@ from cnntool.errors import CnntoolError, NoRoom
 from cnntool.locks import NEW_FILE, NOT_SUPPORTED, Claim, is_device, new_locked_file, remove_abandoned
 
 PathLike = str | os.PathLike[str]
+EXCHANGE = 2  # RENAME_EXCHANGE
 NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))  # of a disk, not of a file
 
 
@@ -182,6 +183,18 @@ def writing(path: PathLike) -> Iterator[None]:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         kind = NoRoom if isinstance(error, OSError) and error.errno in NO_ROOM else CnntoolError
         raise kind(f"{os.fspath(path)}: cannot be written: {reason}") from None
+
+
+def exchanged(first: PathLike, second: PathLike) -> bool:
+    """Exchanges the names of two files or folders, in one step; False where the system cannot, and nothing is done."""
+    import ctypes
+
+    try:
+        exchange = ctypes.CDLL(None, use_errno=True).renameat2  # Linux
+    except (AttributeError, OSError, TypeError):
+        return False
+    names = (os.fsencode(os.path.abspath(path)) for path in (first, second))
+    return exchange(-1, next(names), -1, next(names), EXCHANGE) == 0
 
 
 def removed(path: PathLike) -> None:

@@ -11,12 +11,12 @@ NEEDS = {"parquet": "pyarrow", "safetensors": "safetensors"}
 
 def tables(*suffixes: str) -> list:
     return [
-        pytest.param(suffix, marks=pytest.mark.skipif(not is_written(suffix), reason=f"{NEEDS[suffix]} is missing"))
-        if suffix in NEEDS
+        pytest.param(suffix, marks=pytest.mark.skipif(not is_written(suffix), reason=f"{suffix} needs a package"))
+        if suffix.rstrip("/") in NEEDS
         else suffix
         for suffix in suffixes
     ]
 
 
 def is_written(suffix: str) -> bool:
-    return suffix not in NEEDS or find_spec(NEEDS[suffix]) is not None
+    return suffix.rstrip("/") not in NEEDS or find_spec(NEEDS[suffix.rstrip("/")]) is not None

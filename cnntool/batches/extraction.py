@@ -252,6 +252,8 @@ class Extraction:
                         failed(row, error)
             if not table.keeps_beside:
                 removed(f"{self.output}{BESIDE}")
+        else:
+            self._kind.remove_work(self.parts.folder)  # of a run that was killed when the table was in its place
         self.parts.clear()
         return changed
 

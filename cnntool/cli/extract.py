@@ -79,9 +79,9 @@ def command(input: str, output: str, labels: bool, mirrored: bool, form: str | N
     .zip, a .tar (.gz, .bz2, .xz, .zst) or a quoted 'shard-{000..012}.tar', a URL of any of these, or - for stdin.
 
     OUTPUT is a .npz (`features` float32 N x D, `paths`, and `labels` with --labels), a .csv (path, label, f0, ...), a
-    .jsonl, a .parquet, a .npy (with .paths.txt beside it) or a .safetensors, or - for stdout with --format. The last
-    volume is flattened in the order height, width, channels. An image that fails is named, left out of the table, and
-    listed in OUTPUT.errors.jsonl; the exit code is then 1.
+    .jsonl, a .parquet, a table.parquet/ (a folder of parts), a .npy (with .paths.txt beside it) or a .safetensors, or -
+    for stdout with --format. The last volume is flattened in the order height, width, channels. An image that fails is
+    named, left out of the table, and listed in OUTPUT.errors.jsonl; the exit code is then 1.
 
     The same command again goes on where a run was stopped, and brings a finished table up to date: only images that are
     new, changed or failed are computed.

@@ -20,7 +20,7 @@ class ErrorsFile:
     """
 
     def __init__(self, path: PathLike, overwrite: bool = False) -> None:
-        self.path = Path(f"{os.fspath(path)}.errors.jsonl")
+        self.path = Path(f"{os.fspath(path).rstrip('/')}.errors.jsonl")
         self.count = 0
         self._replacement: Replacement | None = None
         if not overwrite and not is_list_of_failures(self.path):

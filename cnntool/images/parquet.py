@@ -38,19 +38,17 @@ class ParquetTable(Table):
     The schema's metadata hold `cnntool.pipeline` and `cnntool.columns`. No time and no name of a machine is written.
     """
 
+    work: tuple[str, ...] = ("table.parquet",)
     _writer: Any = None
 
     @classmethod
-    def check_package(cls, path: PathLike) -> None:
+    def check(cls, path: PathLike) -> None:
         pyarrow_of(path)
-
-    def _part_names(self) -> tuple[str, ...]:
-        return ("table.parquet",)
 
     def _start(self) -> None:
         self._pyarrow = pyarrow_of(self.path)
         self._written = 0  # rows
-        self._file = self._open("table.parquet")
+        self._file = self._open(self.work[0])
         self._clear()
 
     def _clear(self) -> None:
@@ -105,10 +103,14 @@ class ParquetTable(Table):
         super().abort()
 
     def _finish(self) -> Path:
+        self._end_file()
+        return self.parts / self.work[0]
+
+    def _end_file(self) -> None:
         if self._vectors:
             self._write_group()
         if self._writer is None:
             self._writer = self._pyarrow.parquet.ParquetWriter(self._file, self._schema(0))
         self._writer.close()
+        self._writer = None
         flush_and_close(self._file, self.path)
-        return self.parts / "table.parquet"

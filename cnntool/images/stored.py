@@ -210,12 +210,19 @@ def _jsonl(path: Path) -> Stored:
 
 def _parquet(path: Path) -> Stored:
     from cnntool.images.parquet import pyarrow_of
+    from cnntool.images.parquet_folder import parts_of
 
     pa = pyarrow_of(path)
-    with pa.parquet.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        texts = [name for name in ("path", "label", "content", "shape") if name in schema.names]
-        columns = file.read(texts)
+    files = parts_of(path) if path.is_dir() else [path]
+    if not files:
+        raise ValueError("an empty folder")
+    tables = []
+    for part in files:
+        with pa.parquet.ParquetFile(part) as file:
+            schema = file.schema_arrow
+            texts = [name for name in ("path", "label", "content", "shape") if name in schema.names]
+            tables.append(file.read(texts))
+    columns = pa.concat_tables(tables)
     metadata = schema.metadata or {}
     length = schema.field("features").type.list_size
     head: dict[str, Any] = {"pipeline": metadata.get(b"cnntool.pipeline", b"").decode()}
@@ -226,9 +233,10 @@ def _parquet(path: Path) -> Stored:
         head["shapes"] = np.array(columns["shape"].to_pylist(), np.int64).reshape(-1, 3)
 
     def blocks() -> Iterator[np.ndarray]:
-        with pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS, columns=["features"]):
-                yield batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
+        for part in files:
+            with pa.parquet.ParquetFile(part) as file:
+                for batch in file.iter_batches(ROWS, columns=["features"]):
+                    yield batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
 
     labels = columns["label"].to_pylist() if "label" in texts else None
     stored = Stored(columns["path"].to_pylist(), labels, length, blocks)

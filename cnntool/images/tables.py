@@ -67,8 +67,7 @@ class Table(abc.ABC):
         self._claim, self._is_open = claim, True
         self._files: list[IO[Any]] = []
         make_own_folder(self.parts, path)
-        for part in self._part_names():  # of a run that was killed
-            removed(self.parts / part)
+        self.remove_work(self.parts)  # of a run that was killed
         try:
             with writing(path):
                 self._start()
@@ -76,9 +75,15 @@ class Table(abc.ABC):
             self.abort()
             raise
 
-    @classmethod  # noqa: B027  # most kinds need none
-    def check_package(cls, path: PathLike) -> None:
-        """Raises CnntoolError where the package that the kind needs is missing."""
+    @classmethod  # noqa: B027  # most kinds need nothing
+    def check(cls, path: PathLike) -> None:
+        """Raises CnntoolError where the package that the kind needs is missing, or what is there is not of the kind."""
+
+    @classmethod
+    def remove_work(cls, parts: Path) -> None:
+        """Removes what a table that was not finished left in its `OUTPUT.parts/`."""
+        for name in cls.work:
+            removed(parts / name)
 
     def append(self, name: str, label: str | None, vector: np.ndarray, origin: Origin | None = None) -> None:
         """Adds a row of float32 numbers; `vector` of any shape is flattened in C order.
@@ -128,9 +133,8 @@ class Table(abc.ABC):
         self._is_open = False
         for file in self._files:
             close_quietly(file)
-        for part in self._part_names():
-            with contextlib.suppress(OSError):
-                (self.parts / part).unlink()
+        with contextlib.suppress(CnntoolError, OSError):
+            self.remove_work(self.parts)
         # Parts of others, such as those of a run in shards, stay.
         with contextlib.suppress(OSError):
             self.parts.rmdir()
@@ -154,6 +158,7 @@ class Table(abc.ABC):
         self._files.append(file)
         return file
 
+    work: tuple[str, ...]  # the names of files on the way to the table
     keeps_beside = False  # of formats in which `about` has no place
 
     def column_names(self, columns: int) -> list[str]:
@@ -161,8 +166,6 @@ class Table(abc.ABC):
         known = self.about.columns if self.about is not None else []
         return known if len(known) == columns else plain_names(columns)
 
-    @abc.abstractmethod
-    def _part_names(self) -> tuple[str, ...]: ...
     @abc.abstractmethod
     def _start(self) -> None: ...
     @abc.abstractmethod
@@ -175,10 +178,8 @@ class Table(abc.ABC):
 class CsvTable(Table):
     """`path`, `label` with labels, `f0`, `f1`, ...; the shortest decimals that give back the float32; nan and inf."""
 
+    work = ("table.csv",)
     keeps_beside = True
-
-    def _part_names(self) -> tuple[str, ...]:
-        return ("table.csv",)
 
     def _start(self) -> None:
         self._file = as_text(self._open("table.csv"))
@@ -202,10 +203,8 @@ class CsvTable(Table):
 class JsonLinesTable(Table):
     """One object a line: `path`, `label` with labels, `features`. JSON has no NaN or infinity: they are null."""
 
+    work = ("table.jsonl",)
     keeps_beside = True
-
-    def _part_names(self) -> tuple[str, ...]:
-        return ("table.jsonl",)
 
     def _start(self) -> None:
         self._file = as_text(self._open("table.jsonl"))
@@ -244,8 +243,7 @@ class Texts:
 class NpzTable(Table):
     """`features` float32 N x D, `paths` N, `labels` N with labels: text arrays that need no pickle."""
 
-    def _part_names(self) -> tuple[str, ...]:
-        return ("features.f4", "paths.u4", "labels.u4", "table.npz")
+    work = ("features.f4", "paths.u4", "labels.u4", "table.npz")
 
     def _start(self) -> None:
         self._features = self._open("features.f4")
@@ -295,17 +293,23 @@ KINDS = {
 }
 
 
+# Those that may be a folder of parts: the name ends in a slash, or such a folder is there.
+FOLDERS = {".parquet": ("cnntool.images.parquet_folder", "ParquetFolder")}
+
+
 def kind_of(path: PathLike) -> type[Table]:
-    """The kind of table that a name's suffix means; a CnntoolError for any other, a folder, or a missing package."""
+    """The kind of table that a name's suffix, and a slash at its end, mean; a CnntoolError for any other name, for what
+    is there and of another kind, and for a missing package."""
     suffix = Path(path).suffix.lower()
     if suffix not in KINDS:
         given = f"suffix {suffix} is not known" if suffix else "no suffix"
         raise CnntoolError(f"{os.fspath(path)}: {given}: expected a table ending in {', '.join(KINDS)}")
-    if Path(path).is_dir():
+    kinds = FOLDERS if os.fspath(path).endswith(("/", os.sep)) or Path(path).is_dir() else KINDS
+    if suffix not in kinds:
         raise CnntoolError(f"{os.fspath(path)}: a folder, expected the name of a file")
-    module, name = KINDS[suffix]
+    module, name = kinds[suffix]
     kind = getattr(importlib.import_module(module), name)
-    kind.check_package(path)
+    kind.check(path)
     return kind
 
 

@@ -29,10 +29,8 @@ def from_line(line: str) -> str:
 class NpyTable(Table):
     """`NAME.npy` float32 N x D; `NAME.paths.txt`, and `NAME.labels.txt` with labels, one a line in the same order."""
 
+    work = ("table.npy", "features.f4", *(f"table{suffix}" for suffix in LISTS))
     keeps_beside = True
-
-    def _part_names(self) -> tuple[str, ...]:
-        return ("table.npy", "features.f4", *(f"table{suffix}" for suffix in LISTS))
 
     def _start(self) -> None:
         self._features = self._open("features.f4")
@@ -63,8 +61,7 @@ class NpyTable(Table):
 class TensorsTable(Table):
     """`.safetensors`: `features` float32 N x D; `paths`, and `labels` with labels, as JSON lists in its metadata."""
 
-    def _part_names(self) -> tuple[str, ...]:
-        return ("table.safetensors", "features.f4")
+    work = ("table.safetensors", "features.f4")
 
     def _start(self) -> None:
         self._features = self._open("features.f4")

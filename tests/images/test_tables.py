@@ -18,7 +18,7 @@ LABELS = ["cats", None, "dogs", "ü"]
 ROWS = np.random.default_rng(4).normal(size=(4, 3)).astype(np.float32)
 ROWS[0] = 1e-20, 16777216, 0.1
 SUFFIXES = [suffix for suffix in KINDS if is_written(suffix[1:])]
-PARTS = sorted({part for suffix in SUFFIXES for part in kind_of(f"t{suffix}")._part_names(None)})
+PARTS = sorted({part for suffix in SUFFIXES for part in kind_of(f"t{suffix}").work})
 
 
 def write(path, labels=False, rows=ROWS, **options):
