@@ -95,12 +95,28 @@ def test_a_read_only_disk(cnntool: Tool, small: Path) -> None:
     assert os.listdir(small) == []
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser writes into every folder")
-def test_a_folder_without_the_right_to_write(cnntool: Tool, here: Path) -> None:
+def without_rights(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user to whom permissions apply: the superuser gives up writing into every folder."""
+    before = []
+    if os.geteuid() == 0:
+        before = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        if shutil.which("setpriv") is None or subprocess.run([*before, "true"], capture_output=True).returncode:
+            pytest.skip("the superuser writes into every folder")
+    command = [*before, sys.executable, "-m", "cnntool", *words]
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": ROOT}, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("command", ["extract f closed/t.npz", "extract f closed/t.csv", "run f closed/maps/"])
+def test_a_folder_without_the_right_to_write(here: Path, command: str) -> None:
     save("f/a.png")
+    save("f/b.png", pixels(seed=1))
     Path("closed").mkdir(0o500)
-    message = cnntool("extract", "f", "closed/t.npz", *CHAIN).refused()
-    assert "closed/t.npz: cannot be written: Permission denied" in message
+    result = without_rights(*command.split(), *CHAIN)
+    output = command.split()[-1]
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"cnntool: {output}: cannot be written: Permission denied\n"
+    assert os.listdir("closed") == []
 
 
 @pytest.mark.parametrize("gone", ["out", "out/t.npz.parts"])
