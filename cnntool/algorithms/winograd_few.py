@@ -56,6 +56,8 @@ def few_step(convolution: Convolution) -> Windowed:
     weight = np.zeros((*convolution.weight.shape[:3], len(u) * lanes), np.float32)
     weight[..., :out_channels] = convolution.weight
 
+    forward = few.conv_winograd_few_3_forward if patch == 6 else few.conv_winograd_few_4_forward
+
     def calls(source: Corner, target: Corner, band: Band) -> list[Call]:
         scratch = band.scratch
         edge = scratch.array((tile * (tiles - 1) + patch) * sx * in_channels + few.PIECE + 2 * lanes)
@@ -64,7 +66,7 @@ def few_step(convolution: Convolution) -> Windowed:
         h = scratch.array(few.TILES_AT_ONCE, patch * tile, lanes)
         added = nothing(target) if band.second is None else band.second
         where = source, u, limit, bias, target, Size(band.rows, width), convolution.window
-        return [(few.conv_winograd_few_forward, (*where, weight, low, (edge, lines, v, h), added))]
+        return [(forward, (*where, weight, low, (edge, lines, v, h), added))]
 
     return Windowed(
         convolution.input_shape, convolution.output_shape, convolution.window, calls,

@@ -17,7 +17,8 @@ COMMAND = ["-m", "cnntool.kernels.worker"]
 # Those that take longest, in this order; of the others the size of the sources gives an idea.
 LONGEST = (
     "conv_winograd_forward", "conv_winograd_images_forward", "conv_winograd_weight_backward",
-    "conv_winograd_few_forward", "conv_winograd_5x5_forward", "conv_winograd_strided_forward",
+    "conv_winograd_few_3_forward", "conv_winograd_few_4_forward",
+    "conv_winograd_5x5_forward", "conv_winograd_strided_forward",
     "conv_winograd_small_forward", "products_forward", "conv_images_forward", "conv_weight_backward",
     "conv_direct_forward", "conv_fourier_forward", "conv_separable_forward", "maxpool_index_forward",
     "maxpool_backward", "conv_depthwise_3x3_forward", "dense_weight_backward", "globalpool_forward",

@@ -46,8 +46,8 @@ def _input_tiles(edge_at, line_at, pixel, tiles, patch):
         few_input_tile(edge_at + 4 * t * TILE * pixel, pixel, line_at + 4 * t * patch * PIECE, PIECE, PIECE, patch)
 
 
-@kernel
-def few_input_row_forward(x, y, x_column, edge, line_at, stride, patch, tiles, pieces, depth):
+@inlined
+def _input_row(x, y, x_column, edge, line_at, stride, patch, tiles, pieces, depth):
     """Row y of x from `x_column` on, zero-padded, as B^T of the pixels of each tile.
 
     Output: stride * pieces, tiles, patch, PIECE at `line_at`. `edge`: scratch for the padded row.
@@ -67,10 +67,19 @@ def few_input_row_forward(x, y, x_column, edge, line_at, stride, patch, tiles, p
         for piece in range(pieces):
             from_at = edge_at + 4 * (phase * channels + piece * depth)
             to_at = line_at + 4 * (phase * pieces + piece) * length
-            if patch == 6:
-                _input_tiles(from_at, to_at, stride * channels, tiles, 6)
-            else:
-                _input_tiles(from_at, to_at, stride * channels, tiles, 7)
+            _input_tiles(from_at, to_at, stride * channels, tiles, patch)
+
+
+@kernel
+def few_input_row_3_forward(x, y, x_column, edge, line_at, stride, tiles, pieces, depth):
+    """For filters with 3 taps."""
+    _input_row(x, y, x_column, edge, line_at, stride, 6, tiles, pieces, depth)
+
+
+@kernel
+def few_input_row_4_forward(x, y, x_column, edge, line_at, stride, tiles, pieces, depth):
+    """For filters with 4 taps."""
+    _input_row(x, y, x_column, edge, line_at, stride, 7, tiles, pieces, depth)
 
 
 @inlined
@@ -112,6 +121,10 @@ def mend_few_tiles(states, source, weight, bias, target, size, stride, low, adde
 
 @inlined
 def _line(lines, u, v, h, bias, target, size, stride_y, low, added, patch):
+    """A row of tiles: target = max(low, A^T (u * v) A + bias + added), cut off at `size`.
+
+    lines, u: see `conv_winograd_few_3_forward`; scratch for TILES_AT_ONCE: v, h.
+    """
     (out, out_row, out_column), (rows, columns), (other, other_row, _) = target, size, added
     blocks, depth, row_pieces, length = len(u), u.shape[4], lines.shape[1], lines.shape[2]
     pieces, together = stride_y * row_pieces, TILES_AT_ONCE * patch * PIECE
@@ -145,32 +158,24 @@ def _line(lines, u, v, h, bias, target, size, stride_y, low, added, patch):
 
 
 @kernel
-def few_line_forward(lines, u, v, h, bias, target, size, stride_y, low, added):
-    """A row of tiles: target = max(low, A^T (u * v) A + bias + added), cut off at `size`.
-
-    lines, u: see `conv_winograd_few_forward`; scratch for TILES_AT_ONCE: v, h.
-    """
-    if u.shape[1] == 6:
-        _line(lines, u, v, h, bias, target, size, stride_y, low, added, 6)
-    else:
-        _line(lines, u, v, h, bias, target, size, stride_y, low, added, 7)
+def few_line_3_forward(lines, u, v, h, bias, target, size, stride_y, low, added):
+    """For filters with 3 taps."""
+    _line(lines, u, v, h, bias, target, size, stride_y, low, added, 6)
 
 
 @kernel
-def conv_winograd_few_forward(source, u, limit, bias, target, size, window, weight, low, scratch, added):
-    """source: H, W, C, zero beyond; u: by `transform_few_filters`; bias: packed; target: >= low.
+def few_line_4_forward(lines, u, v, h, bias, target, size, stride_y, low, added):
+    """For filters with 4 taps."""
+    _line(lines, u, v, h, bias, target, size, stride_y, low, added, 7)
 
-    `added` is added, unless its row is NONE. scratch: a row of x; patch * sy, sx * pieces of channels,
-    tiles * patch * PIECE; patch, as many pieces as in sy lines, TILES_AT_ONCE * patch * PIECE; TILES_AT_ONCE,
-    patch * TILE, LANES.
-    Tiles with an input of `limit` or more, one that is not finite, or one beside which a window would be lost, are
-    computed directly with `weight`: kh, kw, C, whole vectors of output channels.
-    """
+
+@inlined
+def convolution(input_row, line, patch, source, u, limit, bias, target, size, window, weight, low, scratch, added):
+    """What both kernels do, by the functions for their number of taps."""
     (x, x_row, x_column), (out, out_row, out_column), (other, other_row, _) = source, target, added
     (rows, columns), (edge, lines, v, h) = size, scratch
     (kernel_height, _), (stride_y, stride_x), _, _ = window
-    _, patch, _, pieces, depth, _ = u.shape
-    pieces //= stride_x
+    pieces, depth = u.shape[3] // stride_x, u.shape[4]
     row = lines.shape[1] * lines.shape[2]
     tiles = lines.shape[2] // (patch * PIECE)
     all_rows, step = stride_y * patch, stride_y * TILE
@@ -185,11 +190,38 @@ def conv_winograd_few_forward(source, u, limit, bias, target, size, window, weig
         for i in range(known, all_rows):
             y = y0 + i if i < seen else -1
             line_at = address_of(lines) + 4 * i * row
-            few_input_row_forward(x, y, x_column, edge, line_at, stride_x, patch, tiles, pieces, depth)
+            input_row(x, y, x_column, edge, line_at, stride_x, tiles, pieces, depth)
         known = seen - step
         besides = Corner(other, other_row + top if other_row != NONE else NONE, 0)
-        few_line_forward(lines, u, v, h, bias, to, number, stride_y, low, besides)
+        line(lines, u, v, h, bias, to, number, stride_y, low, besides)
         if not few_rows_are_plain(here, number, window, limit):
             states = np.empty(tiles, np.int64)
             few_states(here, number, window, patch, limit, states)
             mend_few_tiles(states, here, weight, bias, to, number, window.stride, low, besides)
+
+
+@kernel
+def conv_winograd_few_3_forward(source, u, limit, bias, target, size, window, weight, low, scratch, added):
+    """Filters with up to 3 taps for each phase of the stride.
+
+    source: H, W, C, zero beyond; u: by `transform_few_filters`; bias: packed; target: >= low.
+
+    `added` is added, unless its row is NONE. scratch: a row of x; patch * sy, sx * pieces of channels,
+    tiles * patch * PIECE; patch, as many pieces as in sy lines, TILES_AT_ONCE * patch * PIECE; TILES_AT_ONCE,
+    patch * TILE, LANES.
+    Tiles with an input of `limit` or more, one that is not finite, or one beside which a window would be lost, are
+    computed directly with `weight`: kh, kw, C, whole vectors of output channels.
+    """
+    convolution(
+        few_input_row_3_forward, few_line_3_forward, 6,
+        source, u, limit, bias, target, size, window, weight, low, scratch, added,
+    )  # fmt: skip
+
+
+@kernel
+def conv_winograd_few_4_forward(source, u, limit, bias, target, size, window, weight, low, scratch, added):
+    """As `conv_winograd_few_3_forward`, with 4 taps."""
+    convolution(
+        few_input_row_4_forward, few_line_4_forward, 7,
+        source, u, limit, bias, target, size, window, weight, low, scratch, added,
+    )  # fmt: skip
