@@ -19,7 +19,8 @@ def rows_of(width: int) -> np.ndarray:
     rows = noise(2 * ROWS + 3, width).astype(np.float64)
     rows[::3] += rows[::3, ::-1]
     rows[1::3] -= rows[1::3, ::-1]
-    rows[3:6, : width // 3] = rows[3:6, width - width // 3 :] = 0
+    for row in rows[3:6] if width > 3 else rows[3:6:2]:  # of an odd row of three nothing would be left
+        row[: width // 3] = row[width - width // 3 :] = 0
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
