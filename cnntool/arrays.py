@@ -16,12 +16,10 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from cnntool.errors import CnntoolError, reason_of
-
-if TYPE_CHECKING:
-    import numpy as np
+from cnntool.late import np
 
 PathLike = str | os.PathLike[str]
 
@@ -80,8 +78,6 @@ class Header(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        import numpy as np
-
         return np.dtype(self.descr)
 
     def require(self, kinds: str) -> None:
@@ -179,8 +175,6 @@ def npy_array(source: PathLike | bytes, header: Header) -> np.ndarray:
 
     A path is mapped copy-on-write: only used pages are read, and writing into the array does not change the file.
     """
-    import numpy as np
-
     order: Any = "F" if header.fortran else "C"
     if isinstance(source, bytes):
         count = math.prod(header.shape)
@@ -232,8 +226,6 @@ def _parsed(text: str, offset: int) -> Header:
 
 def _filled(file: IO[bytes], header: Header) -> np.ndarray:
     """Reads the numbers; a ValueError if the file ends before them."""
-    import numpy as np
-
     content = np.empty(header.bytes, np.uint8)
     left = content.data
     while len(left):

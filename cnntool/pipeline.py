@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer
 from cnntool.network.graph import connect, named
 from cnntool.network.parameters import Parameters
 from cnntool.network.summary import summarise
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.engine.plan import Plan
     from cnntool.engine.plans import PlanCache
 
@@ -171,8 +170,6 @@ class Pipeline:
         Other real types are converted to float32. `threads`: one a processor by default; the result does not depend on
         it. Plans are cached by shape, so a second call only computes.
         """
-        import numpy as np
-
         from cnntool.engine.threads import available_threads
 
         array = np.asarray(volume)

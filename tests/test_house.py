@@ -23,7 +23,7 @@ ROWS = [
     {"cli"}, {"batches", "explaining", "pictures"}, {"pipeline"}, {"chain", "learning"}, {"models"}, {"engine"},
     {"network"}, {"layers"}, {"algorithms"}, {"steps"}, {"kernels", "images", "banks"},
 ]  # fmt: skip
-BELOW_ALL = {"arrays", "container", "declare", "errors", "files", "interrupts", "limits", "locks"}
+BELOW_ALL = {"arrays", "container", "declare", "errors", "files", "interrupts", "late", "limits", "locks"}
 LIBRARIES = {
     "click": {"cli", "chain"},
     "rich": {"cli"},

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import Kind, Pair, fields_of, option_name
 from cnntool.errors import CnntoolError
+from cnntool.late import np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 LARGEST_SIDE = 1023
@@ -102,8 +102,6 @@ class FilterBank(ABC):
 
     def filters(self) -> NDArray[np.float32]:
         """The bank as float32, (kernel_height, kernel_width, count); CnntoolError if a filter comes out empty."""
-        import numpy as np
-
         filters = np.empty((*self.kernel_size, self.count), np.float32)
         for index, plane in enumerate(self.planes()):
             filters[..., index] = plane

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cnntool.banks.base import SIZE, FilterBank
 from cnntool.declare import Flag, option
 from cnntool.errors import CnntoolError
+from cnntool.late import np
 
 if TYPE_CHECKING:
     from cnntool.banks.plane import Plane
@@ -57,8 +58,6 @@ class Cosine(FilterBank):
         return self.frequencies
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         rows, columns = (basis(side) for side in self.size)
         for v, u in self.frequencies:
             yield np.outer(rows[v], columns[u])
@@ -66,8 +65,6 @@ class Cosine(FilterBank):
 
 def basis(n: int) -> Plane:
     """The orthonormal DCT-II of n points, (frequency, point)."""
-    import numpy as np
-
     frequency, point = np.arange(n)[:, np.newaxis], np.arange(n)
     waves = np.cos(math.pi * frequency * (2 * point + 1) / (2 * n)) * math.sqrt(2 / n)
     waves[0] = math.sqrt(1 / n)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned, unit
 from cnntool.declare import Choice, Flag, Integer, Real, option
+from cnntool.late import np
 
 if TYPE_CHECKING:
     from cnntool.banks.plane import Plane
@@ -87,8 +88,6 @@ class Gradient(FilterBank):
         return [(0, 0), (0, 1)]
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         weights = np.array(self.smoothing) / sum(self.smoothing)
         along_x = np.outer(weights, (-0.5, 0, 0.5))
         yield from (along_x, along_x.T)
@@ -153,8 +152,6 @@ class Laplacian(FilterBank):
         return ["laplacian"]
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         if self.neighbours == "4":
             yield np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
         else:

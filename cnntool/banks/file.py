@@ -13,9 +13,9 @@ from cnntool.banks.base import FilterBank
 from cnntool.banks.learned import Stored
 from cnntool.declare import File, argument
 from cnntool.errors import CnntoolError
+from cnntool.late import np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -75,8 +75,6 @@ class FileBank(FilterBank):
                 yield array[..., index]
 
     def filters(self) -> NDArray[np.float32]:
-        import numpy as np
-
         # A number too large for float32 becomes infinite, and is refused as that.
         with np.errstate(over="ignore"):
             filters = super().filters()

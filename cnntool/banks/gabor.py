@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned, unit
 from cnntool.declare import Flag, Integer, Real, option
+from cnntool.late import np
 
 if TYPE_CHECKING:
     from cnntool.banks.plane import Plane
@@ -88,8 +89,6 @@ class Gabor(FilterBank):
         return [divmod(number, across) for number in range(self.count)]
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         octaves = 2**self.bandwidth
         waves_in_sigma = math.sqrt(math.log(2) / 2) / math.pi * (octaves + 1) / (octaves - 1)
         for s in range(self.scales):

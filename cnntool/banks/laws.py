@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cnntool.banks.base import FilterBank, Reduction
 from cnntool.banks.plane import unit
 from cnntool.declare import Choice, Flag, option
+from cnntool.late import np
 
 if TYPE_CHECKING:
     from cnntool.banks.plane import Plane
@@ -79,8 +80,6 @@ class Laws(FilterBank):
         return [(order.index(vertical), order.index(across)) for vertical, across in self.members]
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         vectors = VECTORS[self.size]
         for vertical, horizontal in self.members:
             plane = np.outer(vectors[vertical], vectors[horizontal]).astype(np.float64)

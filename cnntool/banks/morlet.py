@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned
 from cnntool.declare import Flag, Integer, option
+from cnntool.late import np
 
 if TYPE_CHECKING:
     from cnntool.banks.plane import Plane
@@ -79,8 +80,6 @@ class Morlet(FilterBank):
         return [divmod(number, 2 * self.orientations) for number in range(self.count)]
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         for j in range(self.scales):
             sigma, frequency = SMALLEST_SIGMA * 2**j, SMALLEST_FREQUENCY / 2**j
             for o in range(self.orientations):

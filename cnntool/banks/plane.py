@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from cnntool.errors import CnntoolError
+from cnntool.late import np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Plane = NDArray[np.float64]
@@ -23,8 +23,6 @@ def turned(size: tuple[int, int], angle: float) -> tuple[Plane, Plane]:
     `u = x cos(angle) - y sin(angle)`, `v = x sin(angle) + y cos(angle)`; x points right and y up. So u runs to
     the right at angle 0 and down at 90 degrees. The centre of an even side lies between its two middle pixels.
     """
-    import numpy as np
-
     height, width = size
     x = np.arange(width) - (width - 1) / 2
     y = ((height - 1) / 2 - np.arange(height))[:, np.newaxis]
@@ -33,8 +31,6 @@ def turned(size: tuple[int, int], angle: float) -> tuple[Plane, Plane]:
 
 def gaussian(q: Plane, order: int = 0) -> Plane:
     """The derivative of that order of `exp(-q^2 / 2)`: `(-1)^n He_n(q) exp(-q^2 / 2)`, He Hermite's polynomials."""
-    import numpy as np
-
     previous, hermite = np.zeros_like(q), np.ones_like(q)
     for n in range(order):
         previous, hermite = hermite, q * hermite - n * previous
@@ -50,8 +46,6 @@ def balanced(plane: Plane, envelope: Plane | None = None) -> Plane:
 
 def unit(plane: Plane) -> Plane:
     """The plane divided by its sum of absolute values: responses to an image in [0, 1] then lie in [-1, 1]."""
-    import numpy as np
-
     norm = np.abs(plane).sum()
     if not norm > EMPTY:
         height, width = plane.shape

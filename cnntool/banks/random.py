@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cnntool.banks.base import LARGEST_SIDE, FilterBank
 from cnntool.banks.plane import balanced, unit
 from cnntool.declare import Flag, Integer, Pair, option
+from cnntool.late import np
 
 if TYPE_CHECKING:
     from cnntool.banks.plane import Plane
@@ -40,8 +41,6 @@ class Random(FilterBank):
         return [f"random {index}" for index in range(self.number)]
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         # The stream of RandomState is frozen for ever; default_rng's may change from one numpy to the next.
         numbers = np.random.RandomState(self.seed)
         for _ in range(self.number):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cnntool.banks.base import SIZE_OF_BALANCED, FilterBank, Reduction
 from cnntool.banks.plane import balanced, gaussian, turned, unit
 from cnntool.declare import option
+from cnntool.late import np
 
 if TYPE_CHECKING:
     from cnntool.banks.plane import Plane
@@ -178,8 +179,6 @@ class Schmid(FilterBank):
         return [(sigmas.index(sigma), tau - 1) for sigma, tau in SCHMID_RINGS]
 
     def planes(self) -> Iterator[Plane]:
-        import numpy as np
-
         x, y = turned(self.size, 0)
         r = np.hypot(x, y)
         for sigma, tau in SCHMID_RINGS:

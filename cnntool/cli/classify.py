@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cnntool.cli.options import preparation_of, reading_of
 from cnntool.cli.work import Notices, Progress, volumes
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.images.names import composed
+from cnntool.late import np
 from cnntool.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    import numpy as np
 
 ROWS = 1024  # of a table at a time
 
@@ -100,8 +98,6 @@ def rows_of_table(pipeline: Pipeline, path: str, threads: int) -> Iterator[Class
 
 def probabilities(pipeline: Pipeline, outputs: np.ndarray) -> np.ndarray:
     """The outputs (N, K) of the network, through a softmax unless its last layer is one."""
-    import numpy as np
-
     from cnntool.learning.losses import softmax
 
     if outputs.shape[1] != len(pipeline.classes):

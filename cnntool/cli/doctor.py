@@ -11,6 +11,7 @@ from collections.abc import Callable
 import click
 
 from cnntool import __version__
+from cnntool.late import np
 
 REPEATS = 7
 CASES = [(224, 3, 64, 7, 2), (224, 3, 64, 3, 1), (112, 64, 128, 3, 1), (28, 256, 256, 3, 1), (56, 256, 64, 1, 1)]
@@ -94,8 +95,6 @@ def _measure_peak() -> float:
 
 
 def _measure_convolution(side: int, channels: int, out: int, kernel: int, stride: int, threads: int) -> float:
-    import numpy as np
-
     from cnntool.pipeline import Pipeline
 
     words = f"conv {out} {kernel} --stride {stride} --padding {kernel // 2}"

@@ -16,10 +16,9 @@ from cnntool.cli.options import InputCommand, basic_options, image_options, labe
 from cnntool.cli.streams import printable, results
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import outputs
+from cnntool.late import np
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.pipeline import Pipeline
 
 WIDEST_MATRIX = 20  # classes; a larger confusion matrix is not printed
@@ -61,8 +60,6 @@ def evaluate(
     pipeline: Pipeline, folder: str, as_json: bool, csv_file: str | None, picture: str | None, values: dict[str, Any]
 ) -> int:  # fmt: skip
     """Classifies, counts, writes; the exit code."""
-    import numpy as np
-
     classes = pipeline.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     failed: list[str] = []

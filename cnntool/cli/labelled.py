@@ -9,10 +9,9 @@ from cnntool.batches.order import AHEAD
 from cnntool.cli.work import Notices, Progress
 from cnntool.engine.threads import prefetch
 from cnntool.errors import BadInput, CnntoolError
+from cnntool.late import np
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.images.items import Inputs, Item
     from cnntool.images.preparation import Preparation
     from cnntool.learning.data import ImageStore
@@ -33,8 +32,6 @@ def read_labelled(
     notices: Notices,
 ) -> Labelled:  # fmt: skip
     """Decodes all images in a thread pool. A broken one is reported and left out; one of another size is an error."""
-    import numpy as np
-
     from cnntool.learning.data import ImageStore
 
     check_memory_for(len(source), shape)

@@ -19,6 +19,7 @@ from cnntool.cli.units import channels_of, unit_options, units_of
 from cnntool.declare import Integer, Real
 from cnntool.errors import CnntoolError
 from cnntool.files import outputs
+from cnntool.late import np
 from cnntool.network.summary import summarise
 from cnntool.pipeline import Pipeline
 
@@ -51,8 +52,6 @@ def maximize(out: str, size: int | None, depth: int | None, steps: int, rate: fl
     networks. Its spectrum is changed instead of its pixels, and it is shifted a little at each step: without that it
     would stay noise. Below each stands the largest value of its channel, before an activation.
     """
-    import numpy as np
-
     from cnntool.cli.work import Notices, Progress
     from cnntool.engine.threads import available_threads
     from cnntool.images.picture_sheet import picture_sheet

@@ -22,10 +22,9 @@ from cnntool.cli.units import channels_of, unit_options, units_of
 from cnntool.declare import Integer
 from cnntool.errors import BadInput, CnntoolError
 from cnntool.files import outputs
+from cnntool.late import np
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.images.items import Item
 
 
@@ -109,8 +108,6 @@ def patches(input: str, out: str, count: int, overwrite: bool, **values: Any) ->
 
 def peaks(maps: np.ndarray) -> tuple[list[float], list[tuple[int, int]]]:
     """The largest number of each channel of H x W x C, and its row and column; NaN is passed over."""
-    import numpy as np
-
     flat = np.where(np.isnan(maps), -np.inf, maps).reshape(-1, maps.shape[2])
     places = flat.argmax(axis=0)
     values = flat[places, np.arange(flat.shape[1])]
@@ -128,8 +125,6 @@ def keep(best: list[Found], one: Found, count: int) -> None:
 
 def patch_of(pipeline: Any, one: Found, image: np.ndarray) -> np.ndarray:
     """What the unit sees of the image, H x W x 1 or 3 in [0, 1]; gray where it sees beyond the border."""
-    import numpy as np
-
     row = pipeline.shape(one.shape)["layers"][-1]
     spans = []
     for place, size, jump, center in zip(
@@ -147,8 +142,6 @@ def patch_of(pipeline: Any, one: Found, image: np.ndarray) -> np.ndarray:
 
 def same_size(pictures: list[np.ndarray]) -> list[np.ndarray]:
     """All of the largest height and width, with gray around the smaller: fields of a whole image have its size."""
-    import numpy as np
-
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     found = []
     for picture in pictures:

@@ -21,6 +21,7 @@ from cnntool.cli.options import (
 from cnntool.declare import Integer
 from cnntool.errors import CnntoolError
 from cnntool.files import outputs
+from cnntool.late import np
 
 
 @click.command(cls=ChainCommand, name="pooling")
@@ -44,8 +45,6 @@ def pooling(
     It tells which share of the activations is left. With layers, a map of theirs is pooled; without, the gray image.
     The filter of the convolution is drawn from --seed: training would find a better one.
     """
-    import numpy as np
-
     from cnntool.cli.reading import volume_of
     from cnntool.images.sheet import chosen
     from cnntool.pictures.figures import check_picture

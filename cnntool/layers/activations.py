@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Flag, Real, option
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import AnyStep, InPlace, Rectifier, period
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 
@@ -31,16 +30,12 @@ class Activation(Layer):
         return getattr(kernels.activations, f"{cls.word.replace('-', '_')}_{direction}")
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
         constants = map(np.float32, self.arguments())
         return [InPlace(shapes[0], self.kernel("forward"), *constants)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        import numpy as np
-
         x, _ = saved
         backward = self.kernel("backward")
         d_input = training.array("d_input", x.shape)
@@ -100,8 +95,6 @@ class PRelu(Layer):
         return {"alpha": (shape[2] if self.per_channel else 1,)}
 
     def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
-        import numpy as np
-
         return {"alpha": np.full(self.parameter_shapes(shape)["alpha"], self.alpha, np.float32)}
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
@@ -111,8 +104,6 @@ class PRelu(Layer):
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        import numpy as np
-
         x, _ = saved
         d_input = training.array("d_input", x.shape)
         slopes = np.ascontiguousarray(np.broadcast_to(arrays["alpha"], x.shape[3]), np.float32)

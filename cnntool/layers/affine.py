@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cnntool import kernels
 from cnntool.declare import Choice, Real, argument, option
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer
 from cnntool.layers.convolution import matrix_step
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import Adaptive, Affine, AnyStep, Parallel, Step, one_after_another, row_blocks
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 RELATIVE_EPS = 1e-8
@@ -60,8 +59,6 @@ class FromData(Layer):
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         """Treats the statistics as constants, whether saved or of each image."""
-        import numpy as np
-
         x, _ = saved
         if not training.needs_input:
             return [None], {}
@@ -105,8 +102,6 @@ class Moments:
         return products / self.count
 
     def _sum(self, forward: Any, shape: tuple[int, ...], *mean: np.ndarray) -> np.ndarray:
-        import numpy as np
-
         def piece(task: tuple[int, tuple[int, int]]) -> np.ndarray:
             image, (first, last) = task
             out = np.zeros(shape)
@@ -121,8 +116,6 @@ class Moments:
 
 def inverse_deviation(variance: np.ndarray, mean: np.ndarray, eps: float = RELATIVE_EPS) -> np.ndarray:
     """1 / sqrt(variance + eps * largest variance), zero for channels without variance."""
-    import numpy as np
-
     largest = variance.max(initial=0.0)
     floor = np.maximum(RELATIVE_EPS * largest, ROUNDING * np.square(mean).max(initial=0.0))
     # not `variance > floor`, to propagate NaN
@@ -131,8 +124,6 @@ def inverse_deviation(variance: np.ndarray, mean: np.ndarray, eps: float = RELAT
 
 def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Variances and axes (columns) by decreasing variance; the largest component of each axis is positive."""
-    import numpy as np
-
     if not np.isfinite(covariance).all():
         return np.full(len(covariance), np.nan), np.full_like(covariance, np.nan)
     variances, axes = np.linalg.eigh(covariance)
@@ -143,8 +134,6 @@ def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def affine_step(shape: Shape, mean: Any = 0.0, scale: Any = 1.0, shift: Any = 0.0) -> Affine:
     """(x - mean) * scale + shift, each one value a channel or one for all."""
-    import numpy as np
-
     values = (np.broadcast_to(np.asarray(value, np.float64), shape[2]) for value in (mean, scale, shift))
     return Affine(shape, kernels.pointwise.affine_forward, *values)
 
@@ -167,8 +156,6 @@ class Center(FromData):
         return [affine_step(shape, arrays["mean"])]
 
     def linear(self, shape: Shape, arrays: Arrays) -> np.ndarray:
-        import numpy as np
-
         return np.ones(shape[2])
 
 
@@ -187,8 +174,6 @@ class Standardize(FromData):
         return {"mean": (shape[2],), "scale": (shape[2],)}
 
     def learn(self, moments: AnyMoments) -> Arrays:
-        import numpy as np
-
         variance = moments.variance()
         flat = variance <= np.maximum(ROUNDING * np.square(moments.mean), np.square(SMALLEST_DEVIATION))
         return {"mean": moments.mean, "scale": np.where(flat, 0.0, 1 / np.sqrt(np.where(flat, 1.0, variance)))}
@@ -224,8 +209,6 @@ class Whiten(FromData):
         return {"mean": (channels,), "matrix": (channels, channels)}
 
     def learn(self, moments: AnyMoments) -> Arrays:
-        import numpy as np
-
         if self.how == "std":
             return {
                 "mean": moments.mean,
@@ -236,8 +219,6 @@ class Whiten(FromData):
         return {"mean": moments.mean, "matrix": matrix if self.how == "pca" else matrix @ axes.T}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
-        import numpy as np
-
         if self.how == "std":
             return [affine_step(shape, arrays["mean"], np.diag(arrays["matrix"]))]
         return [affine_step(shape, arrays["mean"]), matrix_step(shape, np.asarray(arrays["matrix"], np.float32))]
@@ -262,12 +243,8 @@ class Decorrelate(FromData):
         return {"mean": moments.mean, "matrix": principal_axes(moments.covariance())[1]}
 
     def apply(self, shape: Shape, arrays: Arrays) -> list[Step]:
-        import numpy as np
-
         matrix = matrix_step(shape, np.asarray(self.linear(shape, arrays), np.float32))
         return [matrix] if shape[2] == 2 else [affine_step(shape, arrays["mean"]), matrix]
 
     def linear(self, shape: Shape, arrays: Arrays) -> np.ndarray:
-        import numpy as np
-
         return np.array([[0.5, 1.0], [0.5, -1.0]]) if shape[2] == 2 else arrays["matrix"]

@@ -11,6 +11,7 @@ from cnntool.banks.learned import KMeans, Learned
 from cnntool.banks.table import BANKS, LEARNED
 from cnntool.declare import Choice, Flag, Nested, Padding, Pair, argument, option
 from cnntool.kernels.arguments import Corner, Sides, Size, Window
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.learned import learned_convolution, learned_steps
@@ -20,8 +21,6 @@ from cnntool.steps.geometry import Shape, output_size, place_window
 from cnntool.steps.step import AnyStep, Band, Call, Convolution, Windowed
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 
@@ -108,8 +107,6 @@ class Bank(Layer):
         return {"weight": self.bank.filters()[:, :, None, :]}
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
         if isinstance(self.bank, Learned):
             before, shape, window = borders.with_border(shapes[0], self.window(shapes[0]), self.mode)
             return [*before, *learned_steps(self.bank, shape, window, arrays)]
@@ -130,8 +127,6 @@ class Bank(Layer):
 
     def convolution(self, shape: Shape, window: Window, arrays: Arrays) -> Convolution:
         """Of fixed filters with the mean of the channels, or with each channel: as many as `shape` has."""
-        import numpy as np
-
         weight, repeats = arrays["weight"], shape[2]
         check_memory(weight.size * repeats, "the filters, once for each channel,")
         return Convolution(shape, window, np.tile(weight, (1, 1, 1, repeats)), None, repeats)
@@ -140,8 +135,6 @@ class Bank(Layer):
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         """The filters are fixed: only the input has a gradient."""
-        import numpy as np
-
         from cnntool.algorithms.batches import convolved, input_gradient
 
         x, output = saved
@@ -174,8 +167,6 @@ def reduce_gradient(
     d_output: np.ndarray, responses: np.ndarray, output: np.ndarray, groups: list[list[int]], how: list[str]
 ) -> np.ndarray:
     """A maximum passes its gradient to the largest response; a length distributes it by response / length."""
-    import numpy as np
-
     d_responses = np.zeros_like(responses)
     for map_index, (group, name) in enumerate(zip(groups, how, strict=True)):
         values, d = responses[..., group], d_output[..., map_index, None]
@@ -193,8 +184,6 @@ def reduce_gradient(
 
 def reduce_step(shape: Shape, reduction: Any, count: int, repeats: int) -> Windowed:
     """The step that reduces each group of responses to one map."""
-    import numpy as np
-
     codes = {
         "max": kernels.pointwise.MAX,
         "absmax": kernels.pointwise.ABSOLUTE_MAX,

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool import kernels
 from cnntool.declare import Text, argument
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import Added, AnyStep, Joined
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 NAME = Text("NAME")
@@ -96,8 +95,6 @@ class Concat(Join):
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        import numpy as np
-
         channels = saved[0].shape[3]
         return [np.ascontiguousarray(part) for part in (d_output[..., :channels], d_output[..., channels:])], {}
 

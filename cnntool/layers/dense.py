@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Choice, File, Flag, Integer, argument, option
 from cnntool.kernels.arguments import Corner, Window
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer, by_position
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import AnyStep, Band, Call, PixelInPlace, View, Windowed, run_calls
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 # Outputs computed at a time. With 25088 inputs and 4096 outputs, 512 at a time took 27.6 ms, all 16.5, since longer
@@ -87,8 +86,6 @@ class FullyConnected(Layer):
         return random_weights(shapes, self.init, rectified, rng)
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
         weight = np.ascontiguousarray(arrays["weight"], np.float32)
         bias = arrays.get("bias", np.zeros(self.out_features, np.float32))
         outputs = self.out_features
@@ -114,8 +111,6 @@ class FullyConnected(Layer):
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        import numpy as np
-
         shape, flat = saved
         d_flat = with_room(d_output, "d_output", training)
         inputs = flat.shape[1]

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Integer, argument
 from cnntool.kernels.arguments import Corner, Size, Window
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import AnyStep, Band, Call, Parallel, PixelInPlace, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 LARGEST_GRAM = 8192  # channels; half their square is the number of outputs
@@ -68,8 +67,6 @@ class GridPool(Layer):
         return Window((steps[0] + rest[0], steps[1] + rest[1]), steps)
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
         shape = shapes[0]
         rows, columns = (np.array(cells(size, self.number)) for size in shape[:2])
         stride = shape[0] // self.number
@@ -85,8 +82,6 @@ class GridPool(Layer):
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         """Each pixel gets the gradient of its cell."""
-        import numpy as np
-
         x, _ = saved
         for axis in (1, 2):
             sizes = [last - first for first, last in cells(x.shape[axis], self.number)]
@@ -120,8 +115,6 @@ class Gram(Layer):
         return Window(kernel_size=shape[:2])
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
         height, width, channels = shapes[0]
         upper = np.triu_indices(channels)
         blocks = row_blocks(height * width, 4)
@@ -144,8 +137,6 @@ class Gram(Layer):
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
         """x times the symmetric matrix whose triangle is d_y, its diagonal twice, over the number of positions."""
-        import numpy as np
-
         x, _ = saved
         channels, d_input = x.shape[3], training.array("d_input", x.shape)
         upper = np.triu_indices(channels)

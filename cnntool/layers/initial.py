@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from cnntool.arrays import LARGEST_HEADER, open_arrays, telling
 from cnntool.errors import CnntoolError
+from cnntool.late import np
 from cnntool.layers.base import Arrays
-
-if TYPE_CHECKING:
-    import numpy as np
 
 EXPECTED = "expected arrays that numpy.save or numpy.savez wrote"
 TROUBLE = "not a file of arrays that can be read"
@@ -27,8 +24,6 @@ VARIANCE = {
 
 def random_weights(shapes: dict[str, tuple[int, ...]], how: str, rectified: bool, rng: np.random.Generator) -> Arrays:
     """Normal weights (..., in, out) with zero bias; `auto` is He before a rectifier and Glorot elsewhere."""
-    import numpy as np
-
     shape = shapes["weight"]
     taps = math.prod(shape[:-2])
     how = ("he" if rectified else "glorot") if how == "auto" else how
@@ -40,8 +35,6 @@ def random_weights(shapes: dict[str, tuple[int, ...]], how: str, rectified: bool
 
 def load_weights(path: str, shapes: dict[str, tuple[int, ...]]) -> Arrays:
     """The `weight` of a .npy, or `weight` and `bias` of a .npz, read once their shapes are those of the layer."""
-    import numpy as np
-
     where = f"--weights {path}"
     found: Arrays = {}
     largest = 16 * max(map(math.prod, shapes.values())) + LARGEST_HEADER  # bytes: up to 16 a number

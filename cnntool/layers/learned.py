@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cnntool import kernels
 from cnntool.banks.learned import KMeans, Learned
 from cnntool.kernels.arguments import Corner, Size, Window
+from cnntool.late import np
 from cnntool.layers.base import Arrays
 from cnntool.steps.geometry import Shape, output_size
 from cnntool.steps.step import Band, Call, Convolution, Step, Windowed
@@ -33,8 +34,6 @@ def distances_step(bank: KMeans, shape: Shape, window: Window, arrays: Arrays) -
     As |w|^2 - 2 w.c_k + |c_k|^2, so that nearly all of the work is two matrix products by the register tile: the
     patches of a band times W, and the result times all centroids.
     """
-    import numpy as np
-
     from cnntool.algorithms.direct import Product
 
     length = math.prod(window.kernel_size) * shape[2]

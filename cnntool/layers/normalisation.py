@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Integer, Real, argument, option
 from cnntool.kernels import RANGE
+from cnntool.late import np
 from cnntool.layers.affine import AnyMoments, Moments, affine_step
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 
@@ -54,13 +53,9 @@ class BatchNorm(Layer):
         return {"running_mean": moments.mean, "running_var": moments.variance() * unbiased}
 
     def initial(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Arrays:
-        import numpy as np
-
         return {"gamma": np.ones(shape[2], np.float32), "beta": np.zeros(shape[2], np.float32)}
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
         shape = shapes[0]
 
         def normalise(mean: np.ndarray, var: np.ndarray) -> list[Step]:
@@ -82,8 +77,6 @@ class BatchNorm(Layer):
 
         During the first steps these are plain averages of the batches, so that they describe the data after a few.
         """
-        import numpy as np
-
         (x,) = inputs
         images, channels = len(x), x.shape[3]
         pixels = x.reshape(images, -1, channels)
@@ -119,8 +112,6 @@ class BatchNorm(Layer):
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        import numpy as np
-
         x, inverse, constants, index = saved
         images, channels = len(x), x.shape[3]
         positions, flat = x.shape[1] * x.shape[2], (images, -1, channels)
@@ -162,16 +153,12 @@ class LocalResponseNorm(Layer):
     k: float = option(1.0, Real(), "Added to the sum.")
 
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
-        import numpy as np
-
         constants = (np.float32(value) for value in (self.alpha, self.beta, self.k))
         return [PixelInPlace(shapes[0], kernels.normalisation.lrn_forward, self.size, *constants)]
 
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        import numpy as np
-
         x, _ = saved
         d_input = training.array("d_input", x.shape)
         constants = [np.float32(value) for value in (self.alpha, self.beta, self.k)]
@@ -210,8 +197,6 @@ class Dropout(Layer):
 
     def dropped(self, x: np.ndarray, name: str, training: Training) -> np.ndarray:
         """Drops the same values forward and backward, determined by the step's seed."""
-        import numpy as np
-
         out, forward = training.array(name, x.shape), kernels.normalisation_backward.dropout_forward
         flat, result, size = x.reshape(-1), out.reshape(-1), x.size // len(x)
         constants = size, training.seed, int(self.p * 2**32), np.float32(1 / (1 - self.p))

@@ -10,14 +10,13 @@ from cnntool import kernels
 from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
 from cnntool.kernels import RANGE
 from cnntool.kernels.arguments import Corner, Sides, Size, Window
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer, require
 from cnntool.steps import borders
 from cnntool.steps.geometry import Shape, counted_sizes, output_size, place_window
 from cnntool.steps.step import AnyStep, Band, Call, Parallel, Whole, Windowed, row_blocks
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.training import Training
 
 INFINITY = float("inf")
@@ -68,8 +67,6 @@ class Pool(Layer):
 
 def max_with_index(x: np.ndarray, window: Window, output_shape: Shape, training: Training) -> tuple:
     """The largest value of each window, and its index in the window."""
-    import numpy as np
-
     shape, elements = (len(x), *output_shape), window.kernel_size[0] * window.kernel_size[1]
     out = training.array("output", shape)
     index = training.array("index", shape, np.uint8 if elements <= 256 else np.int32)
@@ -158,8 +155,6 @@ class AvgPool(Pool):
 
     def sizes(self, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
         """The counted heights and widths of the windows of each output row and column."""
-        import numpy as np
-
         (kh, kw), (sy, sx), (dy, dx), (top, left, bottom, right) = self.window(shape)
         height, width, _ = shape
         rows, columns, _ = self.output_shape(shape)
@@ -229,8 +224,6 @@ class GlobalPool(Layer):
 
     def of_few_pixels(self, shape: Shape) -> Windowed:
         """As a single window, which a plan can record: 7x7x2048 takes 0.02 ms, in blocks of rows 0.15."""
-        import numpy as np
-
         pooling = kernels.pooling
         operation = {"max": pooling.MAXIMUM, "avg": pooling.SCALED_SUM, "l2": pooling.ROOT_OF_SQUARES}[self.how]
         factor = np.array([1 / (shape[0] * shape[1])], np.float32)
@@ -243,8 +236,6 @@ class GlobalPool(Layer):
     def gradient(
         self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
     ) -> tuple[list[np.ndarray | None], Arrays]:
-        import numpy as np
-
         x, out = saved
         shape, window = x.shape, Window(kernel_size=x.shape[1:3])
         backward = kernels.pooling_backward
@@ -259,8 +250,6 @@ class GlobalPool(Layer):
 
 def global_pool(batch: np.ndarray, how: str, parallel: Parallel) -> np.ndarray:
     """N x 1 x 1 x C: one number a channel of each image, summed block by block in float64."""
-    import numpy as np
-
     pooling = kernels.pooling
     forward = {
         "max": pooling.globalmax_forward,

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from cnntool.late import np
 from cnntool.layers.base import Arrays
-
-if TYPE_CHECKING:
-    import numpy as np
 
 DECAYED = "weight"  # the arrays that are regularised: no biases, slopes, scales or shifts
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -42,8 +40,6 @@ class Optimiser:
 
     def step(self, parameters: Arrays, gradients: Arrays, rate: float) -> None:
         """Updates the parameters in place. Both have the same names, which end in the array's own: `3.weight`."""
-        import numpy as np
-
         self.steps += 1
         for name, gradient in gradients.items():
             value = parameters[name]
@@ -55,8 +51,6 @@ class Optimiser:
 
     def decayed(self, value: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
         """The gradient of a weight, with weight decay as L2: as a part of the gradient."""
-        import numpy as np
-
         return gradient + np.float32(self.weight_decay) * value if self.weight_decay else gradient
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
@@ -65,8 +59,6 @@ class Optimiser:
 
     def memory(self, name: str, like: np.ndarray) -> np.ndarray:
         """An array of the state; zeros at first."""
-        import numpy as np
-
         if name not in self.state:
             self.state[name] = np.zeros_like(like)
         return self.state[name]
@@ -82,8 +74,6 @@ class Sgd(Optimiser):
     arrays: ClassVar[tuple[int, int]] = (1, 0)
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
-        import numpy as np
-
         velocity = self.memory(f"{name}.velocity", value)
         velocity *= np.float32(self.momentum)
         velocity += gradient
@@ -103,14 +93,10 @@ class Adam(Optimiser):
 
     def decayed(self, value: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
         """Shrinks the weight itself: Adam would divide a decay in the gradient by the gradient's size."""
-        import numpy as np
-
         value *= np.float32(1 - rate * self.weight_decay)
         return gradient
 
     def update(self, name: str, value: np.ndarray, gradient: np.ndarray, rate: float) -> None:
-        import numpy as np
-
         mean, square = self.memory(f"{name}.mean", value), self.memory(f"{name}.square", value)
         for average, new, beta in zip((mean, square), (gradient, gradient * gradient), self.BETAS, strict=True):
             average *= np.float32(beta)

@@ -20,6 +20,7 @@ from typing import Any
 from cnntool.arrays import ArrayFile, Header, open_arrays, telling
 from cnntool.errors import CnntoolError
 from cnntool.files import PathLike, atomic
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer
 from cnntool.limits import LARGEST_SHAPE_SIDE
 from cnntool.network.graph import Graph
@@ -131,8 +132,6 @@ def save_model(path: PathLike, head: Head, arrays: Sequence[Arrays]) -> None:
 
     Writes atomically: a process killed at any moment leaves the old file or the new one.
     """
-    import numpy as np
-
     kind = suffix_of(path)
     values = {
         "format": FORMAT, "words": head.words, "input_shape": list(head.input_shape),

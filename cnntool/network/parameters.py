@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from cnntool.errors import CnntoolError
+from cnntool.late import np
 from cnntool.layers.base import Arrays, Layer
 from cnntool.limits import LARGEST_BORDERED, check_memory
 from cnntool.network.graph import Graph, named
@@ -31,8 +32,6 @@ class Parameters:
         return self._made.get(key, {})
 
     def _make(self, number: int, layer: Layer, shape: Shape, wanted: dict[str, tuple[int, ...]]) -> Arrays:
-        import numpy as np
-
         if self.saved is None:
             check_memory(sum(map(math.prod, wanted.values())), "its parameters")
             return layer.initial(shape, np.random.default_rng([self.seed, number]), self._rectified(number))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from cnntool.late import np
 from cnntool.layers.table import LAYERS, load
 from cnntool.pictures.figures import BLUE, FAINT, ORANGE, SHADE, WIDTH, draw
 from cnntool.steps.training import Training
-
-if TYPE_CHECKING:
-    import numpy as np
 
 ACTIVATIONS = tuple(word for word, (module, _) in LAYERS.items() if module.endswith(".activations"))
 POINTS = 1201
@@ -44,8 +42,6 @@ class Curve(NamedTuple):
     @property
     def saturated(self) -> np.ndarray:
         """Where |f'| is below SATURATED over a stretch; a single minimum on the way is not meant."""
-        import numpy as np
-
         flat = np.abs(self.slope) < SATURATED
         edges = np.flatnonzero(np.diff(flat, prepend=False, append=False))
         for first, end in edges.reshape(-1, 2):
@@ -62,8 +58,6 @@ class Curve(NamedTuple):
 
 def curve(word: str, x: np.ndarray) -> Curve:
     """An activation and its derivative at the numbers `x`, by the kernels that networks run and train with."""
-    import numpy as np
-
     layer = load(word)()
     rng = np.random.default_rng(0)
     arrays = layer.initial((1, 1, 1), rng, False)
@@ -77,8 +71,6 @@ def curve(word: str, x: np.ndarray) -> Curve:
 
 def curves(words: Sequence[str], reach: float) -> list[Curve]:
     """The curves of activation words from -`reach` to `reach`."""
-    import numpy as np
-
     x = np.linspace(-reach, reach, POINTS, dtype=np.float32)
     return [curve(word, x) for word in words]
 
@@ -107,8 +99,6 @@ def draw_activations(path: str, found: Sequence[Curve], command: str | None = No
 
 def panel(axes: Any, one: Curve) -> None:
     """One activation."""
-    import numpy as np
-
     low = min(-1.3, float(np.floor(min(one.y.min(), one.slope.min()) * 10) / 10 - 0.15))
     high = max(1.3, min(float(one.y.max()), 3.0))
     axes.axhline(0, color=FAINT, linewidth=0.7)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnntool.images.sheet import scale_of
+from cnntool.late import np
 from cnntool.pictures.comparison import CONV, FC, Growth, Moved, Normalised, growth, normalised, permuted, shifted
 from cnntool.pictures.figures import BLUE, FAINT, GREEN, ORANGE, PURPLE, draw, picture
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SIZE = (9.0, 11.6)
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
@@ -56,8 +54,6 @@ def parameters(part: Any, rows: list[Growth], depth: int) -> None:
 
 def moving(part: Any, moved: Moved, title: str, names: tuple[str, str]) -> None:
     """Two inputs, the two maps of a convolution, and the outputs of a fully connected layer."""
-    import numpy as np
-
     part.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=8)
     axes = part.subplots(1, 5, width_ratios=(1, 1, 1, 1, 1.7))
     for one, values, name in zip(axes[:2], moved.inputs, names, strict=True):
@@ -78,8 +74,6 @@ def moving(part: Any, moved: Moved, title: str, names: tuple[str, str]) -> None:
 
 def normalisation(part: Any, norm: Normalised) -> None:
     """Histograms before and after, and what the right parameters give back."""
-    import numpy as np
-
     part.suptitle("Batch normalisation of a convolution's activations", x=0.01, ha="left", fontweight="bold",
                   fontsize=9)  # fmt: skip
     axes = part.subplots(1, 3)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from cnntool.late import np
 from cnntool.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SIDES = (8, 16, 32, 64, 128, 256, 512, 1024)
 UNITS = 64
@@ -48,8 +46,6 @@ class Normalised(NamedTuple):
     @property
     def identity_error(self) -> float:
         """The largest difference of `undone` and `before`, in relation to the largest activation."""
-        import numpy as np
-
         return float(np.abs(self.undone - self.before).max() / np.abs(self.before).max())
 
 
@@ -64,8 +60,6 @@ def growth(depth: int) -> list[Growth]:
 
 def gray_square(image: np.ndarray, side: int) -> np.ndarray:
     """`side` x `side` x 1, the means of boxes of the largest square in the middle; repeated where it is smaller."""
-    import numpy as np
-
     gray = image.mean(axis=2, dtype=np.float64)
     size = min(gray.shape)
     top, left = (gray.shape[0] - size) // 2, (gray.shape[1] - size) // 2
@@ -80,8 +74,6 @@ def gray_square(image: np.ndarray, side: int) -> np.ndarray:
 
 def shifted(image: np.ndarray, seed: int) -> Moved:
     """The same pattern at two places of a canvas of zeros."""
-    import numpy as np
-
     pattern = gray_square(image, PATTERN)
     canvases = []
     for y, x in (FIRST, SECOND):
@@ -100,8 +92,6 @@ def shifted(image: np.ndarray, seed: int) -> Moved:
 
 def permuted(image: np.ndarray, seed: int) -> Moved:
     """An image and the same pixels in another order, with a fully connected layer whose weights are so ordered, too."""
-    import numpy as np
-
     one = gray_square(image, MIXED)
     order = np.random.default_rng(seed).permutation(MIXED * MIXED)
     other = one.reshape(-1)[order].reshape(one.shape)
@@ -118,15 +108,11 @@ def permuted(image: np.ndarray, seed: int) -> Moved:
 
 def relative(one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference in relation to the largest magnitude."""
-    import numpy as np
-
     return float(np.abs(one - other).max() / max(float(np.abs(one).max()), 1e-30))
 
 
 def normalised(image: np.ndarray, seed: int, channels: int = 4) -> Normalised:
     """The activations of a convolution of the image through `batchnorm`, plain and with the parameters that undo it."""
-    import numpy as np
-
     before = Pipeline.parse(f"conv {channels} 5 --stride 2", seed=seed).run(image)
     plain = Pipeline.parse("batchnorm")
     after = plain.run(before)

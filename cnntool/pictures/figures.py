@@ -11,6 +11,7 @@ from typing import Any
 from cnntool import __version__
 from cnntool.errors import CnntoolError
 from cnntool.images.formats import WRITTEN, suffix_of
+from cnntool.late import np
 
 VECTOR = (".svg", ".pdf")
 SUFFIXES = (*WRITTEN, *VECTOR)
@@ -82,8 +83,6 @@ def draw(
             _write_vector(path, figure, command)
             return
         canvas.draw()
-        import numpy as np
-
         from cnntool.images.write import write_pixels
 
         write_pixels(path, np.asarray(canvas.buffer_rgba())[..., :3].copy(), command=command)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cnntool.errors import CnntoolError
 from cnntool.images.sheet import scale_of
+from cnntool.late import np
 from cnntool.pictures.figures import FAINT, INK, draw, picture
 from cnntool.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MOST_NUMBERED = 8  # pixels a side of a patch whose numbers are written out
 WINDOW_COLOURS = ("#2a5caa", "#d1600f", "#2b8a57", "#7a4aa5")
@@ -55,8 +53,6 @@ def share_text(before: tuple[int, int], after: tuple[int, int], size: int, strid
 
 def busiest(values: np.ndarray, side: int, stride: int) -> tuple[int, int]:
     """Where the square of `side` pixels lies, on the grid of windows, whose numbers differ most."""
-    import numpy as np
-
     windows = np.lib.stride_tricks.sliding_window_view(values, (side, side))[::stride, ::stride]
     spread = np.nan_to_num(windows.astype(np.float64).var(axis=(2, 3)))
     row, column = np.unravel_index(int(spread.argmax()), spread.shape)

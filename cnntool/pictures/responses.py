@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cnntool.late import np
 from cnntool.pictures.figures import BLUE, FAINT, ORANGE, WIDTH, bare, draw
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.banks.base import FilterBank
 
 LARGEST_SPECTRUM = 129  # points along each axis of a frequency response
@@ -20,8 +19,6 @@ def responses(filters: np.ndarray, points: int = LARGEST_SPECTRUM) -> np.ndarray
 
     Cycles a pixel; the middle is the response to a constant. `points` is odd, so that zero is among them.
     """
-    import numpy as np
-
     height, width, _ = filters.shape
     frequencies = (np.arange(points) - points // 2) / points
     down = np.exp(-2j * np.pi * np.outer(frequencies, np.arange(height)))
@@ -31,8 +28,6 @@ def responses(filters: np.ndarray, points: int = LARGEST_SPECTRUM) -> np.ndarray
 
 def radial(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies from 0 to 1/2 cycles a pixel, and the mean of a spectrum (points, points) around each circle."""
-    import numpy as np
-
     points = len(power)
     axis = np.arange(points) - points // 2
     ring = np.rint(np.hypot(*np.meshgrid(axis, axis))).astype(int)
@@ -43,8 +38,6 @@ def radial(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def draw_bank(path: str, bank: FilterBank, title: str, command: str | None = None) -> None:
     """Sheets of the filters and of their responses in the order of the bank, and what they cover together."""
-    import numpy as np
-
     from cnntool.images.sheet import Caption, Look, contact_sheet
 
     filters = bank.filters()
@@ -75,8 +68,6 @@ def draw_bank(path: str, bank: FilterBank, title: str, command: str | None = Non
 
 def cover(axes: Any, spectra: np.ndarray) -> None:
     """The sum of |H|^2, and a line around each filter where it has half of its highest response."""
-    import numpy as np
-
     power = (spectra**2).sum(axis=2)
     edge = 0.5 * (len(power) - 1) / len(power)
     extent = (-edge, edge, edge, -edge)

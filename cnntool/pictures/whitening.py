@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cnntool.errors import CnntoolError
+from cnntool.late import np
 from cnntool.pictures.figures import BLUE, FAINT, ORANGE, WIDTH, draw
 from cnntool.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    import numpy as np
 
 # What each panel shows: its title, and the words that make it.
 STEPS = (
@@ -34,8 +32,6 @@ class Stage(NamedTuple):
 
     def numbers(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Means and deviations of the two, and their correlation (0 where one does not vary)."""
-        import numpy as np
-
         means, deviations = self.points.mean(axis=0, dtype=np.float64), self.points.std(axis=0, dtype=np.float64)
         products = ((self.points - means) ** [1, 1]).prod(axis=1).mean()
         spread = float(deviations.prod())
@@ -46,8 +42,6 @@ def two_channels(
     volume: np.ndarray, channels: tuple[int, int], ranges: tuple[float, float] | None
 ) -> tuple[np.ndarray, tuple[str, str]]:
     """H x W x 2 of a volume, and what the two are called. Raises ValueError for channels that are not there."""
-    import numpy as np
-
     _, width, count = volume.shape
     if count == 1:
         if width < 2:
@@ -73,8 +67,6 @@ def two_channels(
 
 def stages(pair: np.ndarray) -> list[Stage]:
     """The points H x W x 2 after each of STEPS, computed by the layers of those words."""
-    import numpy as np
-
     found = []
     for title, words in STEPS:
         if not words:
@@ -90,8 +82,6 @@ def stages(pair: np.ndarray) -> list[Stage]:
 
 def draw_whitening(path: str, pair: np.ndarray, names: tuple[str, str], command: str | None = None) -> None:
     """A panel a stage, all of the same points."""
-    import numpy as np
-
     if len(pair.reshape(-1, 2)) < 2:
         raise CnntoolError("one pixel has no spread: expected an image of at least two")
     found = stages(pair)
@@ -107,8 +97,6 @@ def draw_whitening(path: str, pair: np.ndarray, names: tuple[str, str], command:
 
 def panel(axes: Any, stage: Stage, chosen: np.ndarray, names: tuple[str, str]) -> None:
     """Points, their ellipse of one and two deviations, and numbers."""
-    import numpy as np
-
     means, deviations, correlation = stage.numbers()
     axes.scatter(*stage.points[chosen].T, s=3, color=BLUE, alpha=0.25, linewidths=0)
     covariance = np.outer(deviations, deviations) * np.array([[1, correlation], [correlation, 1]])

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnntool import kernels
 from cnntool.kernels.arguments import POINT, Corner, Window
+from cnntool.late import np
 from cnntool.steps.geometry import Shape, output_size
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from cnntool.steps.memory import Scratch
 
 
@@ -146,8 +145,6 @@ class Affine(InPlace):
     """
 
     def __init__(self, shape: Shape, kernel: Callable, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> None:
-        import numpy as np
-
         channels = shape[2]
         self.mean, self.scale, self.shift = mean, scale, shift
         rounded = mean.astype(np.float32)
@@ -265,7 +262,5 @@ def row_blocks(height: int, pieces: int = 16) -> list[tuple[int, int]]:
 
 def period(values: Any, channels: int) -> np.ndarray:
     """One value a channel (or one for all), repeated to fill a few vector registers."""
-    import numpy as np
-
     values = np.broadcast_to(np.asarray(values, np.float32), channels)
     return np.ascontiguousarray(np.tile(values, max(1, -(-256 // channels))))

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cnntool.late import np
 from cnntool.steps.memory import Scratch, aligned
 from cnntool.steps.step import Parallel
-
-if TYPE_CHECKING:
-    import numpy as np
 
 BLOCKS = 16
 FLAT = 2**15  # numbers of a piece of elementwise work
@@ -41,8 +39,6 @@ class Training:
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = "float32") -> np.ndarray:
         """An uninitialised array. The same name gets the same memory in the next step."""
-        import numpy as np
-
         size = math.prod(shape) * np.dtype(dtype).itemsize
         kept = self._kept.get(name)
         if kept is None or kept.nbytes < size:
@@ -70,8 +66,6 @@ class Training:
     def summed(self, images: int, shape: tuple[int, ...], work: Callable[[int, int, np.ndarray], Any],
                dtype: Any = "float32") -> np.ndarray:  # fmt: skip
         """float32 of `shape`: the sum of all blocks' totals, to which `work(first, last, total)` adds."""
-        import numpy as np
-
         count = max(4, min(BLOCKS, PARTIAL // math.prod(shape)))
         parts = self.array("parts", (count, *shape), dtype)
 
