@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Flag, Real, option
 from cnntool.late import np
-from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.base import Arrays, Gradients, Layer
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import AnyStep, InPlace, Rectifier, period
 
@@ -33,9 +33,7 @@ class Activation(Layer):
         constants = map(np.float32, self.arguments())
         return [InPlace(shapes[0], self.kernel("forward"), *constants)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         x, _ = saved
         backward = self.kernel("backward")
         d_input = training.array("d_input", x.shape)
@@ -101,9 +99,7 @@ class PRelu(Layer):
         slopes = period(arrays["alpha"], shapes[0][2])
         return [InPlace(shapes[0], kernels.activations.prelu_forward, slopes)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         x, _ = saved
         d_input = training.array("d_input", x.shape)
         slopes = np.ascontiguousarray(np.broadcast_to(arrays["alpha"], x.shape[3]), np.float32)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from cnntool import kernels
 from cnntool.declare import Choice, Real, argument, option
 from cnntool.late import np
-from cnntool.layers.base import Arrays, Layer
+from cnntool.layers.base import Arrays, Gradients, Layer
 from cnntool.layers.convolution import matrix_step
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import Adaptive, Affine, AnyStep, Parallel, Step, one_after_another, row_blocks
@@ -55,9 +55,7 @@ class FromData(Layer):
         """The linear part: a factor for each channel, or a matrix (in, out)."""
         return arrays["matrix"]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         """Treats the statistics as constants, whether saved or of each image."""
         x, _ = saved
         if not training.needs_input:

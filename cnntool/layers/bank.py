@@ -12,7 +12,7 @@ from cnntool.banks.table import BANKS, LEARNED
 from cnntool.declare import Choice, Flag, Nested, Padding, Pair, argument, option
 from cnntool.kernels.arguments import Corner, Sides, Size, Window
 from cnntool.late import np
-from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.base import Arrays, Gradients, Layer, require
 from cnntool.layers.convolution import matrix_step
 from cnntool.layers.learned import learned_convolution, learned_steps
 from cnntool.limits import check_memory
@@ -131,9 +131,7 @@ class Bank(Layer):
         check_memory(weight.size * repeats, "the filters, once for each channel,")
         return Convolution(shape, window, np.tile(weight, (1, 1, 1, repeats)), None, repeats)
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         """The filters are fixed: only the input has a gradient."""
         from cnntool.algorithms.batches import convolved, input_gradient
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cnntool.steps.training import Training
 
 Arrays = dict[str, "np.ndarray"]
+Gradients = tuple[list["np.ndarray | None"], Arrays]
+"""Those of a layer's inputs, and those of its arrays by their names."""
 
 
 def by_position(names: list[str], shape: Shape) -> list[str]:
@@ -90,9 +92,7 @@ class Layer:
         output = run_steps(self.steps([x.shape[1:] for x in inputs], arrays), inputs, training)
         return output, (inputs[0], output)
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         """Gradients of the loss by each input (None if `training` does not need it) and by each trainable array."""
         raise CnntoolError(f"{self.word} has no gradient: it cannot be trained through")
 

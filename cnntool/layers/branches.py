@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnntool import kernels
 from cnntool.declare import Text, argument
 from cnntool.late import np
-from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.base import Arrays, Gradients, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import Added, AnyStep, Joined
 
@@ -68,9 +68,7 @@ class Add(Join):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [Added(shapes[0], shapes[0], kernels.pointwise.add_forward)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         return [d_output, d_output], {}
 
 
@@ -92,9 +90,7 @@ class Concat(Join):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [Joined(shapes[0], self.output_shape(*shapes), kernels.pointwise.copy_forward, shapes[0][2])]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         channels = saved[0].shape[3]
         return [np.ascontiguousarray(part) for part in (d_output[..., :channels], d_output[..., channels:])], {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnntool.declare import Choice, File, Flag, Integer, Padding, Pair, argument, option
 from cnntool.kernels.arguments import POINT, Sides, Window
-from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.base import Arrays, Gradients, Layer, require
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps import borders
 from cnntool.steps.geometry import Shape, output_size, place_window
@@ -76,9 +76,7 @@ class Conv(Layer):
         before, shape, window = borders.with_border(shapes[0], self.window(shapes[0]), self.border)
         return [*before, self.convolution(shape, window, arrays)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         from cnntool.algorithms.batches import bias_gradient, input_gradient, weight_gradient
 
         window = self.window(saved[0].shape[1:])

@@ -11,7 +11,7 @@ from cnntool import kernels
 from cnntool.declare import Choice, File, Flag, Integer, argument, option
 from cnntool.kernels.arguments import Corner, Window
 from cnntool.late import np
-from cnntool.layers.base import Arrays, Layer, by_position
+from cnntool.layers.base import Arrays, Gradients, Layer, by_position
 from cnntool.layers.initial import load_weights, random_weights
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import AnyStep, Band, Call, PixelInPlace, View, Windowed, run_calls
@@ -49,9 +49,7 @@ class Flatten(Layer):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [View(shapes[0], self.output_shape(shapes[0]))]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         return [d_output.reshape(saved[0].shape)], {}
 
 
@@ -108,9 +106,7 @@ class FullyConnected(Layer):
         output = product(flat, len(x), arrays["weight"], arrays.get("bias"), "output", training)
         return output.reshape(len(x), 1, 1, -1), (x.shape, flat)
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         shape, flat = saved
         d_flat = with_room(d_output, "d_output", training)
         inputs = flat.shape[1]
@@ -141,9 +137,7 @@ class Softmax(Layer):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [PixelInPlace(shapes[0], kernels.normalisation.softmax_forward)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         _, y = saved
         d_input = training.array("d_input", y.shape)
         training.over_pixels(kernels.normalisation_backward.softmax_backward, y, d_output, d_input)

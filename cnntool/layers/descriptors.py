@@ -10,7 +10,7 @@ from cnntool import kernels
 from cnntool.declare import Integer, argument
 from cnntool.kernels.arguments import Corner, Size, Window
 from cnntool.late import np
-from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.base import Arrays, Gradients, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import AnyStep, Band, Call, Parallel, PixelInPlace, Whole, Windowed, row_blocks
 
@@ -34,9 +34,7 @@ class Triangle(Layer):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [PixelInPlace(shapes[0], kernels.clusters.triangle_forward)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         """g = d_y where y > 0, 0 elsewhere; d_x = the mean of g over the channels - g"""
         _, y = saved
         passed = d_output * (y > 0)
@@ -78,9 +76,7 @@ class GridPool(Layer):
 
         return [Windowed(shape, self.output_shape(shape), self.window(shape), calls)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         """Each pixel gets the gradient of its cell."""
         x, _ = saved
         for axis in (1, 2):
@@ -133,9 +129,7 @@ class Gram(Layer):
 
         return [Whole(shapes[0], self.output_shape(shapes[0]), compute)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         """x times the symmetric matrix whose triangle is d_y, its diagonal twice, over the number of positions."""
         x, _ = saved
         channels, d_input = x.shape[3], training.array("d_input", x.shape)

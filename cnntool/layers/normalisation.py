@@ -11,7 +11,7 @@ from cnntool.declare import Integer, Real, argument, option
 from cnntool.kernels import RANGE
 from cnntool.late import np
 from cnntool.layers.affine import AnyMoments, Moments, affine_step
-from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.base import Arrays, Gradients, Layer, require
 from cnntool.steps.geometry import Shape
 from cnntool.steps.step import Adaptive, AnyStep, Parallel, PixelInPlace, Step
 
@@ -109,9 +109,7 @@ class BatchNorm(Layer):
         training.over_images(images, batchnorm.batchnorm_forward.over(pixels, RANGE, *constants, y))
         return out, (x, inverse, constants, None)
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         x, inverse, constants, index = saved
         images, channels = len(x), x.shape[3]
         positions, flat = x.shape[1] * x.shape[2], (images, -1, channels)
@@ -156,9 +154,7 @@ class LocalResponseNorm(Layer):
         constants = (np.float32(value) for value in (self.alpha, self.beta, self.k))
         return [PixelInPlace(shapes[0], kernels.normalisation.lrn_forward, self.size, *constants)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         x, _ = saved
         d_input = training.array("d_input", x.shape)
         constants = [np.float32(value) for value in (self.alpha, self.beta, self.k)]
@@ -187,9 +183,7 @@ class Dropout(Layer):
     def train(self, inputs: list[np.ndarray], arrays: Arrays, training: Training) -> tuple[np.ndarray, Any]:
         return self.dropped(inputs[0], "output", training), None
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         return [self.dropped(d_output, "d_input", training)], {}
 
     def kept_bytes(self, shape: Shape) -> int:

@@ -11,7 +11,7 @@ from cnntool.declare import Choice, Flag, Padding, Pair, argument, option
 from cnntool.kernels import RANGE
 from cnntool.kernels.arguments import Corner, Sides, Size, Window
 from cnntool.late import np
-from cnntool.layers.base import Arrays, Layer, require
+from cnntool.layers.base import Arrays, Gradients, Layer, require
 from cnntool.steps import borders
 from cnntool.steps.geometry import Shape, counted_sizes, output_size, place_window
 from cnntool.steps.step import AnyStep, Band, Call, Parallel, Whole, Windowed, row_blocks
@@ -123,9 +123,7 @@ class MaxPool(Pool):
         out, index = max_with_index(x, self.window(shape), self.output_shape(shape), training)
         return out, (x.shape, index)
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         shape, index = saved
         backward, window = kernels.pooling_backward.maxpool_backward, self.window(shape[1:])
         return [pool_gradient(backward, (d_output, index), window, shape, training)], {}
@@ -166,9 +164,7 @@ class AvgPool(Pool):
         before, shape, pool = self.inside(shapes[0])
         return [*before, pool.pool_step(shape, kernels.pooling.avgpool_forward, pool.sizes(shape))]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         images, *shape = saved[0].shape
         _, inner, pool = self.inside((shape[0], shape[1], shape[2]))
         values, window = (d_output, *pool.sizes(inner)), pool.window(inner)
@@ -186,9 +182,7 @@ class L2Pool(Pool):
     def steps(self, shapes: list[Shape], arrays: Arrays) -> list[AnyStep]:
         return [self.pool_step(shapes[0], kernels.pooling.l2pool_forward)]
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         x, out = saved
         window = self.window(x.shape[1:])
         values = (d_output, x, out)
@@ -233,9 +227,7 @@ class GlobalPool(Layer):
 
         return Windowed(shape, self.output_shape(shape), self.window(shape), calls, alone=True)
 
-    def gradient(
-        self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training
-    ) -> tuple[list[np.ndarray | None], Arrays]:
+    def gradient(self, d_output: np.ndarray, saved: Any, arrays: Arrays, training: Training) -> Gradients:
         x, out = saved
         shape, window = x.shape, Window(kernel_size=x.shape[1:3])
         backward = kernels.pooling_backward
