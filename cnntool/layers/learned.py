@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from cnntool import kernels
 from cnntool.banks.learned import KMeans, Learned
@@ -12,9 +11,6 @@ from cnntool.late import np
 from cnntool.layers.base import Arrays
 from cnntool.steps.geometry import Shape, output_size
 from cnntool.steps.step import Band, Call, Convolution, Step, Windowed
-
-if TYPE_CHECKING:
-    pass
 
 
 def learned_steps(bank: Learned, shape: Shape, window: Window, arrays: Arrays) -> list[Step]:
