@@ -33,6 +33,7 @@ from cnntool.images.origins import BESIDE, INDEX, About, Origin, Origins, digest
 from cnntool.locks import Claim
 
 BLOCK = 256  # texts that are written at a time
+COPIED = 2**18  # bytes at a time, from one file to another
 
 
 def plain_names(columns: int) -> list[str]:
@@ -264,7 +265,7 @@ class NpzTable(Table):
                 _array(archive, "features", "<f4", (self.rows, self.columns or 0)) as member,
                 open(self.parts / "features.f4", "rb") as values,
             ):
-                shutil.copyfileobj(values, member, 2**20)
+                shutil.copyfileobj(values, member, COPIED)
                 if values.tell() != 4 * self.rows * (self.columns or 0):
                     raise OSError(f"{self.parts / 'features.f4'} was changed by another program")
             for name, texts in self._texts.items():

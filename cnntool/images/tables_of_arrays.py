@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntool.files import as_text, flush_and_close
 from cnntool.images.origins import head_arrays
-from cnntool.images.tables import Table
+from cnntool.images.tables import COPIED, Table
 
 LISTS = (".paths.txt", ".labels.txt")  # in place of .npy
 TENSORS = {"|u1": "U8", "<i8": "I64", "<f4": "F32"}
@@ -49,7 +49,7 @@ class NpyTable(Table):
         header = {"descr": "<f4", "fortran_order": False, "shape": (self.rows, self.columns or 0)}
         np.lib.format.write_array_header_1_0(table, header)
         with open(self.parts / "features.f4", "rb") as values:
-            shutil.copyfileobj(values, table, 2**20)
+            shutil.copyfileobj(values, table, COPIED)
         flush_and_close(table, self.path)
         return self.parts / "table.npy"
 
@@ -84,7 +84,7 @@ class TensorsTable(Table):
         table = self._open("table.safetensors")
         table.write(self._header(metadata, arrays))
         with open(self.parts / "features.f4", "rb") as values:
-            shutil.copyfileobj(values, table, 2**20)
+            shutil.copyfileobj(values, table, COPIED)
         for array in arrays.values():
             table.write(array.tobytes())
         flush_and_close(table, self.path)
