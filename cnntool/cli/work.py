@@ -46,7 +46,8 @@ class Notices:
         from cnntool import kernels
         from cnntool.engine.threads import available_threads
 
-        kernels.ahead.processes = available_threads() - 1
+        kernels.common.undivided = True
+        kernels.ahead.prepare(available_threads() - 1)
 
         def compiling(_: str) -> None:
             if problem := kernels.cache.problem():

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from cnntool.kernels import cache
+from cnntool.kernels import cache, packaged
 from cnntool.kernels.common import SIZE
 from cnntool.kernels.dependencies import sources_size
 
@@ -38,11 +38,27 @@ FEWEST = 3  # kernels to compile at least: a process takes as long to start as o
 
 processes = 0
 """How many other processes may compile; the command line sets it."""
+_ready: list[subprocess.Popen] = []  # processes without work
 
 Compile = Callable[[str], bytes]
 _lock = threading.RLock()  # one thread compiles at a time
 _expected: Callable[[], Iterable[str]] | None = None
 _active: Ahead | None = None
+
+
+def prepare(most: int) -> None:
+    """Lets so many processes compile, and starts one at once if it will surely be needed: nothing is compiled yet."""
+    global processes
+    processes = most
+    if most and not _ready and not packaged.folder() and cache.is_empty():
+        with contextlib.suppress(OSError):
+            _ready.append(started())
+
+
+def started() -> subprocess.Popen:
+    """A worker, which ends when its input does."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, *COMMAND], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
 
 
 @contextlib.contextmanager
@@ -116,10 +132,11 @@ class Ahead:
                 threading.Thread(target=self._work, name="cnntool-compiling", daemon=True).start()
 
     def _work(self) -> None:
-        """Starts a process, and ends it when nothing is left."""
-        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        """Lets a process work, and ends it when nothing is left."""
         with contextlib.suppress(OSError):
-            process = subprocess.Popen([sys.executable, *COMMAND], stdin=pipe, stdout=pipe, stderr=nowhere)
+            with self._changing:
+                process = _ready.pop() if _ready else None
+            process = process or started()
             self._running.append(process)
             while name := self._begin():
                 with contextlib.suppress(Exception):  # whatever is wrong with the process

@@ -180,6 +180,11 @@ def prune(folder: Path) -> None:
                 os.unlink(path)
 
 
+def is_empty() -> bool:
+    """Whether no code is cached, not even of other sources."""
+    return FOLDER is None or next(FOLDER.glob(f"*{SUFFIX}"), None) is None
+
+
 def kept_kernels() -> list[str]:
     """The cached kernels that match the current sources, compiler and processor, each as `module.kernel-kinds`."""
     files = [path.name for path in FOLDER.glob(f"*{SUFFIX}")] if FOLDER is not None else []

@@ -13,6 +13,9 @@ SIZE = 8  # bytes of the number before a piece of code between processes
 RANGE = object()
 """Stands for the two numbers first and last in the arguments of `Kernel.over`."""
 
+undivided = False
+"""Whether this process runs nothing but this program, no other user of Numba; the command line sets it."""
+
 compile_listeners: list[Callable[[str], None]] = []
 
 

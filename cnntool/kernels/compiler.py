@@ -26,7 +26,7 @@ from cnntool.kernels.convention import (
     Kind,
     Kinds,
 )
-from cnntool.kernels.frontend import quick
+from cnntool.kernels.frontend import load, quick
 from cnntool.kernels.libraries import Whole, of_kernels
 from cnntool.kernels.sources.jit import compiling_enabled
 
@@ -80,6 +80,11 @@ def kind_as_type(kind: Kind) -> Any:
     return types.Array(numba.from_dtype(np.dtype(letter)), axes, "C" if contiguous else "A")
 
 
+def prepare() -> None:
+    """Loads all of Numba that compiling needs."""
+    load(cpu_target.target_context)
+
+
 def machine_code(kernel: Any, kinds: Kinds, entry: str) -> bytes:
     """An object file with the kernel for these kinds behind the symbol `entry`, preceded by a line with the names of
     the kernels that it calls."""
@@ -91,8 +96,7 @@ def machine_code(kernel: Any, kinds: Kinds, entry: str) -> bytes:
 def optimised(kernel: Any, kinds: Kinds, entry: str) -> tuple[Any, Any, list[str]]:
     """The kernel's LLVM module with its entry, the target machine, and the kernels that it calls by their names."""
     context, typing = cpu_target.target_context, cpu_target.typing_context
-    context.refresh()
-    typing.refresh()
+    load(context)
     flags = compiler.Flags()
     kernel.targetdescr.options.parse_as_flags(flags, kernel.targetoptions)
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True

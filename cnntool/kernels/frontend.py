@@ -22,6 +22,8 @@ import numba
 from numba.core import inline_closurecall, ir, typed_passes
 from numba.core.types.functions import BaseFunction
 
+from cnntool.kernels import common
+
 VERSION = 0, 68  # of Numba
 _analysed: dict[Callable, Any] = {}
 _signatures: dict[Any, Any] = {}
@@ -87,6 +89,22 @@ def _remembered(function: Any, context: Any, args: tuple, kws: dict) -> Any:
 
 def _nothing(*_: Any) -> bool:
     return False
+
+
+def _no_blas() -> None:
+    raise ImportError
+
+
+def load(context: Any) -> None:
+    """Loads what Numba knows, without linear algebra if nobody else may want it: half of that time went to SciPy."""
+    if common.undivided and numba.version_info.short == VERSION:
+        from numba.np import linalg
+
+        ensure_blas, linalg.ensure_blas = linalg.ensure_blas, _no_blas
+        import numba.np.arraymath  # noqa: F401  # which looks for it
+
+        linalg.ensure_blas = ensure_blas
+    context.refresh()
 
 
 @contextlib.contextmanager

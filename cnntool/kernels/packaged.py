@@ -46,7 +46,7 @@ def levels_here() -> list[str]:
 
 
 @functools.cache
-def _folder() -> Path | None:
+def folder() -> Path | None:
     """Of the code for this processor, which is of the same kind as that compiled for it; not if the user has asked for
     another processor, or for other code."""
     if not FOLDER.is_dir() or is_given() or switches():
@@ -63,12 +63,12 @@ def file_name(name: str, level: str) -> str:
 
 def read(name: str) -> bytes | None:
     """The code of a kernel, if the package has it for this processor."""
-    folder = _folder()
-    if folder is None:
+    fitting = folder()
+    if fitting is None:
         return None
-    file = file_name(name, folder.name)
+    file = file_name(name, fitting.name)
     try:
-        return cache.checked(file, (folder / file).read_bytes())
+        return cache.checked(file, (fitting / file).read_bytes())
     except OSError:
         return None
 

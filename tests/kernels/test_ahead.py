@@ -15,6 +15,7 @@ NAMES = [
     f"activations.{word}_forward-f2iif2iiii" for word in ("relu", "abs", "sigmoid", "tanh", "silu", "gelu", "softplus")
 ]
 
+OTHER_SOURCES = "import sys; [sys.stdout.buffer.write(bytes(8)) and sys.stdout.flush() for line in sys.stdin]"
 WINOGRAD = "C3f3iif1F5f1f1iiiC3f3iiS2iiT4f3f3f2f1fR2ii"
 KINDS = dict.fromkeys((f"conv_winograd_{kind}forward" for kind in ("", "small_", "strided_", "5x5_")), WINOGRAD)
 KINDS |= {"conv_winograd_images_forward": "f4iif1f1f4iil1", "direct_rows": "C3f3iiF5f1f1iiiC3f3iiS2iiR2iiiif"}
@@ -82,7 +83,7 @@ for line in sys.stdin:
     "script",
     [
         "import sys; sys.exit(1)",
-        "import sys; [sys.stdout.buffer.write(bytes(8)) and sys.stdout.flush() for line in sys.stdin]",
+        OTHER_SOURCES,
         "import sys; sys.stdin.readline(); sys.stdout.buffer.write((100).to_bytes(8, 'little') + b'cut')",
     ],
     ids=["ends", "has other sources", "dies in an answer"],
@@ -102,6 +103,18 @@ def test_the_kernels_that_kernels_call_are_known(kernel: str) -> None:
 def test_no_process_that_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert codes(NAMES, Compiler()) == [b"-" + name.encode() for name in NAMES]
+
+
+def test_a_process_starts_at_once_if_nothing_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(OTHER_SOURCES, monkeypatch)
+    ahead.prepare(1)
+    (process,) = ahead._ready
+    assert codes(NAMES, Compiler()) == [b"-" + name.encode() for name in NAMES]
+    process.wait(60)
+    assert not ahead._ready
+    cache.write(NAMES[0], b"code")
+    ahead.prepare(1)
+    assert not ahead._ready
 
 
 def test_few_kernels_or_none_expected_are_compiled_here(monkeypatch: pytest.MonkeyPatch) -> None:

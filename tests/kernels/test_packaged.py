@@ -123,7 +123,7 @@ def test_a_processor_gets_code_of_its_own_kind_only(monkeypatch: pytest.MonkeyPa
     for features, found in ((v4, "x86-64-v4"), (v3, "x86-64-v3"), (v3 | {"avx512f"}, None), (v3 - {"fma"}, None)):
         monkeypatch.setattr(packaged, "target_features", lambda features=features: set(features))
         monkeypatch.setattr(packaged, "host_kind", lambda features=features: vectors.kind_with(features))
-        folder = packaged._folder.__wrapped__()
+        folder = packaged.folder.__wrapped__()
         assert (folder and folder.name) == found
 
 
