@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,10 +109,16 @@ def attempt(line: str, number: int, fault: int | str, for_good: bool = False) ->
             return call(line), len(came)
     child = os.fork()
     if not child:
-        with failing(number, fault) as came:
-            call(line)
-            os._exit(0)
+        try:
+            with failing(number, fault):
+                call(line)
+                os._exit(0)
+        except BaseException:  # must not go on with the tests
+            traceback.print_exc()
+            os._exit(1)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code not in (0, KILLED):
+        raise Trouble(f"{line}: operation {number} {fault}: the process ended by itself, with exit code {code}")
     return Result(code, ""), number if code == KILLED else number - 1
 
 
