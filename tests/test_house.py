@@ -33,7 +33,7 @@ LIBRARIES = {
     "numba": {"kernels"},
     "llvmlite": {"kernels"},
 }
-COMPILED = {"sources", "compiler.py", "libraries.py"}  # in `kernels`: the rest runs without Numba
+COMPILED = {"sources", "compiler.py", "frontend.py", "libraries.py"}  # in `kernels`: the rest runs without Numba
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -12,6 +12,7 @@ import functools
 import importlib
 import logging  # noqa: F401  # its fork hook must be registered before that of this module
 import os
+import sys
 import threading
 from array import array
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
-from cnntool import kernels
 from cnntool.kernels import ahead, cache, packaged
 from cnntool.kernels.common import RANGE, compile_listeners
 from cnntool.kernels.convention import (
@@ -150,7 +150,7 @@ def _load(name: str, code: bytes) -> Entry:
     for one in called.decode().split():  # LLVM finds them by their names
         kernel, _, kinds = one.partition("-")
         source, _, function = kernel.partition(".")
-        getattr(getattr(kernels, source), function).entry(kinds_of_text(kinds))
+        getattr(getattr(sys.modules["cnntool.kernels"], source), function).entry(kinds_of_text(kinds))
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(module))
     engine.finalize_object()
