@@ -17,7 +17,7 @@ from cnntool.kernels.arguments import Corner, Size, Span
 from cnntool.kernels.convolution import BLOCK, NO_LIMIT
 from cnntool.kernels.sources.jit import inlined, kernel
 from cnntool.kernels.sources.separate import separate
-from cnntool.kernels.sources.tile import address_of, dense_tile, keep_alive
+from cnntool.kernels.sources.tile import address_of, dense_tile
 from cnntool.kernels.sources.winograd_outliers import mend_tiles, separate_rows
 from cnntool.kernels.sources.winograd_small_tiles import (
     winograd_5x5_output_forward,
@@ -134,7 +134,6 @@ def convolution(
                     mend(states, done, tiles, here, whole, to, number, block, low)
                 if trouble != F(0):
                     separate_rows(here, whole, to, number, block, patch - stride * (tile - 1), stride, low)
-    keep_alive(zeros)
 
 
 @kernel

@@ -71,9 +71,6 @@ def conv_winograd_images_forward(x, first, last, u, bias, out, row, column, spoi
                     spoiled[n] = 1
                 if mends:
                     fill_empty(states, i * tiles, tiles, bias, to, size, block, NO_LIMIT)
-    keep_alive(v)
-    keep_alive(m)
-    keep_alive(zeros)
 
 
 @inlined
