@@ -77,15 +77,13 @@ def on_tiles(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: n
 def on_canvas(batch: np.ndarray, canvas: Canvas, convolution: Convolution, out: np.ndarray, training: Training) -> None:
     """`out`: the convolution of the canvases, directly."""
     weight, groups, channels = convolution.weight, convolution.groups, out.shape[3]
-    depthwise = groups == batch.shape[3] == channels
-    if depthwise:
+    if groups == batch.shape[3] == channels:
         filters = Filters(np.array(weight, np.float32).reshape(-1), float_bias(convolution), groups, 1, channels)
+        forward = kernels.convolution_backward.conv_depthwise_images_forward
     else:
         filters = kernels.convolution.packed(weight, convolution.bias, groups)
-    forward = kernels.convolution_backward.conv_images_forward.over(
-        batch, RANGE, filters, out, canvas, convolution.window, depthwise
-    )
-    training.over_images(len(batch), forward)
+        forward = kernels.convolution_backward.conv_images_forward
+    training.over_images(len(batch), forward.over(batch, RANGE, filters, out, canvas, convolution.window))
 
 
 def weight_gradient(

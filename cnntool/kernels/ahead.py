@@ -33,6 +33,7 @@ CALLED = {
     **{f"winograd.conv_winograd_{kind}forward": _PRODUCTS + _DIRECTLY for kind in ("", "small_", "strided_", "5x5_")},
     "winograd_backward.conv_winograd_images_forward": _PRODUCTS,
     "winograd_outliers.direct_rows": _DIRECTLY[1:],
+    "convolution_backward.conv_images_forward": _DIRECTLY[1:],
 }
 FEWEST = 3  # kernels to compile at least: a process takes as long to start as one or two small ones take
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import numba
 from numba.core import inline_closurecall, ir, typed_passes
-from numba.core.types.functions import BaseFunction
+from numba.core.types.functions import BaseFunction, Dispatcher
+from numba.core.types.misc import unliteral
 
 from cnntool.kernels import common
 
@@ -88,6 +89,14 @@ def _remembered(function: Any, context: Any, args: tuple, kws: dict) -> Any:
     return _signatures[key]
 
 
+_kernel_type = Dispatcher.get_call_type
+
+
+def _of_any_value(kernel: Any, context: Any, args: tuple, kws: dict) -> Any:
+    """The signature of a call of a kernel, which would be compiled again for constant arguments."""
+    return _kernel_type(kernel, context, tuple(map(unliteral, args)), kws)
+
+
 def _nothing(*_: Any) -> bool:
     return False
 
@@ -118,6 +127,7 @@ def quick() -> Iterator[None]:
         (inline_closurecall, "InlineWorker", _Inliner),
         (inline_closurecall, "copy", types.SimpleNamespace(deepcopy=_deepcopy, copy=copy.copy)),
         (BaseFunction, "get_call_type", _remembered),
+        (Dispatcher, "get_call_type", _of_any_value),
         (typed_passes.NopythonRewrites, "run_pass", _nothing),
     ]
     collects = gc.isenabled()

@@ -18,7 +18,11 @@ NAMES = [
 OTHER_SOURCES = "import sys; [sys.stdout.buffer.write(bytes(8)) and sys.stdout.flush() for line in sys.stdin]"
 WINOGRAD = "C3f3iif1F5f1f1iiiC3f3iiS2iiT4f3f3f2f1fR2ii"
 KINDS = dict.fromkeys((f"conv_winograd_{kind}forward" for kind in ("", "small_", "strided_", "5x5_")), WINOGRAD)
-KINDS |= {"conv_winograd_images_forward": "f4iif1f1f4iil1", "direct_rows": "C3f3iiF5f1f1iiiC3f3iiS2iiR2iiiif"}
+KINDS |= {
+    "conv_winograd_images_forward": "f4iif1f1f4iil1",
+    "conv_images_forward": "f4iiF5f1f1iiif4V3T2iiT2iiT2iiW4T2iiT2iiT2iiT4iiii",
+    "direct_rows": "C3f3iiF5f1f1iiiC3f3iiS2iiR2iiiif",
+}
 
 
 class Compiler:

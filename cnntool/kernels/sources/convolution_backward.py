@@ -16,6 +16,7 @@ from cnntool.kernels.arguments import Corner, Size
 from cnntool.kernels.convolution import BLOCK, EVERY_BLOCK, NO_LIMIT, NONE
 from cnntool.kernels.sources.convolution import conv_depthwise_forward, conv_direct_forward
 from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.separate import separate
 from cnntool.kernels.sources.simd import copy_floats, load, store
 from cnntool.kernels.sources.tile import address_of, keep_alive, outer_tile
 from cnntool.kernels.vectors import HOST, LANES, PIXELS, VECTORS
@@ -48,23 +49,32 @@ def _canvas(height, width, channels, slack):
     return np.zeros((height + -(-slack // (width * channels)), width, channels), np.float32)[:height]
 
 
+convolve = separate(conv_direct_forward)
+
+
 @kernel
-def conv_images_forward(x, first, last, filters, out, canvas_of, window, depthwise):
+def conv_images_forward(x, first, last, filters, out, canvas_of, window):
     """x: N, H, W, C; out: N, h, w, c; for first <= n < last, out[n] = the convolution of x[n] on its canvas"""
     (canvas_height, canvas_width), (row, column), (spread_y, spread_x) = canvas_of
     size, channels, sx = Size(out.shape[1], out.shape[2]), x.shape[3], window.stride[1]
     canvas = _canvas(canvas_height, canvas_width, channels, PIXELS * sx * channels + LANES)
     for n in range(first, last):
         place(x[n], canvas, row, column, spread_y, spread_x)
-        if depthwise:
-            conv_depthwise_forward(
-                Corner(canvas, 0, 0), filters.weight, filters.bias, Corner(out[n], 0, 0), size, window
-            )
-        else:
-            conv_direct_forward(
-                Corner(canvas, 0, 0), filters, Corner(out[n], 0, 0), size, window, NO_LIMIT, EVERY_BLOCK,
-                Corner(out[n], NONE, 0),
-            )  # fmt: skip
+        convolve(
+            Corner(canvas, 0, 0), filters, Corner(out[n], 0, 0), size, window, NO_LIMIT, EVERY_BLOCK,
+            Corner(out[n], NONE, 0),
+        )  # fmt: skip
+
+
+@kernel
+def conv_depthwise_images_forward(x, first, last, filters, out, canvas_of, window):
+    """As `conv_images_forward`, channel by channel."""
+    (canvas_height, canvas_width), (row, column), (spread_y, spread_x) = canvas_of
+    size, channels, sx = Size(out.shape[1], out.shape[2]), x.shape[3], window.stride[1]
+    canvas = _canvas(canvas_height, canvas_width, channels, PIXELS * sx * channels + LANES)
+    for n in range(first, last):
+        place(x[n], canvas, row, column, spread_y, spread_x)
+        conv_depthwise_forward(Corner(canvas, 0, 0), filters.weight, filters.bias, Corner(out[n], 0, 0), size, window)
 
 
 @kernel
