@@ -185,7 +185,8 @@ class _Plain(NamedTuple):
 def _next(file: Any, stream: _Watched) -> _Plain | tarfile.TarInfo | None:
     """The next member; None at the end. `file` reads what is not plain: it takes 20 microseconds for a header."""
     stream.left = limits.HEADER_BYTES
-    if not (file.firstmember or file.pax_headers) and stream.moved_to(file.offset):
+    if not (file.firstmember or file.pax_headers):
+        stream.move_to(file.offset)
         raw = _plain(stream.peek(BLOCK), file.offset + BLOCK)
         if raw is not None:
             file.offset = raw.offset_data + -(-raw.size // BLOCK) * BLOCK
@@ -235,12 +236,11 @@ class _Watched:
         """The next bytes, without moving; fewer where that is hard, so that compressed files need not seek back."""
         return self._peek(size)[:size]
 
-    def moved_to(self, offset: int) -> bool:
-        """Moves to an offset; False if the bytes before it are not there."""
-        if self.tell() == offset:
-            return True
-        self.seek(offset - 1)
-        return bool(self._file.read(1))
+    def move_to(self, offset: int) -> None:
+        """Moves to an offset, but not beyond the end: `tarfile` tells a cut from an end by where it is."""
+        if self.tell() != offset:
+            self.seek(offset - 1)
+            self._file.read(1)
 
     def read(self, size: int) -> bytes:
         if self.left is not None:

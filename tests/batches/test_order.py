@@ -171,6 +171,10 @@ def test_groups_of_several_shapes_and_of_what_does_not_fit() -> None:
         if isinstance(one, Row):
             assert isinstance(other, Row)
             assert one.vectors.tobytes() == other.vectors.tobytes()  # type: ignore[union-attr]
+    for cut in (1, 8, 15):
+        two = [*small[:cut], *volumes(LONGEST - cut, 7, 11, 3)]
+        found = rows(work, *two)
+        assert [row.vectors.tobytes() for row in found] == [rows(work, one)[0].vectors.tobytes() for one in two]  # type: ignore[union-attr]
     unfit = rows(work, *[np.zeros((2, 2, 3), np.float32)] * LONGEST)
     assert all(isinstance(one, Unfit) and "conv (layer 1)" in str(one) for one in unfit)
 
