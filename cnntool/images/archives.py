@@ -7,7 +7,7 @@ import functools
 import itertools
 import posixpath
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from cnntool.errors import BadInput, CnntoolError, Missing, reason_of
@@ -57,6 +57,8 @@ class Inside:
 class Broken:
     """An archive among several that cannot be listed: one input, which fails."""
 
+    labels: Sequence[str | None] = ()
+
     def __init__(self, path: str, error: BadInput) -> None:
         self._path, self._error = path, error
 
@@ -101,7 +103,12 @@ def open_archives(paths: Sequence[str], text: str, labels: bool = False) -> Inpu
         place = bisect.bisect_right(starts, number) - 1
         return found[place].item(number - starts[place])
 
-    return Inputs(OnDemand(starts[-1], item), text, close=close, left_out=left_out, folders=folders)
+    def all_labels() -> Iterator[str | None]:
+        for archive in found:
+            yield from archive.labels
+
+    items = OnDemand(starts[-1], item, all_labels)
+    return Inputs(items, text, close=close, left_out=left_out, folders=folders)
 
 
 def _listed(path: str, before: str, classes: Classes, left_out: LeftOut) -> Inside:

@@ -83,8 +83,9 @@ class Item:
 class OnDemand(Sequence[Item]):
     """Items that are made when they are asked for, anew each time, so that millions need not be held."""
 
-    def __init__(self, count: int, item: Callable[[int], Item]) -> None:
-        self._count, self._item = count, item
+    def __init__(self, count: int, item: Callable[[int], Item], labels: Callable[[], Iterable[str | None]]) -> None:
+        """`labels` gives those of all items, without making any."""
+        self._count, self._item, self.labels = count, item, labels
 
     def __len__(self) -> int:
         return self._count
@@ -159,7 +160,9 @@ class Inputs(Sequence[Item]):
     @property
     def labels(self) -> list[str]:
         """The different labels, sorted."""
-        return sorted({item.label for item in self.items if item.label is not None})
+        items = self.items
+        labels = items.labels() if isinstance(items, OnDemand) else (item.label for item in items)
+        return sorted({label for label in labels if label is not None})
 
     def notes(self, labels: bool = False) -> list[str]:
         """Lines for a command's summary on what was not read; with `labels`, also on classes without an image."""

@@ -207,13 +207,16 @@ def _of_folder(folder: str, text: str, outputs: Sequence[str], labels: bool) -> 
         tars = Walk(LeftOut(), outputs, formats.is_tar).names(folder)
         return _of_tars([os.path.join(folder, *name.split("/")) for name in sorted(tars)], text, labels)
 
+    def label(name: str) -> str | None:
+        first, below, _ = name.partition("/")
+        return sys.intern(first) if below else None
+
     def item(number: int) -> Item:
         name = names[number]
-        label, below, _ = name.partition("/")
         path = os.path.join(folder, *others.get(number, name).split("/"))
-        return Item(name, path, label=sys.intern(label) if below else None)
+        return Item(name, path, label=label(name))
 
-    items = OnDemand(len(names), item)
+    items = OnDemand(len(names), item, lambda: map(label, names))
     return Inputs(items, text, left_out=walk.left_out, folders=walk.folders(folder))
 
 
