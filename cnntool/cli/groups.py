@@ -12,7 +12,9 @@ COMMAND_LINE = "cnntool.command_line"  # in the `meta` of a context
 
 def command_line() -> str:
     """The command that is running, as it was typed: for the metadata of pictures."""
-    return str(click.get_current_context().meta.get(COMMAND_LINE, "cnntool"))
+    from cnntool.images.names import as_text
+
+    return as_text(str(click.get_current_context().meta.get(COMMAND_LINE, "cnntool")))
 
 
 class LateGroup(click.Group):

@@ -55,6 +55,7 @@ def write(pipeline: Any, input: str, output: str, image: dict[str, Any], overwri
     from cnntool.explaining.report import Report, fitting, report_page
     from cnntool.explaining.units import compute
     from cnntool.files import atomic, outputs
+    from cnntool.images.names import as_text
     from cnntool.images.read import image_shape, read_volume
 
     with outputs(output, overwrite=overwrite):
@@ -73,4 +74,4 @@ def write(pipeline: Any, input: str, output: str, image: dict[str, Any], overwri
         facts = Report(os.path.basename(input), command_line(), size is not None)
         page = report_page(computed, facts, Language(lang))
         with atomic(output) as file:
-            file.write(page.encode())
+            file.write(as_text(page).encode())

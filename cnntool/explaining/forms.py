@@ -12,6 +12,7 @@ from cnntool.errors import CnntoolError
 from cnntool.explaining.data import Equation, Explanation, Grid, Step, Sum
 from cnntool.explaining.language import Language
 from cnntool.explaining.units import Computed
+from cnntool.images.names import as_text
 
 ANIMATIONS = (".gif", ".svg", ".html")
 MILLISECONDS = 1200  # of a frame
@@ -96,5 +97,7 @@ def animated(computed: Computed, path: str, language: Language, row: int | None,
     if suffix == ".gif":
         return as_gif(drawings, MILLISECONDS, command)
     if suffix == ".svg":
-        return as_svg(drawings, MILLISECONDS, found[0].title, command).encode()
-    return as_page(drawings, [scene.title for scene in found], MILLISECONDS, language, command).encode()
+        page = as_svg(drawings, MILLISECONDS, found[0].title, command)
+    else:
+        page = as_page(drawings, [scene.title for scene in found], MILLISECONDS, language, command)
+    return as_text(page).encode()

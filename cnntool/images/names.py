@@ -23,6 +23,11 @@ def composed(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+def as_text(name: str) -> str:
+    r"""The name with what UTF-8 does not have, such as the bytes of a name that is no text, as `\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def on_disk(path: str) -> str:
     """The path as it exists on disk, where each part may be in another Unicode normalisation than typed."""
     if path.isascii() or os.path.lexists(path):

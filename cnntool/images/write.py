@@ -16,6 +16,7 @@ from cnntool.files import PathLike, atomic
 from cnntool.images import float_tiff
 from cnntool.images.clipping import Clipped
 from cnntool.images.formats import VOLUME_SUFFIX, WRITTEN, suffix_of
+from cnntool.images.names import as_text
 
 COMMENT = 60_000  # bytes of a command that a comment of JPEG holds
 NPY, FLOAT_TIFF = "npy", "tiff-float"
@@ -157,7 +158,7 @@ IMAGE_DESCRIPTION = 270  # a tag of TIFF and of EXIF
 
 def metadata(kind: str, command: str) -> dict[str, object]:
     """What Pillow takes to write a command into a file of one of its formats; empty where there is no place for it."""
-    text = command.encode("utf-8", "backslashreplace").decode()  # a file name need not be text
+    text = as_text(command)
     if kind == "PNG":
         info = PngInfo()
         info.add_text("Software", f"cnntool {__version__}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cnntool.late import np
 from cnntool.layers.table import LAYERS, load
-from cnntool.pictures.figures import BLUE, FAINT, ORANGE, SHADE, WIDTH, draw
+from cnntool.pictures.figures import BLUE, FAINT, FORMULA, ORANGE, SHADE, WIDTH, draw
 from cnntool.steps.training import Training
 
 ACTIVATIONS = tuple(word for word, (module, _) in LAYERS.items() if module.endswith(".activations"))
@@ -109,7 +109,7 @@ def panel(axes: Any, one: Curve) -> None:
     axes.set(xlim=(one.x[0], one.x[-1]), ylim=(low, high))
     axes.grid()
     axes.set_title(one.word, pad=20)
-    axes.text(0, 1.02, FORMULAS.get(one.word, ""), transform=axes.transAxes, fontsize=8)
+    axes.text(0, 1.02, FORMULAS.get(one.word, ""), transform=axes.transAxes, fontsize=8, gid=FORMULA)
     axes.set_xlabel(one.remark(), fontsize=7, color=FAINT, loc="left")
 
 

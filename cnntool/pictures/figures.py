@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from cnntool import __version__
 from cnntool.errors import CnntoolError
 from cnntool.images.formats import WRITTEN, suffix_of
+from cnntool.images.names import as_text
 from cnntool.late import np
 
 VECTOR = (".svg", ".pdf")
@@ -20,6 +22,7 @@ WIDTH = 8.0  # inches: 1200 pixels
 
 BLUE, ORANGE, GREEN, PURPLE, RED = "#2a5caa", "#d1600f", "#2b8a57", "#7a4aa5", "#c22f3d"
 INK, FAINT, PAPER, SHADE = "#1c1c20", "#6b6b75", "#ffffff", "#f4d9d2"
+FORMULA = "formula"  # the gid of a text that is set as mathematics
 
 STYLE: dict[str, Any] = {
     "figure.facecolor": PAPER,
@@ -74,11 +77,17 @@ def draw(
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box stands for it
         figure = Figure(figsize=size, dpi=DPI, layout=layout)  # type: ignore[arg-type]
         canvas = FigureCanvasAgg(figure)
         paint(figure)
+        for text in figure.findobj(Text):  # names of files and classes are no formulas, and may not even be text
+            text.set_text(as_text(text.get_text()))
+            if "$" in text.get_text() and text.get_gid() != FORMULA:
+                text.set_parse_math(False)
         if suffix_of(path) in VECTOR:
             _write_vector(path, figure, command)
             return

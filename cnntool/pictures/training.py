@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cnntool.images.names import as_text
 from cnntool.pictures.figures import draw
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def draw_confusion(path: str, confusion: np.ndarray, classes: list[str], command
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
+        names = list(map(as_text, classes))
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(range(len(classes)), classes, rotation=90)
-        axes.set_yticks(range(len(classes)), classes)
+        axes.set_xticks(range(len(classes)), names, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(classes)), names, parse_math=False)
         axes.set(xlabel="predicted", ylabel="true")
         if len(classes) <= MOST_NUMBERED:
             for row, column in zip(*confusion.nonzero(), strict=True):

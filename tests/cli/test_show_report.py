@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -32,6 +33,20 @@ def test_a_report_holds_its_numbers_and_nothing_from_elsewhere(cnntool: Tool, he
     packed = re.search(r'id="v3">(.*?)</script>', page)
     assert packed is not None
     np.testing.assert_allclose(unpacked(packed.group(1)), np.load("y.npy").ravel(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "command", ["show report {} o.html", *(f"explain --animate o.{form} {{}}" for form in ("html", "svg", "gif"))]
+)
+def test_names_that_are_no_utf8(cnntool: Tool, here: Path, command: str) -> None:
+    image, filters = (os.fsdecode(name) for name in (b"caf\xe9.png", b"b\xe9.npy"))
+    save(image, pixels(6, 6))
+    np.save(filters, np.ones((3, 3, 1, 2), np.float32))
+    result = cnntool(*command.format(image).split(), "bank", filters)
+    assert (result.code, result.err) == (0, "")
+    (page,) = Path().glob("o.*")
+    if page.suffix != ".gif":
+        assert "b\\udce9.npy" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("words", [["--resize", "224x224", "--until", "5"], ["--until", "13"], []])
