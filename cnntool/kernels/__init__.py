@@ -31,9 +31,9 @@ def kernels_of(module: str) -> Callable[[str], Any]:
     def kernel(name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        from cnntool.kernels.code import Kernel
+        from cnntool.kernels.code import kernel_of
 
-        return Kernel(source, name)
+        return kernel_of(source, name)
 
     return kernel
 

@@ -12,7 +12,6 @@ import functools
 import importlib
 import logging  # noqa: F401  # its fork hook must be registered before that of this module
 import os
-import sys
 import threading
 from array import array
 from collections.abc import Callable, Iterator
@@ -125,6 +124,12 @@ class Kernel:
             return self._entries[kinds]
 
 
+@functools.cache
+def kernel_of(module: str, name: str) -> Kernel:
+    """The kernel of a source, one for all who call it."""
+    return Kernel(module, name)
+
+
 def compiled(name: str) -> bytes:
     """The code of a kernel, `module.kernel-kinds`, made by Numba."""
     from cnntool.kernels.compiler import machine_code
@@ -150,7 +155,7 @@ def _load(name: str, code: bytes) -> Entry:
     for one in called.decode().split():  # LLVM finds them by their names
         kernel, _, kinds = one.partition("-")
         source, _, function = kernel.partition(".")
-        getattr(getattr(sys.modules["cnntool.kernels"], source), function).entry(kinds_of_text(kinds))
+        kernel_of(source, function).entry(kinds_of_text(kinds))
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(module))
     engine.finalize_object()
