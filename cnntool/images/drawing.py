@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import io
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from cnntool.images.captions import font
 from cnntool.images.colours import rgb
 
 # Fill, outline and ink of each style; an empty text is none. The styles are also the classes of the vector form.
@@ -63,12 +63,6 @@ class Drawing(NamedTuple):
     boxes: list[Box]
     labels: list[Label]
     frames: list[Frame]
-
-
-@functools.cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, which is there on every machine."""
-    return ImageFont.load_default(size)
 
 
 def length(text: str, style: str) -> float:
