@@ -48,15 +48,17 @@ class FilterBank(ABC):
         check_fields(self)
         check_extent(self)
 
-    @property
-    @abstractmethod
-    def kernel_size(self) -> tuple[int, int]:
-        """Height and width of each filter."""
+    size: Any  # the field of banks whose size can be chosen
 
     @property
-    @abstractmethod
+    def kernel_size(self) -> tuple[int, int]:
+        """Height and width of each filter."""
+        return self.size
+
+    @property
     def count(self) -> int:
         """The number of filters."""
+        return len(self.names())
 
     @abstractmethod
     def names(self) -> list[str]:

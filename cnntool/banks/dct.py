@@ -36,10 +36,6 @@ class Cosine(FilterBank):
             )
 
     @property
-    def kernel_size(self) -> tuple[int, int]:
-        return self.size
-
-    @property
     def frequencies(self) -> list[tuple[int, int]]:
         """The half-waves (v, u) of each filter."""
         height, width = self.size

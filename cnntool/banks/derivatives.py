@@ -40,10 +40,6 @@ class GaussianDerivatives(FilterBank):
         side = 2 * math.ceil(4 * self.sigma) + 1
         return self.size or (side, side)
 
-    @property
-    def count(self) -> int:
-        return self.orientations
-
     def names(self) -> list[str]:
         return [f"gaussian d{self.order} o{o}" for o in range(self.orientations)]
 
@@ -71,10 +67,6 @@ class Gradient(FilterBank):
     @property
     def kernel_size(self) -> tuple[int, int]:
         return 3, 3
-
-    @property
-    def count(self) -> int:
-        return 2
 
     @property
     def reduce(self) -> Reduction | None:
@@ -143,10 +135,6 @@ class Laplacian(FilterBank):
     @property
     def kernel_size(self) -> tuple[int, int]:
         return 3, 3
-
-    @property
-    def count(self) -> int:
-        return 1
 
     def names(self) -> list[str]:
         return ["laplacian"]

@@ -54,10 +54,6 @@ class Gabor(FilterBank):
     keep_mean: bool = option(False, Flag(), "Leave the sum of each filter as the formula gives it, instead of zero.")
 
     @property
-    def kernel_size(self) -> tuple[int, int]:
-        return self.size
-
-    @property
     def phases(self) -> tuple[float, ...]:
         """The phases, in degrees, at each scale and orientation."""
         # cos(a - 90 degrees) = sin(a), the imaginary part of the complex filter.

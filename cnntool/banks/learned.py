@@ -31,10 +31,6 @@ class Given(FilterBank):
     needs_data: ClassVar[str] = "needs data: `cnntool fit INPUT MODEL LAYER...` first, then -m MODEL"
 
     @property
-    def kernel_size(self) -> tuple[int, int]:
-        return self.size
-
-    @property
     def count(self) -> int:
         return self.number
 

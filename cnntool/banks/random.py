@@ -30,10 +30,6 @@ class Random(FilterBank):
     keep_mean: bool = option(False, Flag(), "Leave the sum of each filter as it falls, instead of zero.")
 
     @property
-    def kernel_size(self) -> tuple[int, int]:
-        return self.size
-
-    @property
     def count(self) -> int:
         return self.number
 

@@ -62,14 +62,6 @@ class TextureBank(FilterBank):
     def members(self) -> list[TextureFilter]:
         """The filters in order."""
 
-    @property
-    def kernel_size(self) -> tuple[int, int]:
-        return self.size
-
-    @property
-    def count(self) -> int:
-        return len(self.members())
-
     def names(self) -> list[str]:
         return [f"{self.prefix} {member.name()}" for member in self.members()]
 
@@ -161,14 +153,6 @@ class Schmid(FilterBank):
     """
 
     size: tuple[int, int] = option((49, 49), SIZE_OF_BALANCED, "Height and width of the filters.")
-
-    @property
-    def kernel_size(self) -> tuple[int, int]:
-        return self.size
-
-    @property
-    def count(self) -> int:
-        return len(SCHMID_RINGS)
 
     def names(self) -> list[str]:
         return [f"schmid {sigma},{tau}" for sigma, tau in SCHMID_RINGS]
