@@ -30,12 +30,21 @@ def _libraries() -> Any:
     return ThreadpoolController()
 
 
+def _take_control() -> None:
+    """Newer releases of threadpoolctl obey only the thread that came first, which may be busy, or lost in a fork."""
+    from threadpoolctl import OpenBLASController
+
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
+
+
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Within the block, matrix products and decompositions use one thread, in all threads of the process."""
     global _inside, _limit
     with _lock:
         if not _inside:
+            _take_control()
             _limit = _libraries().limit(limits=1, user_api="blas")
         _inside += 1
     try:
@@ -44,4 +53,5 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if not _inside:
+                _take_control()
                 _limit.restore_original_limits()

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import _thread
+import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -48,6 +51,58 @@ def test_several_threads_at_once_leave_it_as_it_was(two_threads):
     assert blas_threads() == 1
     other.__exit__(None, None, None)
     assert blas_threads() == 2
+
+
+def nobody_controls():
+    """For threadpoolctl, so that the next thread takes control."""
+    getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda force: None)(force=True)
+
+
+def test_a_thread_that_came_first_and_goes_on_does_not_keep_control(two_threads):
+    came, leave = threading.Event(), threading.Event()
+
+    def first():
+        with one_blas_thread():
+            pass
+        came.set()
+        leave.wait(60)
+
+    nobody_controls()
+    other = threading.Thread(target=first)
+    other.start()
+    assert came.wait(60)
+    try:
+        with one_blas_thread():
+            assert blas_threads() == 1
+        assert blas_threads() == 2
+    finally:
+        leave.set()
+        other.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
+def test_a_fork_loses_a_thread_that_python_did_not_start(two_threads):
+    done = threading.Event()
+
+    def of_a_library():
+        threading.current_thread()  # Python now knows it as a dummy
+        with one_blas_thread():
+            pass
+        done.set()
+        time.sleep(60)
+
+    nobody_controls()
+    _thread.start_new_thread(of_a_library, ())
+    assert done.wait(60)
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            with one_blas_thread():
+                code = 0 if blas_threads() == 1 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("method", ["fit", "run"])
