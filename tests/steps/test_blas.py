@@ -20,9 +20,15 @@ def blas_threads() -> int:
     return max((library["num_threads"] for library in libraries if library["user_api"] == "blas"), default=1)
 
 
+def nobody_controls():
+    """For threadpoolctl, so that the next thread takes control."""
+    getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda force: None)(force=True)
+
+
 @pytest.fixture
 def two_threads():
     """NumPy's library as it is on a machine of two processors."""
+    nobody_controls()
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         if blas_threads() != 2:
             pytest.skip("NumPy's library of linear algebra has one thread")
@@ -51,11 +57,6 @@ def test_several_threads_at_once_leave_it_as_it_was(two_threads):
     assert blas_threads() == 1
     other.__exit__(None, None, None)
     assert blas_threads() == 2
-
-
-def nobody_controls():
-    """For threadpoolctl, so that the next thread takes control."""
-    getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda force: None)(force=True)
 
 
 def test_a_thread_that_came_first_and_goes_on_does_not_keep_control(two_threads):
