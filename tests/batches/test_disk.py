@@ -164,8 +164,8 @@ sys.exit(main(sys.argv[1:]))
 """
     command = [sys.executable, "-c", slow, "extract", "f", "t.npz", "--threads", "1", *CHAIN]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": ROOT})
-    while process.poll() is None and not list(here.glob(".cnntool-*.lock")):
-        time.sleep(0.01)
+    while process.poll() is None and not any(path.stat().st_size for path in here.glob(".cnntool-*.lock")):
+        time.sleep(0.01)  # the process writes its number once the lock is its own
     message = cnntool("extract", "f", "t.npz", *CHAIN).refused()
     assert f"t.npz is being written by another process (pid {process.pid})" in message
     assert process.wait(60) == 0
