@@ -70,7 +70,7 @@ def function_of(node: Node, layout: torch.memory_format, dtype: torch.dtype, own
         "tanh": torch.tanh,
         "abs": torch.abs,
         "leaky-relu": lambda x: F.leaky_relu(x, node.options["slope"]),
-        "prelu": lambda x: F.prelu(x, arrays["alpha"]),
+        "prelu": lambda x: F.prelu(x, arrays["alpha"].flatten()),
         "maxpool": lambda x: F.max_pool2d(x, kernel_size, stride, padding, dilation, node.options["ceil"]),
         "avgpool": lambda x: F.avg_pool2d(
             x, kernel_size, stride, padding, node.options["ceil"], node.options["count_padding"]
