@@ -112,7 +112,6 @@ def load(context: Any) -> None:
 
         ensure_blas, linalg.ensure_blas = linalg.ensure_blas, _no_blas
         importlib.import_module("numba.np.arraymath")  # which looks for it
-
         linalg.ensure_blas = ensure_blas
     context.refresh()
 

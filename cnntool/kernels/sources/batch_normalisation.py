@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnntool.kernels.sources.jit import inlined, kernel
+from cnntool.kernels.sources.pooling_backward import largest_of_four
 
 F = np.float32
 RUN = 32  # pixels summed in float32 before they are added to the float64 sums
@@ -23,6 +24,12 @@ RUN = 32  # pixels summed in float32 before they are added to the float64 sums
 def _rectified(x, mean, scale, beta, slope):
     z = (x - mean) * scale + beta
     return z if z > F(0) else slope * z
+
+
+@inlined
+def _through(d, centred, scale, beta, slope):
+    """The gradient before the ReLU."""
+    return d * (F(1) if centred * scale + beta > F(0) else slope)
 
 
 @kernel
@@ -81,7 +88,7 @@ def batchnorm_sums_backward(x, d_output, first, last, mean, scale, beta, slope, 
                 pixel, d = x[n, p], d_output[n, p]
                 for c in range(channels):
                     centred = pixel[c] - mean[c]
-                    g = d[c] * (F(1) if centred * scale[c] + beta[c] > F(0) else slope)
+                    g = _through(d[c], centred, scale[c], beta[c], slope)
                     line[c] += g
                     products[c] += g * centred
             for c in range(channels):
@@ -98,7 +105,7 @@ def batchnorm_backward(x, d_output, first, last, mean, scale, beta, slope, d_mea
             pixel, d, out = x[n, p], d_output[n, p], d_input[n, p]
             for c in range(channels):
                 centred = pixel[c] - mean[c]
-                g = d[c] * (F(1) if centred * scale[c] + beta[c] > F(0) else slope)
+                g = _through(d[c], centred, scale[c], beta[c], slope)
                 out[c] = scale[c] * g - d_mean[c] - centred * d_var[c]
 
 
@@ -113,17 +120,12 @@ def batchnorm_maxpool_forward(x, first, last, mean, scale, beta, slope, out, ind
                 r, s = x[n, 2 * oy + 1, 2 * ox], x[n, 2 * oy + 1, 2 * ox + 1]
                 best, where = out[n, oy, ox], index[n, oy, ox]
                 for c in range(channels):
-                    left = _rectified(p[c], mean[c], scale[c], beta[c], slope)
-                    right = _rectified(q[c], mean[c], scale[c], beta[c], slope)
-                    upper = right if right > left or right != right else left
-                    from_upper = np.int32(upper != left)
-                    left = _rectified(r[c], mean[c], scale[c], beta[c], slope)
-                    right = _rectified(s[c], mean[c], scale[c], beta[c], slope)
-                    lower = right if right > left or right != right else left
-                    from_lower = np.int32(lower != left) + np.int32(2)
-                    below = lower > upper or lower != lower
-                    best[c] = lower if below else upper
-                    where[c] = from_lower if below else from_upper
+                    best[c], where[c] = largest_of_four(
+                        _rectified(p[c], mean[c], scale[c], beta[c], slope),
+                        _rectified(q[c], mean[c], scale[c], beta[c], slope),
+                        _rectified(r[c], mean[c], scale[c], beta[c], slope),
+                        _rectified(s[c], mean[c], scale[c], beta[c], slope),
+                    )
 
 
 @kernel
@@ -146,7 +148,7 @@ def batchnorm_maxpool_sums_backward(x, d_output, index, first, last, mean, scale
                     for c in range(channels):
                         upper, lower = p[c] if where[c] == 0 else q[c], r[c] if where[c] == 2 else s[c]
                         centred = (upper if where[c] < 2 else lower) - mean[c]
-                        g = d[c] * (F(1) if centred * scale[c] + beta[c] > F(0) else slope)
+                        g = _through(d[c], centred, scale[c], beta[c], slope)
                         line[c] += g
                         products[c] += g * centred
                 for c in range(channels):
@@ -168,7 +170,7 @@ def batchnorm_maxpool_backward(x, d_output, index, first, last, mean, scale, bet
                     pixel, out = x[n, iy, ix], d_input[n, iy, ix]
                     for c in range(channels):
                         centred = pixel[c] - mean[c]
-                        g = d[c] * (F(1) if centred * scale[c] + beta[c] > F(0) else slope)
+                        g = _through(d[c], centred, scale[c], beta[c], slope)
                         g = g if where[c] == tap else F(0)
                         out[c] = scale[c] * g - d_mean[c] - centred * d_var[c]
         for iy in range(height):  # pixels that no window sees

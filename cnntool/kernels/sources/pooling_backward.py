@@ -13,6 +13,16 @@ from cnntool.kernels.sources.jit import inlined, kernel
 F = np.float32
 
 
+@inlined
+def largest_of_four(p, q, r, s):
+    """The largest, NaN before all, and which it is: the first of equal ones."""
+    upper = q if q > p or q != q else p
+    lower = s if s > r or s != s else r
+    from_upper, from_lower = np.int32(upper != p), np.int32(lower != r) + np.int32(2)
+    below = lower > upper or lower != lower
+    return lower if below else upper, from_lower if below else from_upper
+
+
 @kernel
 def _maxpool_halving(x, first, last, out, index):
     """2x2 windows, the usual case: four pixels at once, in a third of the time."""
@@ -24,12 +34,7 @@ def _maxpool_halving(x, first, last, out, index):
                 r, s = x[n, 2 * oy + 1, 2 * ox], x[n, 2 * oy + 1, 2 * ox + 1]
                 best, where = out[n, oy, ox], index[n, oy, ox]
                 for c in range(channels):
-                    upper = q[c] if q[c] > p[c] or q[c] != q[c] else p[c]
-                    lower = s[c] if s[c] > r[c] or s[c] != s[c] else r[c]
-                    from_upper, from_lower = np.int32(upper != p[c]), np.int32(lower != r[c]) + np.int32(2)
-                    below = lower > upper or lower != lower
-                    best[c] = lower if below else upper
-                    where[c] = from_lower if below else from_upper
+                    best[c], where[c] = largest_of_four(p[c], q[c], r[c], s[c])
 
 
 @kernel
