@@ -170,3 +170,14 @@ def test_the_gradient_of_l2pool_holds_whatever_the_scale(scale):
     pooling_backward.l2pool_backward(d, x, length.astype(F), 0, 1, found, Window((2, 2), (2, 2)))
     expected = (d[:, :, None, :, None] * wide / length[:, :, None, :, None]).reshape(x.shape)
     np.testing.assert_allclose(found, expected, rtol=2e-3 if scale < 1e-40 else 1e-6)
+
+
+def test_the_largest_of_2x2_in_training_is_the_first_of_equal_ones_and_nan_comes_before_all():
+    x = np.random.default_rng(0).integers(0, 3, (2, 6, 8, 21)).astype(np.float32)
+    x[0, 1, 2, :7] = x[1, 4, 5, 3] = np.nan
+    out, index = np.empty((2, 3, 4, 21), np.float32), np.empty((2, 3, 4, 21), np.int32)
+    pooling_backward.maxpool_index_forward(x, 0, 2, out, index, Window((2, 2), (2, 2)))
+    taps = x.reshape(2, 3, 2, 4, 2, 21).transpose(0, 1, 3, 5, 2, 4).reshape(2, 3, 4, 21, 4)
+    np.testing.assert_array_equal(out, taps.max(-1))
+    finite = np.isfinite(out)
+    np.testing.assert_array_equal(index[finite], taps.argmax(-1)[finite])
